@@ -1,0 +1,93 @@
+//! Newtypes for the numbers the runtime hands around. No logic.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+number! {
+    /// A CPU by the operating system's number.
+    CpuId(u32), "cpu"
+}
+number! {
+    /// A NUMA node (a memory domain) by the operating system's number; 0 to 255.
+    NumaNodeId(u8), "numa"
+}
+number! {
+    /// A worker (a pinned thread of the runtime), numbered from 0 within its system.
+    WorkerId(u16), "worker"
+}
+
+/// The identity of one actor: where its cell lies and which generation lives in it.
+///
+/// Unique for the life of the process and never reused. Prints as
+/// `actor:<numa>.<index>.<generation>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActorId(pub(crate) u64);
+
+impl ActorId {
+    /// The identity as one number, for logs and maps.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The NUMA node that is the actor's home.
+    pub const fn numa_node(self) -> NumaNodeId {
+        NumaNodeId((self.0 >> Self::INDEX_BITS) as u8)
+    }
+
+    pub(crate) const INDEX_BITS: u32 = 30;
+    pub(crate) const NUMA_BITS: u32 = 8;
+    pub(crate) const GENERATION_BITS: u32 = 26;
+
+    pub(crate) const fn new(numa: u8, index: u32, generation: u32) -> Self {
+        Self(
+            (generation as u64) << (Self::INDEX_BITS + Self::NUMA_BITS)
+                | (numa as u64) << Self::INDEX_BITS
+                | index as u64,
+        )
+    }
+
+    pub(crate) const fn index(self) -> u32 {
+        (self.0 & ((1 << Self::INDEX_BITS) - 1)) as u32
+    }
+
+    pub(crate) const fn generation(self) -> u32 {
+        (self.0 >> (Self::INDEX_BITS + Self::NUMA_BITS)) as u32
+    }
+}
+
+impl fmt::Display for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "actor:{}.{}.{}",
+            self.numa_node().0,
+            self.index(),
+            self.generation()
+        )
+    }
+}
+
+impl fmt::Debug for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,1 @@
+//! Memory with a home: one arena per NUMA node, recycled blocks.

@@ -1,0 +1,17 @@
+//! The only door to atomics, shared cells and threads: std's in production, loom's under
+//! `--cfg actor_loom`.
+//!
+//! A private cfg, not `cfg(loom)`: the latter reaches dependencies and switches parts of tokio off.
+//! `tests/floors.rs` refuses `std::sync::atomic` anywhere else in the crate.
+
+pub(crate) mod cache_padded;
+
+#[cfg(actor_loom)]
+mod model;
+#[cfg(not(actor_loom))]
+mod real;
+
+#[cfg(actor_loom)]
+pub(crate) use model::*;
+#[cfg(not(actor_loom))]
+pub(crate) use real::*;

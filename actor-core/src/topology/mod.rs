@@ -1,0 +1,1 @@
+//! What the machine looks like: CPUs, NUMA nodes, distances; and where workers go.
