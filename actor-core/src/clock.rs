@@ -18,7 +18,11 @@ impl Tick {
     pub(crate) fn from_instant(at: Instant) -> Self {
         // One nanosecond on: 0 is free to mean "none".
         let since = at.saturating_duration_since(origin());
-        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX - 1).saturating_add(1))
+        Self(
+            u64::try_from(since.as_nanos())
+                .unwrap_or(u64::MAX - 1)
+                .saturating_add(1),
+        )
     }
 
     pub(crate) fn to_instant(self) -> Instant {

@@ -4,8 +4,8 @@
 //! it in this list and never imports from those below (`tests/floors.rs` keeps it so).
 
 // Floor 0. Ground: what every floor stands on.
-pub mod id;
 pub(crate) mod clock;
+pub mod id;
 pub(crate) mod sync;
 
 // Floor 1. What the machine looks like.

@@ -1,0 +1,308 @@
+//! One arena per NUMA node: the range of cells, and per size class a depot of magazines.
+//!
+//! Arenas live in a static table and are never taken down: a tokio reactor may hold a waker, and a
+//! user an `ActorRef`, long after the system that made the actor is gone.
+
+use std::sync::OnceLock;
+
+use memmap2::{MmapMut, MmapOptions};
+
+use super::MemoryStats;
+use super::class::{Class, SIZES};
+use super::limit;
+use super::{Purpose, bind};
+use crate::id::ActorId;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// Bytes of one cell: two cache lines, see `cell::header`.
+pub(crate) const CELL_SIZE: usize = 128;
+
+/// Blocks a magazine holds: with its length it fills eight cache lines.
+pub(super) const MAGAZINE: usize = 63;
+
+/// A stack of free blocks. Owned by one cache or by one depot at a time.
+#[derive(Debug)]
+pub(super) struct Magazine {
+    pub(super) len: usize,
+    pub(super) blocks: [*mut u8; MAGAZINE],
+}
+
+impl Magazine {
+    pub(super) fn empty() -> Box<Self> {
+        Box::new(Self {
+            len: 0,
+            blocks: [std::ptr::null_mut(); MAGAZINE],
+        })
+    }
+
+    /// Adds one block; the caller has seen that there is room.
+    #[inline(always)]
+    pub(super) fn push(&mut self, block: *mut u8) {
+        self.blocks[self.len] = block;
+        self.len += 1;
+    }
+
+    /// Takes the block that was added last: the one most likely still in the cache.
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> Option<*mut u8> {
+        if self.len == 0 {
+            return None;
+        }
+        self.len -= 1;
+        Some(self.blocks[self.len])
+    }
+}
+
+/// Free blocks of one class that no thread holds, and the chunk that is being cut up.
+struct Depot {
+    full: Vec<Box<Magazine>>,
+    empty: Vec<Box<Magazine>>,
+    /// The uncut rest of the newest chunk.
+    rest: *mut u8,
+    rest_len: usize,
+}
+
+// SAFETY: the depot owns the blocks it points to, and a block may be used from any thread.
+unsafe impl Send for Depot {}
+
+pub(super) struct Arena {
+    number: u8,
+    depots: [Mutex<Depot>; SIZES.len()],
+    cells: Mutex<Depot>,
+    /// Cells that the reserved range can hold.
+    cell_capacity: u32,
+    cells_cut: AtomicU32,
+    slab_bytes: AtomicU64,
+    unbound_chunks: AtomicU64,
+    /// Keeps the reserved range mapped for the life of the process.
+    _cells_map: MmapMut,
+}
+
+static ARENAS: [OnceLock<Arena>; 256] = [const { OnceLock::new() }; 256];
+/// Start of each arena's range of cells; null until the arena is made.
+static CELL_BASE: [AtomicPtr<u8>; 256] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 256];
+/// The NUMA node of the operating system that an arena is bound to, plus one; 0 = unbound.
+static HOME: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
+/// Bytes of slab chunks of all arenas.
+static SLAB_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes asked of the kernel at a time for one class. A bound chunk is also the unit of `mbind`.
+const CHUNK: usize = if cfg!(miri) { 64 << 10 } else { 1 << 20 };
+
+/// Says that arena `number` lies on that NUMA node of the machine, so that memory mapped from now on
+/// is bound to it. Not called for pretended nodes or on machines with a single one.
+pub(crate) fn set_home(number: u8, os_node: u8) {
+    // Relaxed: read when the next chunk is mapped; a chunk mapped meanwhile is placed by first touch.
+    HOME[usize::from(number)].store(u32::from(os_node) + 1, Ordering::Relaxed);
+}
+
+/// The address of cell `index` of arena `number`.
+///
+/// Both must come from an [`ActorId`], which is only made for a cell that exists.
+#[inline(always)]
+pub(crate) fn cell_address(number: u8, index: u32) -> *mut u8 {
+    // Relaxed: the id reached this thread after the base was set, by whatever way it came.
+    let base = CELL_BASE[usize::from(number)].load(Ordering::Relaxed);
+    debug_assert!(!base.is_null(), "no arena {number}");
+    base.wrapping_add(index as usize * CELL_SIZE)
+}
+
+pub(super) fn stats(number: u8) -> MemoryStats {
+    ARENAS[usize::from(number)]
+        .get()
+        .map_or_else(MemoryStats::default, |arena| MemoryStats {
+            slab_bytes: arena.slab_bytes.load(Ordering::Relaxed),
+            cells: u64::from(arena.cells_cut.load(Ordering::Relaxed)),
+            unbound_chunks: arena.unbound_chunks.load(Ordering::Relaxed),
+        })
+}
+
+impl Arena {
+    pub(super) fn get(number: u8) -> &'static Self {
+        ARENAS[usize::from(number)].get_or_init(|| Self::new(number))
+    }
+
+    fn new(number: u8) -> Self {
+        let mut map = reserve_cells();
+        // Release: pairs with nothing in particular (see `cell_address`), it costs nothing here.
+        CELL_BASE[usize::from(number)].store(map.as_mut_ptr(), Ordering::Release);
+        let arena = Self {
+            number,
+            depots: std::array::from_fn(|_| Mutex::new(Depot::new())),
+            cells: Mutex::new(Depot::new()),
+            cell_capacity: u32::try_from(map.len() / CELL_SIZE).unwrap_or(u32::MAX),
+            cells_cut: AtomicU32::new(0),
+            slab_bytes: AtomicU64::new(0),
+            unbound_chunks: AtomicU64::new(0),
+            _cells_map: map,
+        };
+        let base = CELL_BASE[usize::from(number)].load(Ordering::Relaxed);
+        arena.bind(base, arena.cell_capacity as usize * CELL_SIZE);
+        arena
+    }
+
+    fn bind(&self, start: *mut u8, len: usize) {
+        let home = HOME[usize::from(self.number)].load(Ordering::Relaxed);
+        let Some(os_node) = home.checked_sub(1).and_then(|node| u8::try_from(node).ok()) else {
+            return;
+        };
+        if let Err(error) = bind::prefer_node(start, len, os_node) {
+            if self.unbound_chunks.fetch_add(1, Ordering::Relaxed) == 0 {
+                tracing::warn!(
+                    numa_node = os_node,
+                    %error,
+                    "the kernel refused to bind memory to its NUMA node; pages go where they are \
+                     first touched (containers need CAP_SYS_NICE for mbind)"
+                );
+            }
+        }
+    }
+
+    /// Puts blocks into an empty magazine, most cheaply by trading it for a full one. `false`: over
+    /// the limit.
+    pub(super) fn refill(
+        &self,
+        class: Class,
+        purpose: Purpose,
+        magazine: &mut Box<Magazine>,
+    ) -> bool {
+        let mut depot = lock(&self.depots[usize::from(class)]);
+        if depot.trade_empty(magazine) {
+            return true;
+        }
+        let size = SIZES[usize::from(class)];
+        if depot.rest_len < size && !self.grow(&mut depot, purpose) {
+            return false;
+        }
+        depot.cut(size, magazine);
+        true
+    }
+
+    /// Trades a full magazine for an empty one.
+    pub(super) fn spill(&self, class: Class, magazine: &mut Box<Magazine>) {
+        lock(&self.depots[usize::from(class)]).trade_full(magazine);
+    }
+
+    /// As `refill`, for cells. `false`: the reserved range is used up.
+    pub(super) fn refill_cells(&self, magazine: &mut Box<Magazine>) -> bool {
+        let mut depot = lock(&self.cells);
+        if depot.trade_empty(magazine) {
+            return true;
+        }
+        let cut = self.cells_cut.load(Ordering::Relaxed);
+        let count = (self.cell_capacity - cut).min(MAGAZINE as u32);
+        // Highest first, so that popping hands them out in ascending order: neighbours in time
+        // become neighbours in memory.
+        for index in (cut..cut + count).rev() {
+            magazine.push(cell_address(self.number, index));
+        }
+        // Relaxed: written under the depot's lock; read elsewhere only for statistics.
+        self.cells_cut.store(cut + count, Ordering::Relaxed);
+        count > 0
+    }
+
+    /// As `spill`, for cells.
+    pub(super) fn spill_cells(&self, magazine: &mut Box<Magazine>) {
+        lock(&self.cells).trade_full(magazine);
+    }
+
+    /// The index of a cell of this arena.
+    pub(super) fn cell_index(&self, cell: *mut u8) -> u32 {
+        let base = CELL_BASE[usize::from(self.number)].load(Ordering::Relaxed);
+        ((cell as usize - base as usize) / CELL_SIZE) as u32
+    }
+
+    fn grow(&self, depot: &mut Depot, purpose: Purpose) -> bool {
+        if purpose == Purpose::Message
+            && SLAB_BYTES.load(Ordering::Relaxed) + CHUNK as u64 > limit::limit()
+        {
+            return false;
+        }
+        let mut map = match MmapOptions::new().len(CHUNK).map_anon() {
+            Ok(map) => map,
+            Err(_) if purpose == Purpose::Message => return false,
+            // What the runtime needs to keep its word (a signal, a frame): the same end as a failed
+            // `Box::new`, and documented as such.
+            Err(_) => std::alloc::handle_alloc_error(
+                std::alloc::Layout::from_size_align(CHUNK, 4096).expect("a constant layout"),
+            ),
+        };
+        depot.rest = map.as_mut_ptr();
+        depot.rest_len = CHUNK;
+        self.bind(depot.rest, CHUNK);
+        // The chunk stays for the life of the process (see the module's head).
+        std::mem::forget(map);
+        // Relaxed: statistics and a limit that need not be exact.
+        self.slab_bytes.fetch_add(CHUNK as u64, Ordering::Relaxed);
+        SLAB_BYTES.fetch_add(CHUNK as u64, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Depot {
+    const fn new() -> Self {
+        Self {
+            full: Vec::new(),
+            empty: Vec::new(),
+            rest: std::ptr::null_mut(),
+            rest_len: 0,
+        }
+    }
+
+    /// Cuts up to one magazine of blocks off the open chunk. The blocks are not touched.
+    fn cut(&mut self, size: usize, into: &mut Magazine) {
+        let count = (self.rest_len / size).min(MAGAZINE);
+        for block in (0..count).rev() {
+            into.push(self.rest.wrapping_add(block * size));
+        }
+        self.rest = self.rest.wrapping_add(count * size);
+        self.rest_len -= count * size;
+    }
+
+    /// Whether a full magazine was there to trade.
+    fn trade_empty(&mut self, magazine: &mut Box<Magazine>) -> bool {
+        debug_assert_eq!(magazine.len, 0, "refilling a magazine that holds blocks");
+        let Some(full) = self.full.pop() else {
+            return false;
+        };
+        self.empty.push(std::mem::replace(magazine, full));
+        true
+    }
+
+    fn trade_full(&mut self, magazine: &mut Box<Magazine>) {
+        // A magazine comes back partly filled when its thread ends; it counts as full.
+        let empty = self.empty.pop().unwrap_or_else(Magazine::empty);
+        self.full.push(std::mem::replace(magazine, empty));
+    }
+}
+
+/// Reserves address space for the cells of one arena: as much as the kernel grants, at most what an
+/// [`ActorId`] can number. Reserved, not used: a page costs memory when a cell on it is first used.
+fn reserve_cells() -> MmapMut {
+    let most = if cfg!(miri) {
+        1 << 12
+    } else {
+        1usize << ActorId::INDEX_BITS
+    };
+    let mut cells = most;
+    loop {
+        match MmapOptions::new()
+            .len(cells * CELL_SIZE)
+            .no_reserve_swap()
+            .map_anon()
+        {
+            Ok(map) => return map,
+            // A limit on address space (`ulimit -v`): take less.
+            Err(_) if cells > 1 << 10 => cells /= 2,
+            Err(error) => panic!("no address space for 1024 actors: {error}"),
+        }
+    }
+}
+
+fn lock(depot: &Mutex<Depot>) -> std::sync::MutexGuard<'_, Depot> {
+    // Nothing inside the lock can panic half-way, so a poisoned depot is still whole.
+    depot
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
