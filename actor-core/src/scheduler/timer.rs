@@ -1,0 +1,30 @@
+//! "Wake me at T": ask deadlines, delayed messages, restart delays.
+//!
+//! ```text
+//!   wake_at(T, waker) ──lock──► Wheel (wheel.rs, pure) ◄──lock── the thread "actor-timer"
+//!   cancel(key)       ──lock──►                                  │ takes 256 due wakers at a time,
+//!                                                                ▼ unlocks, wakes them
+//!                                              sleeps on the bell until the next expiry
+//! ```
+//!
+//! One lock, held for some tens of nanoseconds and never while foreign code runs: wakers are
+//! cloned, woken and dropped outside of it, because a waker's drop may free a task whose drop
+//! cancels a timer.
+//!
+//! Nearly every timer is a deadline that is cancelled long before its time. So an insert rings the
+//! bell only if the new timer is due before the thread would wake anyway (`sleeps_until`), and a
+//! cancel never does; the thread then wakes for nothing at most once for each time it lay down.
+//!
+//! A deadline that is met, insert and cancel, costs 43 ns uncontended, whether 0 or 100 000 others
+//! wait (virtual Xeon, 2 CPUs; `cost_of_a_deadline_that_is_met`).
+//!
+//! Times are exact to a tick of the wheel, 1 ms: a timer never fires early, and late by at most one
+//! tick plus what the operating system takes to run the thread. A clock that jumps moves nothing,
+//! since only the monotonic one is read (check T05).
+
+pub(crate) mod wheel;
+
+#[cfg(not(actor_loom))]
+mod service;
+#[cfg(not(actor_loom))]
+pub(crate) use service::{TimerKey, TimerStats, Timers};

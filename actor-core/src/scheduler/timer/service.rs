@@ -1,0 +1,239 @@
+//! The wheel behind a lock, and the thread that turns it.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, PoisonError};
+use std::task::Waker;
+
+use crate::clock::Tick;
+use crate::sync::{Mutex, MutexGuard, thread};
+
+use super::wheel::{Key, Wheel};
+
+/// Names one timer of one `Timers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TimerKey(Key);
+
+/// Wakes wakers at given times. Dropping it stops it.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+/// What the timers did, for the console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TimerStats {
+    /// Timers that wait now.
+    pub(crate) pending: usize,
+    /// Timers whose time came.
+    pub(crate) fired: u64,
+    /// Wakers that panicked when woken.
+    pub(crate) waker_panics: u64,
+    /// Inserts that had to wake the thread, because they were due before all others.
+    pub(crate) bells: u64,
+}
+
+impl Timers {
+    /// Starts the thread `actor-timer`.
+    ///
+    /// It inherits the CPU mask of the caller. Give it the whole process's: a thread that shares
+    /// one CPU with a busy worker fires when that worker lets it.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses a thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                wheel: Wheel::new(Tick::now()),
+                sleeps_until: AWAKE,
+                stopping: false,
+                stats: TimerStats::default(),
+            }),
+            bell: Condvar::new(),
+        });
+        let thread = thread::Builder::new().name("actor-timer".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.run()
+        })?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Wakes `waker` once, at `at` or up to a tick later; soon, if `at` has passed.
+    ///
+    /// After [`stop`](Self::stop) the waker is dropped unwoken and the key fits nothing.
+    pub(crate) fn wake_at(&self, at: Tick, waker: Waker) -> TimerKey {
+        let mut state = self.shared.lock();
+        if state.stopping {
+            drop(state);
+            drop(waker);
+            return TimerKey(Key::FITS_NOTHING);
+        }
+        let key = state.wheel.insert(at, waker);
+        if Wheel::<Waker>::expiry(at) < state.sleeps_until {
+            // It will look again: until then nobody else need ring.
+            state.sleeps_until = AWAKE;
+            state.stats.bells += 1;
+            drop(state);
+            self.shared.bell.notify_one();
+        }
+        TimerKey(key)
+    }
+
+    /// Takes a timer back. False when it was cancelled before, has fired, or is about to wake its
+    /// waker on the timer thread.
+    pub(crate) fn cancel(&self, key: TimerKey) -> bool {
+        let waker = self.shared.lock().wheel.remove(key.0);
+        waker.is_some()
+    }
+
+    /// Has the timer wake `waker` instead of the waker it has; free when they wake the same task.
+    /// False, and nothing is done, when `cancel` would say so.
+    pub(crate) fn replace_waker(&self, key: TimerKey, waker: &Waker) -> bool {
+        match self.shared.lock().wheel.get_mut(key.0) {
+            None => return false,
+            Some(old) if old.will_wake(waker) => return true,
+            Some(_) => {}
+        }
+        // Twice under the lock rather than clone under it: a clone is foreign code.
+        let mut waker = waker.clone();
+        match self.shared.lock().wheel.get_mut(key.0) {
+            None => return false,
+            Some(old) => std::mem::swap(old, &mut waker),
+        }
+        drop(waker);
+        true
+    }
+
+    /// Ends the thread and waits for it. Timers that have not fired never do: their wakers are
+    /// dropped unwoken, so end what waits for them first.
+    ///
+    /// Later calls do nothing. Called by a waker on the timer thread itself it does not wait.
+    pub(crate) fn stop(&self) {
+        let unfired = {
+            let mut state = self.shared.lock();
+            state.stopping = true;
+            std::mem::replace(&mut state.wheel, Wheel::new(Tick(0)))
+        };
+        self.shared.bell.notify_one();
+        drop(unfired);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the timer thread had panicked; timers since then never fired");
+        }
+    }
+
+    /// What the timers did so far.
+    pub(crate) fn stats(&self) -> TimerStats {
+        let state = self.shared.lock();
+        TimerStats {
+            pending: state.wheel.len(),
+            ..state.stats
+        }
+    }
+}
+
+impl Drop for Timers {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Rung for a timer before all others, and to stop.
+    bell: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    wheel: Wheel<Waker>,
+    /// Until when the thread sleeps unless rung; `AWAKE` when it will look at the wheel before it
+    /// sleeps.
+    sleeps_until: Tick,
+    stopping: bool,
+    /// Without `pending`, which the wheel knows.
+    stats: TimerStats,
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut due: Vec<Waker> = Vec::with_capacity(BATCH);
+        let mut state = self.lock();
+        while !state.stopping {
+            let now = Tick::now();
+            state
+                .wheel
+                .advance(now, BATCH, &mut |waker| due.push(waker));
+            if !due.is_empty() {
+                state.stats.fired += due.len() as u64;
+                drop(state);
+                let panics = wake_all(&mut due);
+                state = self.lock();
+                state.stats.waker_panics += panics;
+                continue;
+            }
+            state = match state.wheel.next_expiry() {
+                // Cut short by the limit of steps.
+                Some(next) if next <= now => continue,
+                Some(next) => {
+                    state.sleeps_until = next;
+                    let waited = self.bell.wait_timeout(state, now.until(next));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    state.sleeps_until = NEVER;
+                    self.bell
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+            state.sleeps_until = AWAKE;
+        }
+    }
+
+    /// No code of others runs under the lock, so a poisoned one still guards a sound state.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes all, and says how many panicked. A waker is foreign code; the thread is everybody's.
+fn wake_all(due: &mut Vec<Waker>) -> u64 {
+    let mut panics = 0;
+    for waker in due.drain(..) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            panics += 1;
+            let told = catch_unwind(|| tracing::error!("a waker panicked when its timer fired"));
+            // Each alone, since two panics at once end the process. A payload whose drop panics
+            // leaves another payload; that one is not tried.
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+            std::mem::forget((told, dropped));
+        }
+    }
+    panics
+}
+
+/// Wakers taken under one lock: enough to spread its cost, few enough to let others in.
+const BATCH: usize = 256;
+
+/// Before all times: `Tick::now` is never 0.
+const AWAKE: Tick = Tick(0);
+
+const NEVER: Tick = Tick(u64::MAX);
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;
