@@ -11,5 +11,5 @@ pub(crate) mod hint {
 }
 
 pub(crate) use loom::cell::UnsafeCell;
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 pub(crate) use loom::thread;

@@ -10,7 +10,7 @@ pub(crate) mod hint {
     pub(crate) use std::hint::spin_loop;
 }
 
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 pub(crate) use std::thread;
 
 /// `std::cell::UnsafeCell` with loom's `with`/`with_mut`, so that models see each access.
