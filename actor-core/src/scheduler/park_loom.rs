@@ -1,0 +1,45 @@
+//! Models of the parker: no wake-up is lost, and the weakened twin loses one.
+
+// std's: loom's would panic a second time when it is dropped after a deadlock was found.
+use std::sync::Arc;
+
+use super::{Parker, Protocol, Sound};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::thread;
+
+/// Checks and sleeps in two steps.
+struct TwoSteps;
+
+impl Protocol for TwoSteps {
+    const ONE_STEP: bool = false;
+}
+
+/// A sleeper waits for two signals, whose tokens may fall together.
+fn two_signals<P: Protocol + 'static>() {
+    loom::model(|| {
+        let shared = Arc::new((Parker::<P>::new(), AtomicUsize::new(0)));
+        let theirs = shared.clone();
+        let waker = thread::spawn(move || {
+            for _ in 0..2 {
+                theirs.1.fetch_add(1, Ordering::Relaxed);
+                theirs.0.unpark();
+            }
+        });
+        // Relaxed: the token's edge is what is tested.
+        while shared.1.load(Ordering::Relaxed) < 2 {
+            shared.0.park();
+        }
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_park_loses_no_token() {
+    two_signals::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_park_in_two_steps_is_caught() {
+    two_signals::<TwoSteps>();
+}

@@ -1,0 +1,486 @@
+//! The loop of one worker.
+//!
+//! ```text
+//!   LIFO slot -> own ring -> injector -> (search) injector, steal near, steal far -> spin -> sleep
+//!      ^ at most 8 in a row                        ^ one worker in eight
+//!   every 61st turn: the injector first
+//! ```
+//!
+//! *LIFO slot.* What a turn schedules with `Hint::Next` runs next on this worker, while its message
+//! is in the cache. The slot is a plain field: nobody else can reach it. tokio made it stealable once
+//! and took that back (extra wake-ups, -30 % in one system), and an atomic slot costs 12 ns a turn.
+//! The price is that a task in the slot waits for the whole turn in front of it, so a turn that runs
+//! on after it has sent a lot calls `expose`.
+//!
+//! *Fairness.* Two tasks that schedule each other with `Hint::Next` would own the worker; after
+//! `lifo_streak_max` in a row the slot goes to the back of the ring. A ring that is never empty would
+//! hide the injector, so it is looked at every [`INJECTOR_INTERVAL`] turns, and sooner if turns end
+//! with `After::Again`, which means that they were long.
+//!
+//! *No wake-up for what only this worker can run.* A push to the LIFO slot publishes nothing. Nor
+//! does `After::Again` with nothing else queued: this worker takes the task up again at once.
+//!
+//! *Unwinding.* Drivers promise not to unwind: a panic in user code is caught where the actor is
+//! known. One that comes through all the same has left a task marked as running that will never run
+//! again, with its senders waiting for ever. There is nothing to repair here, so [`AbortOnUnwind`]
+//! says so and ends the process, at no cost per turn: it sits around the whole thread.
+//!
+//! Who may touch what: everything in [`Worker`] belongs to its thread. It is not `Sync`, and known
+//! to its thread alone through `Worker::current`.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use crate::id::WorkerId;
+use crate::sync::hint::spin_loop;
+use crate::sync::thread;
+
+use super::config::CrossNuma;
+use super::idle::{Asleep, Searching, Sleep};
+use super::injector::SHARE_MAX;
+use super::pool::{Home, Scheduler, Seat};
+use super::ring::Local;
+use super::stats::Counters;
+use super::steal::{Random, circle};
+use super::task::{After, Chain, Hint, Task};
+
+/// What a worker keeps to itself. Leaked, about 200 bytes (see `pool.rs`).
+pub(crate) struct Worker {
+    lifo: Cell<Option<Task>>,
+    /// Turns in a row that came from the LIFO slot.
+    streak: Cell<u32>,
+    /// Turns until the injector goes first.
+    until_injector: Cell<u32>,
+    ring: Local,
+    scheduler: &'static Scheduler,
+    home: &'static Home,
+    seat: &'static Seat,
+    numa_index: usize,
+    /// Searches at home in a row that found nothing.
+    failures: Cell<u32>,
+    random: Random,
+}
+
+thread_local! {
+    /// Const and without a destructor, so that reading it is one load relative to the thread pointer.
+    static CURRENT: Cell<Option<&'static Worker>> = const { Cell::new(None) };
+}
+
+/// A task, and whether it is a guest from another NUMA node.
+enum Found {
+    Home(Task),
+    Far(Task, usize),
+}
+
+/// The life of a worker on its thread.
+pub(super) fn run(scheduler: &'static Scheduler, seat: &'static Seat, ring: Local) {
+    let worker: &'static Worker = Box::leak(Box::new(Worker {
+        lifo: Cell::new(None),
+        streak: Cell::new(0),
+        until_injector: Cell::new(INJECTOR_INTERVAL - 1),
+        ring,
+        scheduler,
+        home: scheduler.home(seat.numa_index),
+        seat,
+        numa_index: seat.numa_index,
+        failures: Cell::new(0),
+        random: Random::new(u64::from(seat.worker.0)),
+    }));
+    CURRENT.set(Some(worker));
+    let started = scheduler.driver().worker_started(worker);
+    worker.work();
+    drop(started);
+    CURRENT.set(None);
+    worker.give_back();
+}
+
+impl Worker {
+    /// The worker whose thread this is. One load.
+    #[inline(always)]
+    pub(crate) fn current() -> Option<&'static Self> {
+        CURRENT.get()
+    }
+
+    /// Where it works.
+    #[inline(always)]
+    pub(crate) fn scheduler(&self) -> &'static Scheduler {
+        self.scheduler
+    }
+
+    /// Its number in the system.
+    pub(crate) fn id(&self) -> WorkerId {
+        self.seat.worker
+    }
+
+    /// The NUMA node at which it sits.
+    #[inline(always)]
+    pub(crate) fn numa_index(&self) -> usize {
+        self.numa_index
+    }
+
+    /// Queues a task on this worker. The task's NUMA node must be this worker's; `Scheduler::schedule`
+    /// looks.
+    ///
+    /// With `Hint::Next` the task that was next goes to the back of the ring, and only then may
+    /// another worker be woken.
+    #[inline]
+    pub(crate) fn schedule_local(&self, task: Task, hint: Hint) {
+        match hint {
+            Hint::Next => {
+                if let Some(displaced) = self.lifo.replace(Some(task)) {
+                    self.publish(displaced);
+                }
+            }
+            Hint::Back => self.publish(task),
+        }
+    }
+
+    /// Moves the task in the LIFO slot, if any, to where thieves reach it, and wakes one.
+    ///
+    /// For a turn that goes on for long after it has scheduled something.
+    pub(crate) fn expose(&self) {
+        if let Some(task) = self.lifo.take() {
+            self.publish(task);
+        }
+    }
+
+    pub(super) fn belongs_to(&self, scheduler: &Scheduler) -> bool {
+        std::ptr::eq(self.scheduler, scheduler)
+    }
+
+    #[inline(always)]
+    pub(super) fn serves(&self, scheduler: &Scheduler, numa_index: usize) -> bool {
+        self.belongs_to(scheduler) & (self.numa_index == numa_index)
+    }
+
+    #[inline(always)]
+    pub(super) fn counters(&self) -> &'static Counters {
+        &self.seat.counters
+    }
+
+    fn work(&self) {
+        let driver = self.scheduler.driver();
+        while !self.scheduler.is_stopping() {
+            let Some(found) = self.next().map(Found::Home).or_else(|| self.seek()) else {
+                continue; // Stopping.
+            };
+            self.counters().turns.add(1);
+            let (Found::Home(task) | Found::Far(task, _)) = found;
+            // SAFETY: the task was scheduled under the contract of `Task::from_raw`, and each queue
+            // gives a task out once, so this is the one turn it was scheduled for.
+            let after = unsafe { driver.take_turn(task, self) };
+            match (after, found) {
+                (After::Done, _) => {}
+                (After::Again, Found::Home(task)) => self.again(task),
+                // A guest goes home; its NUMA node may be idle by now.
+                (After::Again, Found::Far(task, numa_index)) => {
+                    self.scheduler.inject(task, numa_index);
+                }
+            }
+        }
+    }
+
+    /// What this worker finds without searching.
+    #[inline(always)]
+    fn next(&self) -> Option<Task> {
+        match self.until_injector.get().checked_sub(1) {
+            Some(left) => self.until_injector.set(left),
+            None => {
+                self.until_injector.set(INJECTOR_INTERVAL - 1);
+                if let Some(task) = self.take_share() {
+                    return Some(task);
+                }
+            }
+        }
+        self.next_local().or_else(|| self.take_share())
+    }
+
+    #[inline(always)]
+    fn next_local(&self) -> Option<Task> {
+        if let Some(task) = self.lifo.take() {
+            let streak = self.streak.get();
+            if streak < self.scheduler.lifo_streak_max {
+                self.streak.set(streak + 1);
+                self.counters().lifo_hits.add(1);
+                return Some(task);
+            }
+            self.streak.set(0);
+            if self.ring.is_empty() {
+                return Some(task); // Nobody to be fair to.
+            }
+            self.publish(task);
+        } else {
+            self.streak.set(0);
+        }
+        self.ring.pop()
+    }
+
+    /// A share of the injector: one task to run, the others to the back of the ring. Thieves have to
+    /// be told of them, and of a task that `again` has put there without a word.
+    fn take_share(&self) -> Option<Task> {
+        let task = self.take_share_quietly()?;
+        if !self.ring.is_empty() {
+            self.call();
+        }
+        Some(task)
+    }
+
+    /// As `take_share`, for a searcher: when it leaves the search, it looks whether there is more.
+    fn take_share_quietly(&self) -> Option<Task> {
+        let (task, others) = self.share()?.pop_front();
+        if let Some(others) = others {
+            self.ring.extend(others);
+        }
+        Some(task)
+    }
+
+    /// A share of the injector for which the ring has room (or one task, to be run).
+    fn share(&self) -> Option<Chain> {
+        let injector = &self.home.injector;
+        if injector.len() == 0 {
+            return None;
+        }
+        let share = if self.ring.free() >= SHARE_MAX {
+            injector.take_share(self.home.seats.len())?
+        } else {
+            Chain::one(injector.pop()?)
+        };
+        self.counters().injector_pops.add(share.len() as u64);
+        Some(share)
+    }
+
+    /// To the back of the queue after a turn that could have gone on.
+    fn again(&self, task: Task) {
+        // A turn that ends like this has used up its budget; ten of them are worth a look outside.
+        self.until_injector
+            .set(self.until_injector.get().saturating_sub(AGAIN_COST));
+        if self.ring.is_empty() {
+            // Who waits outside goes first, or one busy task would keep them waiting for ten turns,
+            // each a full budget long. An empty ring has room for any share.
+            if let Some(share) = self.share() {
+                self.ring.extend(share);
+            } else if self.lifo.get().is_none() {
+                // This worker takes the task up again at once: nobody is to be told.
+                self.push(task);
+                return;
+            }
+        }
+        self.publish(task);
+    }
+
+    /// To the back of the ring, for whoever comes first.
+    fn publish(&self, task: Task) {
+        self.push(task);
+        self.call();
+    }
+
+    fn push(&self, task: Task) {
+        let injector = &self.home.injector;
+        if self.ring.push(task, injector) {
+            self.counters().overflows.add(1);
+            self.scheduler.call_far(self.home, injector.len());
+        }
+    }
+
+    /// After publishing: wakes another worker of this NUMA node, if there is one.
+    fn call(&self) {
+        if self.home.seats.len() > 1 {
+            self.scheduler.call_home(self.home);
+        }
+    }
+
+    /// Out of work: searches and sleeps until there is some, or until the scheduler stops.
+    #[cold]
+    fn seek(&self) -> Option<Found> {
+        let idle = &self.home.idle;
+        let me = self.seat.slot;
+        let mut searching = idle.start_searching(me);
+        while !self.scheduler.is_stopping() {
+            if searching.is_some()
+                && let Some(found) = self.search()
+            {
+                self.stop_searching(searching);
+                return Some(found);
+            }
+            self.scheduler.driver().before_park(self);
+            if let Some(task) = self.next_local() {
+                self.stop_searching(searching);
+                return Some(Found::Home(task));
+            }
+            searching = match idle.sleep(me, searching, || self.home.has_work()) {
+                Sleep::Searching(searching) => Some(searching),
+                Sleep::Asleep(asleep) => Some(self.park(asleep)?),
+            };
+        }
+        // The badge goes down with the scheduler: nobody is woken for work any more.
+        None
+    }
+
+    fn stop_searching(&self, was: Option<Searching>) {
+        let Some(was) = was else { return };
+        let home = self.home;
+        if let Some(slot) = home
+            .idle
+            .stop_searching(self.seat.slot, was, || home.has_work())
+        {
+            self.scheduler.unpark(home.seats[slot]);
+        }
+    }
+
+    /// Sleeps in the kernel until a waker has made this worker a searcher; `None` when stopping.
+    fn park(&self, mut asleep: Asleep) -> Option<Searching> {
+        self.counters().parks.add(1);
+        loop {
+            self.seat.park();
+            match self.home.idle.woken(self.seat.slot, asleep) {
+                Ok(searching) => return Some(searching),
+                Err(stale) if !self.scheduler.is_stopping() => asleep = stale,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Looks everywhere, several times over the time given to spinning.
+    fn search(&self) -> Option<Found> {
+        // Who may look beyond home after n searches must not sleep before, or would never look.
+        let (searches_before_far, rounds) = match self.scheduler.cross_numa {
+            CrossNuma::Never => (None, 1),
+            CrossNuma::WhenIdle { searches } => (Some(searches), searches.min(SEARCHES_MAX)),
+        };
+        let mut slices = if self.scheduler.spin.is_zero() {
+            0
+        } else {
+            SPIN_SLICES
+        };
+        for round in 1.. {
+            if let Some(task) = self.search_home() {
+                self.failures.set(0);
+                return Some(Found::Home(task));
+            }
+            let failures = self.failures.get().saturating_add(1);
+            self.failures.set(failures);
+            if searches_before_far.is_some_and(|searches| failures >= searches)
+                && let Some(found) = self.search_far()
+            {
+                // `failures` stays: the next guest needs one failed search at home, not all of them.
+                return Some(found);
+            }
+            if slices > 0 {
+                slices -= 1;
+                self.spin();
+            } else if round >= rounds {
+                break;
+            }
+            if self.scheduler.is_stopping() {
+                break;
+            }
+        }
+        None
+    }
+
+    /// The injector, then the other workers of this NUMA node.
+    fn search_home(&self) -> Option<Task> {
+        if let Some(task) = self.take_share_quietly() {
+            return Some(task);
+        }
+        let seats = &self.home.seats;
+        let task = circle(seats.len(), self.random.next())
+            .filter(|&slot| slot != self.seat.slot)
+            .find_map(|slot| seats[slot].ring.steal_half(&self.ring))?;
+        self.counters().steals_near.add(1);
+        Some(task)
+    }
+
+    /// One task of the nearest NUMA node that has any and whose workers are all busy. Where one
+    /// sleeps or searches, it has been told already, and is nearer to the task than we are.
+    fn search_far(&self) -> Option<Found> {
+        for group in &self.home.far {
+            for i in circle(group.len(), self.random.next()) {
+                let numa_index = group[i];
+                let far = self.scheduler.home(numa_index);
+                if !far.idle.all_busy() {
+                    continue;
+                }
+                let from_ring = |slot: usize| far.seats[slot].ring.steal_one();
+                let task = far
+                    .injector
+                    .pop()
+                    .or_else(|| circle(far.seats.len(), self.random.next()).find_map(from_ring));
+                if let Some(task) = task {
+                    self.counters().steals_far.add(1);
+                    // While we took it, a worker there may have seen a theft in progress and gone to
+                    // sleep over what is left (README).
+                    if far.has_work() {
+                        self.scheduler.call_home(far);
+                    }
+                    return Some(Found::Far(task, numa_index));
+                }
+            }
+        }
+        None
+    }
+
+    /// One slice of the spinning time, or until there is work at home.
+    fn spin(&self) {
+        let end = Instant::now() + self.scheduler.spin / SPIN_SLICES;
+        for look in 1_u32.. {
+            for _ in 0..SPINS_PER_LOOK {
+                spin_loop();
+            }
+            // The injector is one line. The rings are one line per worker, which its owner then has
+            // to fetch back, so they are looked at less often.
+            let found = if look.is_multiple_of(4) {
+                self.home.has_work()
+            } else {
+                self.home.injector.len() > 0
+            };
+            if found || self.scheduler.is_stopping() || Instant::now() >= end {
+                return;
+            }
+        }
+    }
+
+    /// At the end: everything queued here, to where `drain_remaining` finds it.
+    fn give_back(&self) {
+        let queued = std::iter::from_fn(|| self.lifo.take().or_else(|| self.ring.pop()));
+        for task in queued {
+            self.home.injector.push(task);
+        }
+    }
+}
+
+/// Around the life of a worker's thread; see the top of the file.
+pub(super) struct AbortOnUnwind(pub(super) WorkerId);
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let worker = self.0;
+            tracing::error!(%worker, "a panic reached the scheduler");
+            // Also where nobody listens to `tracing`: this is the last thing the process says.
+            eprintln!(
+                "actor-core: a panic reached the scheduler on {worker}. The actor it came from can \
+                 never run again, so the process ends. This is a bug in actor-core or in a Drop \
+                 that panics."
+            );
+            std::process::abort();
+        }
+    }
+}
+
+/// A prime, so that it does not beat with the patterns of users (Go's number, and tokio's).
+const INJECTOR_INTERVAL: u32 = 61;
+
+/// What a turn that ends with `After::Again` costs of that interval. Such a turn was as long as turns
+/// may be: with 5, the injector is looked at after ten of them. A choice, not a measurement.
+const AGAIN_COST: u32 = 5;
+
+/// The spinning time is cut into so many slices with a full search after each.
+const SPIN_SLICES: u32 = 4;
+
+/// Pauses between two looks: about 0.3 us where a pause takes 140 cycles (Intel since Skylake), 0.1 us
+/// where it takes 40.
+const SPINS_PER_LOOK: u32 = 8;
+
+/// However many failed searches far help asks for, a worker sleeps after so many.
+const SEARCHES_MAX: u32 = 8;
