@@ -8,11 +8,14 @@
 //! numbers), `intensity` (how often is too often), `backoff` (how long to wait). They take the time
 //! as an argument and know no actor.
 
-pub(crate) mod backoff;
-pub(crate) mod intensity;
+mod backoff;
+mod intensity;
 mod invalid_option;
 mod spec;
 
 pub use backoff::Backoff;
 pub use invalid_option::InvalidOption;
 pub use spec::{Restart, Strategy, Supervision};
+
+pub(crate) use backoff::BackoffState;
+pub(crate) use intensity::{RestartWindow, Verdict};

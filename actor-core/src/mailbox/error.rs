@@ -1,0 +1,365 @@
+//! What can go wrong with a send or an ask. The message comes back whenever it was not consumed.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::id::ActorId;
+
+/// Why a `tell` or a `send` did not take the message; it gives it back.
+///
+/// # Examples
+///
+/// ```
+/// # use actor_core::{ActorId, SendError};
+/// fn retry_later<M>(error: SendError<M>) -> Option<M> {
+///     match error {
+///         SendError::Full { message, .. } => Some(message), // room will come
+///         _ => None,
+///     }
+/// }
+/// ```
+#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
+pub enum SendError<M> {
+    /// The mailbox is full.
+    Full {
+        /// The actor that has no room.
+        target: ActorId,
+        /// How many messages its mailbox holds.
+        capacity: usize,
+        /// The message.
+        message: M,
+    },
+    /// The actor has stopped, or its system is shutting down.
+    Dead {
+        /// The actor.
+        target: ActorId,
+        /// The message.
+        message: M,
+    },
+    /// The process is at its memory limit for messages.
+    Overloaded {
+        /// The actor.
+        target: ActorId,
+        /// The message.
+        message: M,
+    },
+    /// The message's deadline passed before there was room for it.
+    Expired {
+        /// The actor.
+        target: ActorId,
+        /// The message.
+        message: M,
+    },
+    /// The message's context was cancelled before there was room for it.
+    Cancelled {
+        /// The actor.
+        target: ActorId,
+        /// The message.
+        message: M,
+    },
+}
+
+impl<M> SendError<M> {
+    /// The message that was not sent.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::Full { message, .. }
+            | Self::Dead { message, .. }
+            | Self::Overloaded { message, .. }
+            | Self::Expired { message, .. }
+            | Self::Cancelled { message, .. } => message,
+        }
+    }
+
+    /// The actor it was meant for.
+    pub fn target(&self) -> ActorId {
+        match self {
+            Self::Full { target, .. }
+            | Self::Dead { target, .. }
+            | Self::Overloaded { target, .. }
+            | Self::Expired { target, .. }
+            | Self::Cancelled { target, .. } => *target,
+        }
+    }
+
+    /// Whether the mailbox was full: the one refusal that passes by itself.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// Whether the actor has stopped.
+    pub fn is_dead(&self) -> bool {
+        matches!(self, Self::Dead { .. })
+    }
+
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { target, capacity, .. } => write!(
+                f,
+                "mailbox of {target} is full ({capacity} messages); wait with send(..).await, retry, \
+                 or give it a larger mailbox"
+            ),
+            Self::Dead { target, .. } => write!(f, "{target} has stopped"),
+            Self::Overloaded { target, .. } => write!(
+                f,
+                "message to {target} refused: the process is at its memory limit for messages"
+            ),
+            Self::Expired { target, .. } => {
+                write!(f, "message to {target} not sent: its deadline passed first")
+            }
+            Self::Cancelled { target, .. } => {
+                write!(f, "message to {target} not sent: its context was cancelled")
+            }
+        }
+    }
+}
+
+// By hand, so that `M` needs no `Debug`: messages often hold what has none.
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Full { .. } => "Full",
+            Self::Dead { .. } => "Dead",
+            Self::Overloaded { .. } => "Overloaded",
+            Self::Expired { .. } => "Expired",
+            Self::Cancelled { .. } => "Cancelled",
+        };
+        debug(f, name, &self.target(), std::any::type_name::<M>())
+    }
+}
+
+impl<M> fmt::Display for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words(f)
+    }
+}
+
+impl<M> Error for SendError<M> {}
+
+/// Why an ask has no reply.
+///
+/// The first five say what became of a message that was *not* handled to its end; `Full`, `Dead` and
+/// `Overloaded` give it back where it was never accepted.
+#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
+pub enum AskError<M> {
+    /// The mailbox is full and its policy is `Reject`, or `DropOldest` at twice its capacity.
+    Full {
+        /// The actor that has no room.
+        target: ActorId,
+        /// How many messages its mailbox holds.
+        capacity: usize,
+        /// The message.
+        message: M,
+    },
+    /// The actor has stopped. `message` is there if it was never accepted.
+    Dead {
+        /// The actor.
+        target: ActorId,
+        /// The message, unless the actor stopped after it had taken it in.
+        message: Option<M>,
+    },
+    /// The deadline passed. The handler may or may not have run.
+    Expired {
+        /// The actor.
+        target: ActorId,
+        /// How long the asker waited.
+        waited: Duration,
+        /// The message, if it was never accepted.
+        message: Option<M>,
+    },
+    /// The call's context was cancelled.
+    Cancelled {
+        /// The actor.
+        target: ActorId,
+        /// The message, if it was never accepted.
+        message: Option<M>,
+    },
+    /// The handler panicked on this message.
+    Panicked {
+        /// The actor.
+        target: ActorId,
+    },
+    /// The message was dropped without a reply, by the mailbox's overflow policy.
+    NoReply {
+        /// The actor.
+        target: ActorId,
+    },
+    /// Waiting for the reply would close a circle of actors that wait for each other.
+    Deadlock {
+        /// The circle: the asker first, each asks the next, the last asks the first.
+        path: DeadlockPath,
+        /// The message.
+        message: M,
+    },
+    /// The process is at its memory limit for messages.
+    Overloaded {
+        /// The actor.
+        target: ActorId,
+        /// The message.
+        message: M,
+    },
+    /// `ask_blocking` was called on a worker, whose other actors would wait with it.
+    WouldBlock {
+        /// The actor.
+        target: ActorId,
+        /// The message.
+        message: M,
+    },
+}
+
+/// The actors of a circle of asks, in asking order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadlockPath(pub(crate) Vec<ActorId>);
+
+impl DeadlockPath {
+    /// The actors; the asker comes first.
+    pub fn actors(&self) -> &[ActorId] {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeadlockPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for actor in &self.0 {
+            write!(f, "{actor} -> ")?;
+        }
+        match self.0.first() {
+            Some(first) => write!(f, "{first}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<M> AskError<M> {
+    /// The message, if it was never accepted by the actor.
+    pub fn into_message(self) -> Option<M> {
+        match self {
+            Self::Full { message, .. }
+            | Self::Deadlock { message, .. }
+            | Self::Overloaded { message, .. }
+            | Self::WouldBlock { message, .. } => Some(message),
+            Self::Dead { message, .. }
+            | Self::Expired { message, .. }
+            | Self::Cancelled { message, .. } => message,
+            Self::Panicked { .. } | Self::NoReply { .. } => None,
+        }
+    }
+
+    /// The actor that was asked.
+    pub fn target(&self) -> ActorId {
+        match self {
+            Self::Full { target, .. }
+            | Self::Dead { target, .. }
+            | Self::Expired { target, .. }
+            | Self::Cancelled { target, .. }
+            | Self::Panicked { target }
+            | Self::NoReply { target }
+            | Self::Overloaded { target, .. }
+            | Self::WouldBlock { target, .. } => *target,
+            Self::Deadlock { path, .. } => path.0.get(1).or(path.0.first()).copied().unwrap_or(ActorId(0)),
+        }
+    }
+
+    /// The same error without the message, for callers that pass errors up.
+    pub fn without_message(self) -> AskError<()> {
+        match self {
+            Self::Full { target, capacity, .. } => AskError::Full { target, capacity, message: () },
+            Self::Dead { target, .. } => AskError::Dead { target, message: None },
+            Self::Expired { target, waited, .. } => AskError::Expired { target, waited, message: None },
+            Self::Cancelled { target, .. } => AskError::Cancelled { target, message: None },
+            Self::Panicked { target } => AskError::Panicked { target },
+            Self::NoReply { target } => AskError::NoReply { target },
+            Self::Deadlock { path, .. } => AskError::Deadlock { path, message: () },
+            Self::Overloaded { target, .. } => AskError::Overloaded { target, message: () },
+            Self::WouldBlock { target, .. } => AskError::WouldBlock { target, message: () },
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "Full",
+            Self::Dead { .. } => "Dead",
+            Self::Expired { .. } => "Expired",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::Panicked { .. } => "Panicked",
+            Self::NoReply { .. } => "NoReply",
+            Self::Deadlock { .. } => "Deadlock",
+            Self::Overloaded { .. } => "Overloaded",
+            Self::WouldBlock { .. } => "WouldBlock",
+        }
+    }
+}
+
+impl<M> From<SendError<M>> for AskError<M> {
+    fn from(error: SendError<M>) -> Self {
+        match error {
+            SendError::Full { target, capacity, message } => Self::Full { target, capacity, message },
+            SendError::Dead { target, message } => Self::Dead { target, message: Some(message) },
+            SendError::Overloaded { target, message } => Self::Overloaded { target, message },
+            SendError::Expired { target, message } => {
+                Self::Expired { target, waited: Duration::ZERO, message: Some(message) }
+            }
+            SendError::Cancelled { target, message } => {
+                Self::Cancelled { target, message: Some(message) }
+            }
+        }
+    }
+}
+
+impl<M> fmt::Debug for AskError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadlock { path, .. } => {
+                f.debug_struct("Deadlock").field("path", &format_args!("{path}")).finish_non_exhaustive()
+            }
+            _ => debug(f, self.name(), &self.target(), std::any::type_name::<M>()),
+        }
+    }
+}
+
+impl<M> fmt::Display for AskError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { target, capacity, .. } => {
+                write!(f, "mailbox of {target} is full ({capacity} messages); retry later or wait for room")
+            }
+            Self::Dead { target, message: Some(_) } => write!(f, "{target} has stopped"),
+            Self::Dead { target, message: None } => {
+                write!(f, "{target} stopped before it could reply")
+            }
+            Self::Expired { target, waited, .. } => {
+                write!(f, "no reply from {target} before the deadline (waited {waited:?})")
+            }
+            Self::Cancelled { target, .. } => write!(f, "the call to {target} was cancelled"),
+            Self::Panicked { target } => write!(f, "{target} panicked while handling the message"),
+            Self::NoReply { target } => {
+                write!(f, "{target} dropped the message without a reply (its mailbox was full)")
+            }
+            Self::Deadlock { path, .. } => write!(
+                f,
+                "asking would wait for ever, these actors wait for each other: {path}; use tell in one \
+                 direction"
+            ),
+            Self::Overloaded { target, .. } => write!(
+                f,
+                "message to {target} refused: the process is at its memory limit for messages"
+            ),
+            Self::WouldBlock { target, .. } => write!(
+                f,
+                "ask_blocking({target}) on a worker would hold up its other actors; use ask(..).await"
+            ),
+        }
+    }
+}
+
+impl<M> Error for AskError<M> {}
+
+fn debug(f: &mut fmt::Formatter<'_>, name: &str, target: &ActorId, message: &str) -> fmt::Result {
+    f.debug_struct(name)
+        .field("target", target)
+        .field("message_type", &format_args!("{message}"))
+        .finish_non_exhaustive()
+}

@@ -1,0 +1,155 @@
+//! A message on its way: an intrusive node with the payload inline.
+//!
+//! ```text
+//!  0        8        16       24     28     32
+//!  | next   | vtable | context| gen  | meta | payload (message; for an ask also its reply slot) |
+//! ```
+//!
+//! A 32-byte message shares one cache line with its header. The vtable is a function pointer set per
+//! actor and message type, not an enum: the set of messages stays open and a node is no larger than
+//! its own payload (measured equal to an enum match, docs/decisions/0002).
+//!
+//! # Invariants
+//!
+//! - N1: a node has one owner at a time: the sender until the push succeeds, then the mailbox, then
+//!   the worker that took it; an ask's node is shared by exactly two parties as `reply` says.
+//! - N2: `next` is written only by the owner, before the push that publishes it or after the take.
+//! - N3: nodes are aligned to 64 bytes, so six address bits are free for the inbox's tags.
+
+use std::ptr::NonNull;
+
+use crate::sync::UnsafeCell;
+
+/// The part of a node that the mailbox knows.
+#[derive(Debug)]
+#[repr(C, align(32))]
+pub(crate) struct Node {
+    /// The node pushed before (in an inbox) or to be handled after (in the private FIFO).
+    pub(crate) next: UnsafeCell<*mut Self>,
+    pub(crate) vtable: &'static NodeVtable,
+    /// The context block of the floor above, or null: most messages carry none.
+    pub(crate) context: *mut (),
+    /// The generation of the target the sender meant.
+    pub(crate) generation: u32,
+    pub(crate) meta: Meta,
+}
+
+/// Where the node's memory came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meta {
+    /// Arena of the block.
+    pub(crate) arena: u8,
+    /// User message or one of ours: ours are not counted in the conservation law.
+    pub(crate) internal: bool,
+}
+
+/// What can be done with a node of unknown type.
+#[derive(Debug)]
+pub(crate) struct NodeVtable {
+    /// Hands the message to the actor of a cell and says how far it got.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner of the cell and of the node, the node is of the cell's actor type,
+    /// and the generations match.
+    pub(crate) run: unsafe fn(cell: NonNull<()>, node: NonNull<Node>) -> Step,
+    /// Ends a node: drops what it still holds, answers an ask, frees the memory.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the node and gives it up. `end` says truly whether the message is still in it.
+    pub(crate) finish: unsafe fn(node: NonNull<Node>, end: End),
+    /// The message type's name, for reports.
+    pub(crate) message: fn() -> &'static str,
+}
+
+/// How far `run` got.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The handler ran to its end; for an ask the reply lies in the node.
+    Done,
+    /// An async handler is waiting: its frame is in the cell, the node is still in use.
+    Pending,
+    /// The message was not handed over (expired, cancelled, nobody waits): still in the node.
+    Skipped(Fate),
+    /// The handler panicked; the message is gone.
+    Panicked(Box<dyn std::any::Any + Send>),
+}
+
+/// Why a node ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// `run` said `Done`.
+    Handled,
+    /// The message was taken out by a handler that did not finish; an ask is answered with this.
+    Interrupted(Fate),
+    /// The message is still in the node; an ask is answered with this.
+    Unhandled(Fate),
+}
+
+/// What became of a message that was not handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Fate {
+    /// The actor had stopped, or stopped before it came to the message.
+    ActorStopped = 1,
+    /// The message's deadline passed while it waited.
+    Expired = 2,
+    /// The message's context was cancelled while it waited.
+    Cancelled = 3,
+    /// The handler panicked on it.
+    Panicked = 4,
+    /// The handler was cut off by a kill while it waited for something.
+    Interrupted = 5,
+    /// Pushed out by a newer message (`Overflow::DropOldest`).
+    Oldest = 6,
+    /// Not taken into a full mailbox (`Overflow::DropNewest`).
+    Newest = 7,
+    /// The asker gave up before the handler started.
+    Abandoned = 8,
+    /// The reply was never given.
+    NoReply = 9,
+}
+
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ActorStopped => "the actor has stopped",
+            Self::Expired => "the deadline passed before it was handled",
+            Self::Cancelled => "it was cancelled before it was handled",
+            Self::Panicked => "the handler panicked on it",
+            Self::Interrupted => "the actor was killed while handling it",
+            Self::Oldest => "pushed out of a full mailbox by a newer message",
+            Self::Newest => "not taken into a full mailbox",
+            Self::Abandoned => "the asker gave up before it was handled",
+            Self::NoReply => "no reply was given",
+        })
+    }
+}
+
+impl Node {
+    /// # Safety
+    ///
+    /// The caller owns the node (N1).
+    #[inline(always)]
+    pub(crate) unsafe fn set_next(node: NonNull<Self>, next: *mut Self) {
+        // SAFETY: N1 and N2, by the caller.
+        unsafe { node.as_ref() }.next.with_mut(|slot| {
+            // SAFETY: as above: nobody else looks at `next` now.
+            unsafe { *slot = next }
+        });
+    }
+
+    /// # Safety
+    ///
+    /// The caller owns the node (N1).
+    #[inline(always)]
+    pub(crate) unsafe fn next(node: NonNull<Self>) -> *mut Self {
+        // SAFETY: N1 and N2, by the caller.
+        unsafe { node.as_ref() }.next.with(|slot| {
+            // SAFETY: as above.
+            unsafe { *slot }
+        })
+    }
+}

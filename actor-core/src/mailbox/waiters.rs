@@ -1,0 +1,151 @@
+//! Senders that wait for room in a full mailbox, first come, first served.
+//!
+//! The slow path of backpressure, so a lock is right: a table of FIFO lists keyed by the inbox's
+//! address, in shards. An actor that was never full has no entry and pays nothing. The protocol that
+//! keeps a wake-up from being lost is `Inbox::announce_waiter` with invariant B3 of the inbox.
+
+use std::collections::{HashMap, VecDeque};
+use std::task::Waker;
+
+use super::inbox::Inbox;
+use crate::sync::{Mutex, MutexGuard};
+
+/// Names one waiter, to change its waker or to remove it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: Ticket,
+    /// `None`: woken, on its way to push.
+    waker: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    lists: HashMap<usize, VecDeque<Waiter>>,
+    next: u64,
+}
+
+/// One shard-locked table; the process has one, a model makes its own.
+#[derive(Debug)]
+pub(crate) struct Waiters {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+const SHARDS: usize = if cfg!(actor_loom) { 1 } else { 64 };
+
+impl Waiters {
+    pub(crate) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::new(Shard::default())) }
+    }
+
+    /// Waits for room. `None`: there is room, push again.
+    pub(crate) fn wait(&self, inbox: &Inbox, waker: &Waker) -> Option<Ticket> {
+        let mut shard = self.shard(inbox);
+        if !inbox.announce_waiter() {
+            return None;
+        }
+        shard.next += 1;
+        let ticket = Ticket(shard.next);
+        let waiter = Waiter { ticket, waker: Some(waker.clone()) };
+        shard.lists.entry(key(inbox)).or_default().push_back(waiter);
+        Some(ticket)
+    }
+
+    /// Whether the waiter has been woken; if not, it will be by this waker.
+    pub(crate) fn is_woken(&self, inbox: &Inbox, ticket: Ticket, waker: &Waker) -> bool {
+        let mut shard = self.shard(inbox);
+        let waiter = shard
+            .lists
+            .get_mut(&key(inbox))
+            .and_then(|list| list.iter_mut().find(|waiter| waiter.ticket == ticket));
+        match waiter.and_then(|waiter| waiter.waker.as_mut()) {
+            Some(current) => {
+                current.clone_from(waker);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// A woken waiter pushed, or a waiter gave up. If it had been woken and `used` is false, its room
+    /// goes to the next in line.
+    pub(crate) fn leave(&self, inbox: &Inbox, ticket: Ticket, used: bool) {
+        let mut shard = self.shard(inbox);
+        let mut next = None;
+        if let Some(list) = shard.lists.get_mut(&key(inbox)) {
+            let woken = list
+                .iter()
+                .position(|waiter| waiter.ticket == ticket)
+                .and_then(|at| list.remove(at))
+                .is_some_and(|waiter| waiter.waker.is_none());
+            if woken && !used {
+                next = list.iter_mut().find_map(|waiter| waiter.waker.take());
+            }
+            if list.is_empty() {
+                shard.lists.remove(&key(inbox));
+            }
+        }
+        drop(shard);
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+
+    /// A woken waiter found the mailbox full again: back to the front of the line.
+    /// `false`: there is room, push again.
+    pub(crate) fn wait_again(&self, inbox: &Inbox, ticket: Ticket, waker: &Waker) -> bool {
+        let mut shard = self.shard(inbox);
+        if !inbox.announce_waiter() {
+            return false;
+        }
+        let list = shard.lists.entry(key(inbox)).or_default();
+        match list.iter_mut().find(|waiter| waiter.ticket == ticket) {
+            Some(waiter) => waiter.waker = Some(waker.clone()),
+            None => list.push_front(Waiter { ticket, waker: Some(waker.clone()) }),
+        }
+        true
+    }
+
+    /// For the owner of the cell: wakes up to `room` waiters in order. Says whether some still wait.
+    pub(crate) fn wake(&self, inbox: &Inbox, room: usize) -> bool {
+        let mut shard = self.shard(inbox);
+        let mut woken = Vec::new();
+        let mut still = false;
+        if let Some(list) = shard.lists.get_mut(&key(inbox)) {
+            for waiter in list.iter_mut() {
+                if woken.len() == room {
+                    still |= waiter.waker.is_some();
+                    if still {
+                        break;
+                    }
+                } else if let Some(waker) = waiter.waker.take() {
+                    woken.push(waker);
+                }
+            }
+        }
+        drop(shard);
+        for waker in woken {
+            waker.wake();
+        }
+        still
+    }
+
+    fn shard(&self, inbox: &Inbox) -> MutexGuard<'_, Shard> {
+        // Cells lie 128 bytes apart: the bits above tell them from each other.
+        let shard = &self.shards[(key(inbox) >> 7) % SHARDS];
+        shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn key(inbox: &Inbox) -> usize {
+    std::ptr::from_ref(inbox).addr()
+}
+
+/// The process's table.
+#[cfg(not(actor_loom))]
+pub(crate) fn table() -> &'static Waiters {
+    static TABLE: std::sync::OnceLock<Waiters> = std::sync::OnceLock::new();
+    TABLE.get_or_init(Waiters::new)
+}
