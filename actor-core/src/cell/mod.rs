@@ -1,1 +1,63 @@
-//! One actor.
+//! One actor: its cell, its turns, its life from spawn to the last dead letter.
+//!
+//! This floor is untyped. What it knows of an actor is a [`vtable::ActorVtable`]; the typed bridge is
+//! `context::harness`, one floor up. Nothing here depends on user types, so it is compiled once.
+//!
+//! - `header`: the 128 bytes, the invariants, references and wakers;
+//! - `turn`: one visit of a worker: signals first, then a budget of messages, panics caught;
+//! - `life`: starting, failing, restarting, stopping, and what is owed to others at the end;
+//! - `children`: the parent's side: who they are, stopping them in reverse, deciding restarts;
+//! - `birth`: claiming a cell and moving in.
+
+mod birth;
+mod children;
+mod extra;
+mod frame;
+mod header;
+mod life;
+mod local;
+mod reason;
+mod runtime;
+mod signal;
+mod turn;
+mod vtable;
+mod watch;
+
+pub(crate) use birth::{Birth, Origin, SpawnFailure, spawn};
+pub(crate) use extra::Factory;
+pub(crate) use frame::{Frame, FrameDone, FramePoll, FrameVtable};
+pub(crate) use header::{CellRef, RestartPolicy};
+pub(crate) use local::{Local, context_now, current_cell, swap_context};
+pub use reason::StopReason;
+pub(crate) use runtime::Runtime;
+pub use signal::StopMode;
+pub(crate) use vtable::ActorVtable;
+pub use watch::Terminated;
+
+use std::any::Any;
+
+/// The text of a panic payload. The payload is dropped with care: its `Drop` may panic as well.
+pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
+    let text = payload
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic payload that is not text".to_owned());
+    contain(|| drop(payload));
+    text
+}
+
+/// Runs something of the user's that must not unwind into the runtime. A panic is counted as one and
+/// its payload dropped; a payload that panics again while it is dropped is leaked.
+pub(crate) fn contain(f: impl FnOnce()) -> bool {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
+        Ok(()) => true,
+        Err(payload) => {
+            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
+            if let Err(second) = dropped {
+                std::mem::forget(second);
+            }
+            false
+        }
+    }
+}

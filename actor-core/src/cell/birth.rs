@@ -1,0 +1,168 @@
+//! Moving in: claiming a cell, laying down the state, joining the family.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::extra::{Extra, Factory};
+use super::header::{CellRef, Flags, Home, Owned, RestartPolicy};
+use super::runtime::Runtime;
+use super::signal::{Signal, SignalKind};
+use super::vtable::ActorVtable;
+use crate::id::ActorId;
+use crate::mailbox::ledger::Count;
+use crate::mailbox::{Mailbox, Overflow};
+use crate::memory::{self, Purpose};
+use crate::scheduler::Hint;
+use crate::supervision::{Backoff, Supervision};
+
+/// All that a new actor is made of, but its state.
+#[derive(Debug)]
+pub(crate) struct Birth {
+    pub(crate) vtable: &'static ActorVtable,
+    pub(crate) numa_index: usize,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) restart: RestartPolicy,
+    pub(crate) backoff: Backoff,
+    pub(crate) supervision: Supervision,
+    pub(crate) name: Option<Arc<str>>,
+}
+
+/// Where its state comes from.
+pub(crate) enum Origin<'a> {
+    /// Written now; the actor cannot be restarted.
+    Value(&'a mut dyn FnMut(*mut u8)),
+    /// Built on the actor's own worker, at the first start and at each restart.
+    Factory(Factory),
+}
+
+/// Why there is no new actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpawnFailure {
+    /// The system is shutting down.
+    Closed,
+    /// The parent is stopping.
+    ParentStopping,
+    /// The address space for cells is used up.
+    NoCells,
+}
+
+/// Spawns an actor: under `parent`, whose owner the caller must be, or under the root.
+///
+/// # Safety
+///
+/// If `parent` is given, the caller owns that cell, and the value matches the vtable.
+pub(crate) unsafe fn spawn(
+    runtime: &'static Runtime,
+    parent: Option<CellRef>,
+    birth: Birth,
+    origin: Origin<'_>,
+) -> Result<ActorId, SpawnFailure> {
+    if let Some(parent) = parent {
+        // SAFETY: H2, by the caller.
+        if unsafe { parent.is_stopping() } {
+            return Err(SpawnFailure::ParentStopping);
+        }
+    } else if runtime.is_closed() && runtime.is_rooted() {
+        return Err(SpawnFailure::Closed);
+    }
+    let arena = runtime.arena(birth.numa_index);
+    let capacity = birth.mailbox.inbox_capacity();
+    let cell = claim_cell(arena, capacity).ok_or(SpawnFailure::NoCells)?;
+
+    let overflow = birth.mailbox.overflow_policy();
+    let home = Home {
+        arena,
+        numa_index: birth.numa_index as u8,
+        drop_newest: overflow == Overflow::DropNewest && capacity != 0,
+        no_wait: overflow != Overflow::Wait,
+    };
+    let family = parent.or_else(|| runtime.is_rooted().then(|| runtime.root()));
+    let state = alloc_state(arena, birth.vtable);
+    let mut owned = Owned::new(state, birth.restart, capacity);
+    let factory = match origin {
+        Origin::Value(write) => {
+            write(state);
+            owned.flags.set(Flags::STATE);
+            None
+        }
+        Origin::Factory(factory) => Some(factory),
+    };
+    let drop_oldest = overflow == Overflow::DropOldest && capacity != 0;
+    if drop_oldest {
+        owned.flags.set(Flags::DROP_OLDEST);
+    }
+    if family.is_none() {
+        owned.flags.set(Flags::ROOT);
+    }
+    let default_supervision = birth.supervision == Supervision::one_for_one();
+    if factory.is_some() || birth.name.is_some() || drop_oldest || !default_supervision {
+        let mut extra = Box::new(Extra::new());
+        extra.factory = factory;
+        extra.name = birth.name;
+        extra.backoff = birth.backoff;
+        extra.supervision = birth.supervision;
+        extra.keep_newest = capacity / 2;
+        owned.extra = Box::into_raw(extra);
+    }
+    // SAFETY: claimed above.
+    unsafe { cell.occupy(&home, runtime, birth.vtable, family, owned) };
+    let id = cell.id();
+    match (parent, family) {
+        // SAFETY: the caller owns the parent; the child is not linked anywhere yet.
+        (Some(parent), _) => unsafe { parent.link_child(cell) },
+        // The root links it when it comes to the signal; a child's own signals come after this one.
+        (None, Some(root)) => root.signal(Signal::to(root, SignalKind::Adopt(cell))),
+        (None, None) => runtime.set_root(cell),
+    }
+    runtime.count(Count::Spawned, 1);
+    cell.schedule(Hint::Back);
+    Ok(id)
+}
+
+/// A cell that is ours alone: its word shows neither idle nor scheduled.
+fn claim_cell(arena: u8, capacity: u32) -> Option<CellRef> {
+    let mut passed = Vec::new();
+    let claimed = loop {
+        let Some((raw, _)) = memory::alloc_cell(arena) else {
+            break None;
+        };
+        let cell = CellRef::from_raw(raw);
+        if cell.generation() == 0 {
+            // SAFETY: generation 0: never lived in, so nobody has heard of it.
+            unsafe { cell.inbox().reset_fresh() };
+        }
+        if cell.inbox().claim(capacity) {
+            break Some(cell);
+        }
+        // A stale message is being turned into a dead letter there right now.
+        passed.push(raw);
+    };
+    for raw in passed {
+        // SAFETY: allocated above, not claimed.
+        unsafe { memory::free_cell(raw, arena) };
+    }
+    claimed
+}
+
+fn alloc_state(arena: u8, vtable: &'static ActorVtable) -> *mut u8 {
+    if vtable.layout.size() == 0 {
+        return std::ptr::without_provenance_mut(vtable.layout.align());
+    }
+    memory::alloc(arena, vtable.class, vtable.layout, Purpose::Runtime)
+        .map_or(std::ptr::null_mut(), NonNull::as_ptr)
+}
+
+/// Gives a state block back; the value in it is gone.
+///
+/// # Safety
+///
+/// `state` came from `alloc_state` with the same arguments.
+pub(super) unsafe fn free_state(arena: u8, vtable: &'static ActorVtable, state: *mut u8) {
+    if vtable.layout.size() == 0 {
+        return;
+    }
+    if let Some(state) = NonNull::new(state) {
+        // SAFETY: by the caller.
+        unsafe { memory::free(state, arena, vtable.class, vtable.layout) };
+    }
+}

@@ -1,0 +1,79 @@
+//! What few actors need: children, watchers, a factory, a name. Boxed on first use.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::header::{CellRef, Sibling};
+use super::reason::StopReason;
+use super::watch::Terminated;
+use crate::clock::Tick;
+use crate::id::ActorId;
+use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
+
+/// Builds the state in its block: at the first start and at each restart. May panic.
+pub(crate) type Factory = Box<dyn FnMut(*mut u8) + Send>;
+
+pub(crate) struct Extra {
+    pub(super) name: Option<Arc<str>>,
+    /// `None`: spawned by value, cannot be restarted.
+    pub(super) factory: Option<Factory>,
+    pub(super) backoff: Backoff,
+    pub(super) backoff_state: BackoffState,
+    pub(super) restart_at: Tick,
+    pub(super) restarts: u64,
+    /// Why the actor is stopping, as far as it is known.
+    pub(super) stop_reason: Option<StopReason>,
+
+    // The parent's side.
+    pub(super) first_child: Sibling,
+    pub(super) last_child: Sibling,
+    pub(super) children: usize,
+    pub(super) supervision: Supervision,
+    pub(super) window: Option<RestartWindow>,
+    /// The child that has been told to stop; the next one is told when it is gone.
+    pub(super) stopping_child: Option<CellRef>,
+
+    /// Who wants to hear of this actor's end.
+    pub(super) watchers: Vec<ActorId>,
+    /// Whose end this actor wants to hear of.
+    pub(super) watching: Vec<ActorId>,
+    /// Notices taken out of the mailbox while a hook or handler was suspended never pile up here:
+    /// only those that arrive while the cell cannot run `terminated` yet.
+    pub(super) notices: VecDeque<Terminated>,
+    /// Overflow bound of a `DropOldest` mailbox.
+    pub(super) keep_newest: u32,
+}
+
+impl Extra {
+    pub(super) fn new() -> Self {
+        Self {
+            name: None,
+            factory: None,
+            backoff: Backoff::none(),
+            backoff_state: BackoffState::default(),
+            restart_at: Tick(0),
+            restarts: 0,
+            stop_reason: None,
+            first_child: Sibling::NONE,
+            last_child: Sibling::NONE,
+            children: 0,
+            supervision: Supervision::one_for_one(),
+            window: None,
+            stopping_child: None,
+            watchers: Vec::new(),
+            watching: Vec::new(),
+            notices: VecDeque::new(),
+            keep_newest: 0,
+        }
+    }
+}
+
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extra")
+            .field("name", &self.name)
+            .field("children", &self.children)
+            .field("restarts", &self.restarts)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,508 @@
+//! From start to end: starting, failing, restarting, stopping, and what is owed to others at the end.
+//!
+//! ```text
+//!              started ok            stop asked             no children left
+//!  Starting ---------------> Running ---------> StoppingChildren ---------> Stopping --> Dead
+//!     ^  |                      |                    ^        |  (stopped hook)
+//!     |  | start fails          | panic              |        | was a failure to be restarted
+//!     |  +----------------------+--------------------+        v
+//!     |                                                     Down --- stop asked ---> Dead
+//!     +----- BackingOff <----- restart granted --------------+
+//! ```
+//!
+//! All functions here run on the cell's owner (header H2) and are called from `turn` only.
+
+use std::sync::Arc;
+
+use super::birth;
+use super::extra::Extra;
+use super::frame::{FrameDone, FramePoll};
+use super::header::{CellRef, Flags, Phase, RestartPolicy};
+use super::reason::StopReason;
+use super::signal::{Signal, SignalKind, StopMode};
+use super::{contain, panic_text, watch};
+use crate::clock::Tick;
+use crate::mailbox::ledger::Count;
+use crate::mailbox::node::{End, Fate, Node};
+use crate::mailbox::waiters;
+use crate::memory;
+use crate::supervision::{RestartWindow, Verdict};
+
+impl CellRef {
+    /// Builds the state if it is not there and begins `started`.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, whose phase is `Starting` and which has no frame.
+    pub(super) unsafe fn start(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            if !(*owned).flags.has(Flags::STATE) {
+                let state = self.state();
+                let factory = self.extra_if_any().and_then(|extra| extra.factory.as_mut());
+                let Some(factory) = factory else {
+                    unreachable!("{} is to start without a state or a factory", self.id());
+                };
+                let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| factory(state)));
+                if let Err(payload) = built {
+                    (*owned).flags.set(Flags::NO_STOPPED_HOOK);
+                    self.fail(StopReason::StartFailed(panic_text(payload).into()));
+                    return;
+                }
+                (*owned).flags.set(Flags::STATE);
+            }
+            match (self.vtable().started)(self) {
+                FramePoll::Pending => {}
+                FramePoll::Done(done) => self.hook_done(done),
+                FramePoll::Panicked(payload) => self.hook_panicked(payload),
+            }
+        }
+    }
+
+    /// A hook came to its end.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame any more.
+    pub(super) unsafe fn hook_done(self, done: FrameDone) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            match done {
+                FrameDone::Started(Ok(())) => (*owned).phase = Phase::Running,
+                FrameDone::Started(Err(text)) => self.fail(StopReason::StartFailed(text.into())),
+                FrameDone::Stopped => self.life_over(),
+                FrameDone::Message | FrameDone::Terminated => {}
+            }
+        }
+    }
+
+    /// A hook panicked.
+    ///
+    /// # Safety
+    ///
+    /// As for `hook_done`.
+    pub(super) unsafe fn hook_panicked(self, payload: Box<dyn std::any::Any + Send>) {
+        let text: Arc<str> = panic_text(payload).into();
+        // SAFETY: H2, by the caller.
+        unsafe {
+            self.runtime().count(Count::Panics, 1);
+            match (*self.owned()).phase {
+                Phase::Starting => self.fail(StopReason::StartFailed(text)),
+                Phase::Stopping => {
+                    // It wanted to stop and it does (S17).
+                    tracing::error!(
+                        actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                        "panicked in its stopped hook: {text}"
+                    );
+                    self.life_over();
+                }
+                _ => self.fail(StopReason::Panicked(text)),
+            }
+        }
+    }
+
+    /// The current life ends in failure: the state is dropped at once, the children are stopped, then
+    /// the supervisor is asked or the actor ends.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell. A suspended frame is cut off.
+    pub(super) unsafe fn fail(self, reason: StopReason) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            self.cut_off_frame();
+            let owned = self.owned();
+            let restarts = self.would_restart(&reason);
+            tracing::error!(
+                actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
+                will_restart = restarts, "actor {reason}"
+            );
+            (*owned).flags.set(Flags::NO_STOPPED_HOOK);
+            self.drop_state();
+            self.begin_stop(reason, restarts);
+        }
+    }
+
+    /// Whether the end of this life for `reason` asks for another one.
+    unsafe fn would_restart(self, reason: &StopReason) -> bool {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            let by_policy = match (*owned).restart {
+                RestartPolicy::Permanent => {
+                    !matches!(reason, StopReason::Shutdown | StopReason::Killed)
+                }
+                RestartPolicy::Transient => !reason.is_normal(),
+                RestartPolicy::Temporary => false,
+            };
+            let can = self.extra_if_any().is_some_and(|extra| extra.factory.is_some());
+            if by_policy && !can {
+                tracing::warn!(
+                    actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                    "cannot be restarted: it was spawned by value; spawn it with a closure that builds it"
+                );
+            }
+            by_policy && can && !(*owned).flags.has(Flags::any(Flags::DRAIN.bits() | Flags::KILL.bits()))
+        }
+    }
+
+    /// As [`CellRef::fail`] for an orderly end: begins it, with another life after if the policy says.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame.
+    pub(super) unsafe fn stop_now(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let reason = self.stop_reason();
+            let restarting = self.would_restart(&reason);
+            self.begin_stop(reason, restarting);
+        }
+    }
+
+    /// A handler wants its own actor to stop: noted, acted on when it is done.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, or the owner waits for it.
+    pub(crate) unsafe fn stop_self(self, mode: StopMode, reason: StopReason) {
+        // SAFETY: H2, by the caller. Not `stop_asked` for Kill: a frame does not cut itself off.
+        unsafe {
+            debug_assert_ne!(mode, StopMode::Kill, "a handler cannot cut itself off");
+            self.stop_asked(mode, reason);
+        }
+    }
+
+    /// Asked to stop from outside: notes it; the turn acts on it when it can.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn stop_asked(self, mode: StopMode, reason: StopReason) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            match (*owned).phase {
+                Phase::Dead => return,
+                // Nobody is at home: the end of the failed life becomes the last.
+                Phase::Down | Phase::BackingOff => {
+                    (*owned).flags.clear(Flags::RESTARTING);
+                    self.terminate();
+                    return;
+                }
+                Phase::Starting | Phase::Running | Phase::StoppingChildren | Phase::Stopping => {}
+            }
+            let extra = self.extra();
+            if extra.stop_reason.is_none() || reason == StopReason::Shutdown || reason == StopReason::Killed {
+                // A later order does not hide the failure that came first.
+                if extra.stop_reason.as_ref().is_none_or(StopReason::is_normal) {
+                    extra.stop_reason = Some(reason.clone());
+                }
+            }
+            if matches!(reason, StopReason::Shutdown | StopReason::Killed) {
+                (*owned).flags.clear(Flags::RESTARTING);
+            }
+            match mode {
+                StopMode::Drain => (*owned).flags.set(Flags::DRAIN),
+                StopMode::Now => {
+                    (*owned).flags.set(Flags::STOP);
+                    (*owned).flags.clear(Flags::DRAIN);
+                }
+                StopMode::Kill => {
+                    (*owned).flags.set(Flags::KILL);
+                    (*owned).flags.clear(Flags::DRAIN);
+                    self.cut_off_frame();
+                    match (*owned).phase {
+                        Phase::StoppingChildren => self.kill_children(),
+                        Phase::Starting => {
+                            (*owned).flags.set(Flags::NO_STOPPED_HOOK);
+                            self.begin_stop(reason, false);
+                        }
+                        // Its hook was cut off: that was the last thing to wait for.
+                        Phase::Stopping => self.life_over(),
+                        Phase::Running | Phase::Dead | Phase::Down | Phase::BackingOff => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins the end of this life: children first.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame.
+    pub(super) unsafe fn begin_stop(self, reason: StopReason, restarting: bool) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            let extra = self.extra();
+            extra.stop_reason = Some(reason);
+            if restarting {
+                (*owned).flags.set(Flags::RESTARTING);
+            }
+            (*owned).phase = Phase::StoppingChildren;
+            if (*owned).flags.has(Flags::KILL) {
+                self.kill_children();
+            } else {
+                self.stop_next_child();
+            }
+        }
+    }
+
+    /// The children are gone: runs `stopped`, if this life has a state to run it on.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame and no children.
+    pub(super) unsafe fn run_stopped(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            (*owned).phase = Phase::Stopping;
+            if !(*owned).flags.has(Flags::STATE) || (*owned).flags.has(Flags::NO_STOPPED_HOOK) {
+                self.life_over();
+                return;
+            }
+            let reason = self.stop_reason();
+            match (self.vtable().stopped)(self, reason) {
+                FramePoll::Pending => {}
+                FramePoll::Done(done) => self.hook_done(done),
+                FramePoll::Panicked(payload) => self.hook_panicked(payload),
+            }
+        }
+    }
+
+    unsafe fn stop_reason(self) -> StopReason {
+        // SAFETY: H2, by the caller.
+        unsafe { self.extra_if_any() }
+            .and_then(|extra| extra.stop_reason.clone())
+            .unwrap_or(StopReason::Normal)
+    }
+
+    /// Nothing of this life is left but the state: ask for another, or end.
+    unsafe fn life_over(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            self.drop_state();
+            let owned = self.owned();
+            match self.parent() {
+                Some(parent) if (*owned).flags.has(Flags::RESTARTING) => {
+                    (*owned).phase = Phase::Down;
+                    let reason = self.stop_reason();
+                    let down = SignalKind::ChildDown { child: self, reason };
+                    parent.signal(Signal::to(parent, down));
+                }
+                _ => self.terminate(),
+            }
+        }
+    }
+
+    /// The supervisor grants another life.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn restart(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            if (*owned).phase != Phase::Down {
+                return;
+            }
+            let now = Tick::now();
+            let extra = self.extra();
+            let under_root = self.parent().is_some_and(Self::is_root);
+            if under_root {
+                let supervision = crate::supervision::Supervision::one_for_one();
+                let window = extra
+                    .window
+                    .get_or_insert_with(|| RestartWindow::new(supervision.intensity, supervision.period));
+                if window.record(now) == Verdict::LimitReached {
+                    tracing::error!(
+                        actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                        "restart limit reached ({} in {:?}): stopped for good",
+                        supervision.intensity, supervision.period,
+                    );
+                    let last = self.stop_reason();
+                    extra.stop_reason = Some(StopReason::RestartLimit(last.to_string().into()));
+                    self.terminate();
+                    return;
+                }
+            }
+            let delay = extra.backoff_state.next(now, &extra.backoff, crate::random::next_u64());
+            extra.restarts += 1;
+            extra.stop_reason = None;
+            (*owned).flags.clear(Flags::any(
+                Flags::RESTARTING.bits() | Flags::NO_STOPPED_HOOK.bits() | Flags::URGENT.bits(),
+            ));
+            self.runtime().count(Count::Restarts, 1);
+            if delay.is_zero() {
+                (*owned).phase = Phase::Starting;
+            } else {
+                extra.restart_at = now.after(delay);
+                (*owned).phase = Phase::BackingOff;
+                self.runtime().timers().wake_at(extra.restart_at, self.waker());
+            }
+        }
+    }
+
+    /// Whether the back-off is over; if not, a timer will wake the cell.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn backoff_over(self) -> bool {
+        // SAFETY: H2, by the caller.
+        unsafe { Tick::now() >= self.extra().restart_at }
+    }
+
+    /// The end: the identity is void, what waits becomes dead letters, those who care are told.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame and no children. It stays the owner.
+    pub(super) unsafe fn terminate(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            self.drop_state();
+            let owned = self.owned();
+            let id = self.id();
+            let reason = self.stop_reason();
+            (*owned).phase = Phase::Dead;
+            birth::free_state(id.numa_node().0, self.vtable(), self.state());
+            (*owned).state = std::ptr::null_mut();
+            let reusable = self.next_generation();
+            self.bury_messages();
+            (*owned).flags.clear(Flags::WAITERS);
+            waiters::table().wake(self.inbox(), usize::MAX);
+            let extra = std::mem::replace(&mut (*owned).extra, std::ptr::null_mut());
+            if !extra.is_null() {
+                let extra: Box<Extra> = Box::from_raw(extra);
+                for watcher in &extra.watchers {
+                    watch::notify(*watcher, id, reason.clone());
+                }
+                for watched in &extra.watching {
+                    Self::of(*watched).unwatch(watched.generation(), id);
+                }
+                // A factory holds user values.
+                contain(move || drop(extra));
+            }
+            self.runtime().count(Count::Stopped, 1);
+            let (parent, root) = (self.parent(), (*owned).flags.has(Flags::ROOT));
+            (*owned).flags = Flags::NONE;
+            match parent {
+                Some(parent) => {
+                    let gone = SignalKind::ChildGone { child: self, reusable };
+                    parent.signal(Signal::to(parent, gone));
+                }
+                None if root => self.runtime().ended().open(),
+                None => {}
+            }
+        }
+    }
+
+    /// Turns all that waits in the mailbox into dead letters, one by one: a `Drop` that panics takes
+    /// none of the others with it (M20).
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn bury_messages(self) {
+        // SAFETY: H2, by the caller; each node is owned once taken.
+        unsafe {
+            let owned = self.owned();
+            loop {
+                let mut at = std::mem::replace(&mut (*owned).fifo, std::ptr::null_mut());
+                if at.is_null() {
+                    let taken = self.inbox().take();
+                    self.inbox().publish_taken(0);
+                    if taken.waiters {
+                        waiters::table().wake(self.inbox(), usize::MAX);
+                    }
+                    at = taken.first;
+                }
+                if at.is_null() {
+                    return;
+                }
+                while let Some(node) = std::ptr::NonNull::new(at) {
+                    at = Node::next(node);
+                    self.end_node(node, End::Unhandled(Fate::ActorStopped));
+                }
+            }
+        }
+    }
+
+    /// Ends one node and records its fate. A panic in a user's `Drop` is contained.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the node and gives it up.
+    pub(super) unsafe fn end_node(self, node: std::ptr::NonNull<Node>, end: End) {
+        // SAFETY: by the caller.
+        unsafe {
+            let (vtable, meta) = (node.as_ref().vtable, node.as_ref().meta);
+            if let (End::Interrupted(fate) | End::Unhandled(fate), false) = (end, meta.internal) {
+                self.runtime().record_fate(fate, self.id(), (vtable.message)());
+            }
+            (vtable.finish)(node, end);
+        }
+    }
+
+    /// Cuts off a suspended handler or hook.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn cut_off_frame(self) {
+        // SAFETY: H2 and F1, by the caller.
+        unsafe {
+            let owned = self.owned();
+            let frame = std::mem::replace(&mut (*owned).frame, std::ptr::null_mut());
+            let Some(frame) = std::ptr::NonNull::new(frame) else {
+                return;
+            };
+            (frame.as_ref().vtable.cancel)(frame);
+            let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
+            if let Some(node) = std::ptr::NonNull::new(current) {
+                self.end_node(node, End::Interrupted(Fate::Interrupted));
+            }
+        }
+    }
+
+    unsafe fn drop_state(self) {
+        // SAFETY: H2, by the callers, who have no frame; so nobody borrows the state (F2).
+        unsafe {
+            let owned = self.owned();
+            if !(*owned).flags.has(Flags::STATE) {
+                return;
+            }
+            (*owned).flags.clear(Flags::STATE);
+            let (vtable, state) = (self.vtable(), self.state());
+            if !contain(|| (vtable.drop_state)(state)) {
+                self.runtime().count(Count::Panics, 1);
+                tracing::error!(
+                    actor = %self.id(), actor_type = (vtable.type_name)(),
+                    "panicked in the Drop of its state"
+                );
+            }
+        }
+    }
+
+    fn is_root(self) -> bool {
+        self.runtime().root() == self
+    }
+
+    /// Gives the cell's memory back; for the one cell without a parent.
+    ///
+    /// # Safety
+    ///
+    /// The actor has terminated.
+    pub(crate) unsafe fn release_root(self) {
+        // SAFETY: by the caller.
+        unsafe { memory::free_cell(self.as_raw(), self.id().numa_node().0) };
+    }
+}

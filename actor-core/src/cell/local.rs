@@ -1,0 +1,145 @@
+//! What a worker thread knows without asking anybody.
+//!
+//! Two thread-locals, both const-initialised and without destructors, so that reading one is a plain
+//! load: the worker's [`Local`] (null on other threads), and the current message's context (any
+//! thread: `Context::scope` sets it outside of handlers too).
+
+use std::cell::Cell;
+
+use super::header::CellRef;
+use super::runtime::Runtime;
+use crate::mailbox::ledger::Counters;
+use crate::scheduler::Worker;
+use crate::sync::atomic::{AtomicPtr, Ordering};
+
+thread_local! {
+    static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
+    static CONTEXT: Cell<*mut ()> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// One worker's own things. Made on its thread and never leaves it.
+#[derive(Debug)]
+pub(crate) struct Local {
+    runtime: &'static Runtime,
+    worker: *const Worker,
+    counters: &'static Counters,
+    running: &'static AtomicPtr<u8>,
+    arena: u8,
+    cell: Cell<Option<CellRef>>,
+    sends: Cell<u32>,
+}
+
+/// Sends in one turn after which the LIFO slot is opened to thieves: a handler that sends a lot would
+/// otherwise keep the first receiver waiting behind itself while other workers sleep.
+const SENDS_BEFORE_EXPOSE: u32 = 32;
+
+impl Local {
+    /// Makes this thread a worker of `runtime`; the guard undoes it.
+    pub(super) fn install(runtime: &'static Runtime, worker: &Worker) -> Installed {
+        let local = Box::new(Self {
+            runtime,
+            worker,
+            counters: runtime.ledger().worker(usize::from(worker.id().0)),
+            running: runtime.running_slot(worker.id()),
+            arena: runtime.arena(worker.numa_index()),
+            cell: Cell::new(None),
+            sends: Cell::new(0),
+        });
+        LOCAL.set(&raw const *local);
+        Installed(local)
+    }
+
+    /// The worker this thread is, if it is one.
+    #[inline(always)]
+    pub(crate) fn current<'a>() -> Option<&'a Self> {
+        let local = LOCAL.get();
+        // SAFETY: set by `install` on this thread and cleared before the box is dropped; references
+        // do not outlive the turn or call they were fetched in, which is within the guard's life.
+        unsafe { local.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn runtime(&self) -> &'static Runtime {
+        self.runtime
+    }
+
+    #[inline(always)]
+    pub(crate) fn counters(&self) -> &'static Counters {
+        self.counters
+    }
+
+    /// The cell whose turn it is.
+    #[inline(always)]
+    pub(crate) fn cell(&self) -> Option<CellRef> {
+        self.cell.get()
+    }
+
+    /// The arena of this worker's NUMA node.
+    #[inline(always)]
+    pub(crate) fn arena(&self) -> u8 {
+        self.arena
+    }
+
+    pub(crate) fn numa_index(&self) -> usize {
+        self.worker().numa_index()
+    }
+
+    #[inline(always)]
+    pub(super) fn begin_turn(&self, cell: CellRef) {
+        self.cell.set(Some(cell));
+        self.sends.set(0);
+        // Release: with the Acquire in `running_on`.
+        self.running.store(cell.as_raw().as_ptr(), Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(super) fn end_turn(&self) {
+        self.cell.set(None);
+        self.running.store(std::ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Notes that the running handler sent a message.
+    #[inline(always)]
+    pub(crate) fn note_send(&self) {
+        let sends = self.sends.get() + 1;
+        if sends == SENDS_BEFORE_EXPOSE {
+            self.sends.set(0);
+            self.worker().expose();
+        } else {
+            self.sends.set(sends);
+        }
+    }
+
+    fn worker(&self) -> &Worker {
+        // SAFETY: the worker lives as long as its thread, and `self` is only reached from there.
+        unsafe { &*self.worker }
+    }
+}
+
+/// Takes the thread's `Local` away again.
+#[derive(Debug)]
+pub(super) struct Installed(#[expect(dead_code, reason = "owned until the thread ends")] Box<Local>);
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        LOCAL.set(std::ptr::null());
+    }
+}
+
+/// The cell that runs on this thread now.
+#[inline(always)]
+pub(crate) fn current_cell() -> Option<CellRef> {
+    Local::current().and_then(Local::cell)
+}
+
+/// The context block in force on this thread; null for none.
+#[inline(always)]
+pub(crate) fn context_now() -> *mut () {
+    CONTEXT.get()
+}
+
+/// Puts another context in force and returns the one before.
+#[inline(always)]
+pub(crate) fn swap_context(context: *mut ()) -> *mut () {
+    CONTEXT.replace(context)
+}

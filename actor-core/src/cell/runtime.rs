@@ -1,0 +1,279 @@
+//! What all cells of one system share: scheduler, ledger, timers, root.
+//!
+//! Leaked on purpose, a few KiB per system: a stale reference, a tokio reactor with one of our wakers
+//! or a user's thread may come back to it long after shutdown, and then must find it whole.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::header::CellRef;
+use super::local::Local;
+use super::turn;
+use crate::clock::Tick;
+use crate::id::{ActorId, NumaNodeId, WorkerId};
+use crate::mailbox::ledger::{Count, Ledger};
+use crate::mailbox::node::Fate;
+use crate::scheduler::timer::Timers;
+use crate::scheduler::{After, Driver, Hint, Scheduler, Task, Worker};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::cache_padded::CachePadded;
+
+pub(crate) struct Runtime {
+    scheduler: OnceLock<&'static Scheduler>,
+    ledger: Ledger,
+    timers: OnceLock<Timers>,
+    root: OnceLock<CellRef>,
+    /// Arena of each NUMA index.
+    arenas: Box<[u8]>,
+    /// The tokio runtime of each NUMA index.
+    reactors: OnceLock<Box<[tokio::runtime::Handle]>>,
+    /// The cell that each worker runs, for reports; null between turns.
+    running: Box<[CachePadded<AtomicPtr<u8>>]>,
+    closed: AtomicBool,
+    next_numa: AtomicUsize,
+    dead_letter_log: LogLimit,
+    ended: Latch,
+}
+
+impl Runtime {
+    pub(crate) fn new(workers: usize, arenas: Box<[u8]>) -> &'static Self {
+        Box::leak(Box::new(Self {
+            scheduler: OnceLock::new(),
+            ledger: Ledger::new(workers),
+            timers: OnceLock::new(),
+            root: OnceLock::new(),
+            arenas,
+            reactors: OnceLock::new(),
+            running: (0..workers).map(|_| CachePadded(AtomicPtr::default())).collect(),
+            closed: AtomicBool::new(false),
+            next_numa: AtomicUsize::new(0),
+            dead_letter_log: LogLimit::new(),
+            ended: Latch::new(),
+        }))
+    }
+
+    /// Fills in what needs the runtime itself to exist. Once, before anything else.
+    pub(crate) fn complete(&self, timers: Timers, reactors: Box<[tokio::runtime::Handle]>) {
+        let first = self.timers.set(timers).is_ok() && self.reactors.set(reactors).is_ok();
+        assert!(first, "a runtime is completed once");
+    }
+
+    pub(crate) fn set_scheduler(&self, scheduler: &'static Scheduler) {
+        assert!(self.scheduler.set(scheduler).is_ok(), "a runtime has one scheduler");
+    }
+
+    pub(crate) fn set_root(&self, root: CellRef) {
+        assert!(self.root.set(root).is_ok(), "a runtime has one root");
+    }
+
+    #[inline(always)]
+    pub(crate) fn scheduler(&self) -> &'static Scheduler {
+        self.scheduler.get().expect("set before the first cell is made")
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        self.timers.get().expect("set before the first cell is made")
+    }
+
+    pub(crate) fn root(&self) -> CellRef {
+        *self.root.get().expect("set before users see the system")
+    }
+
+    pub(crate) fn reactors(&self) -> &[tokio::runtime::Handle] {
+        self.reactors.get().expect("set before the workers start")
+    }
+
+    pub(crate) fn is_rooted(&self) -> bool {
+        self.root.get().is_some()
+    }
+
+    pub(crate) fn numa_count(&self) -> usize {
+        self.arenas.len()
+    }
+
+    pub(crate) fn arena(&self, numa_index: usize) -> u8 {
+        self.arenas[numa_index]
+    }
+
+    /// The NUMA index of a NUMA node that has workers.
+    pub(crate) fn numa_index_of(&self, node: NumaNodeId) -> Option<usize> {
+        self.arenas.iter().position(|arena| *arena == node.0)
+    }
+
+    /// The NUMA nodes that have workers, in index order.
+    pub(crate) fn numa_nodes(&self) -> impl Iterator<Item = NumaNodeId> + '_ {
+        self.arenas.iter().map(|arena| NumaNodeId(*arena))
+    }
+
+    /// NUMA indexes in turn, for spreading.
+    pub(crate) fn next_numa_index(&self) -> usize {
+        // Relaxed: any order of turns is a fair one.
+        self.next_numa.fetch_add(1, Ordering::Relaxed) % self.arenas.len()
+    }
+
+    /// No actor is spawned from outside any more.
+    pub(crate) fn close(&self) {
+        // Release: with the Acquire in `is_closed`.
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Opens when the root has terminated.
+    pub(crate) fn ended(&self) -> &Latch {
+        &self.ended
+    }
+
+    #[inline(always)]
+    pub(super) fn schedule(&'static self, task: Task, numa_index: usize, hint: Hint) {
+        let scheduler = self.scheduler();
+        scheduler.schedule(task, numa_index, hint);
+        if scheduler.is_stopping() {
+            self.sweep();
+        }
+    }
+
+    /// After the workers are gone: ends what is still in the queues, as dead letters.
+    ///
+    /// Whoever schedules after the stop comes by here as well, so nothing is left lying: either the
+    /// sweep at the end of shutdown sees the task, or its scheduler saw the stop.
+    pub(crate) fn sweep(&'static self) {
+        for task in self.scheduler().drain_remaining() {
+            let cell = CellRef::from_task(task);
+            // SAFETY: the queue held the single right to run the cell, and no worker is left.
+            unsafe { turn::bury(cell) };
+        }
+    }
+
+    /// Counts `n` of something, from any thread.
+    #[inline(always)]
+    pub(crate) fn count(&self, count: Count, n: u64) {
+        match Local::current() {
+            Some(local) if std::ptr::eq(local.runtime(), self) => local.counters().add_owned(count, n),
+            _ => self.ledger.add(count, n),
+        }
+    }
+
+    /// Records what became of a message that was not handled.
+    pub(crate) fn record_fate(&self, fate: Fate, target: ActorId, message: &'static str) {
+        match Local::current() {
+            Some(local) if std::ptr::eq(local.runtime(), self) => local.counters().fate_owned(fate),
+            _ => self.ledger.fate(fate),
+        }
+        if fate == Fate::ActorStopped {
+            if let Some(suppressed) = self.dead_letter_log.admit() {
+                tracing::info!(%target, message, suppressed, "dead letter: {fate}");
+            }
+        }
+    }
+
+    pub(super) fn running_slot(&self, worker: WorkerId) -> &AtomicPtr<u8> {
+        &self.running[usize::from(worker.0)]
+    }
+
+    /// The actor that a worker is running, if it is in a turn.
+    pub(crate) fn running_on(&self, worker: WorkerId) -> Option<ActorId> {
+        // Acquire: with the Release at the turn's start.
+        let cell = self.running[usize::from(worker.0)].load(Ordering::Acquire);
+        std::ptr::NonNull::new(cell).map(|cell| CellRef::from_raw(cell).id())
+    }
+}
+
+impl Driver for Runtime {
+    unsafe fn take_turn(&self, task: Task, _worker: &Worker) -> After {
+        let local = Local::current().expect("workers have a Local from their first moment");
+        // SAFETY: by the scheduler's contract this worker alone runs the task, so it owns the cell.
+        unsafe { turn::take_turn(CellRef::from_task(task), local) }
+    }
+
+    fn worker_started(&self, worker: &Worker) -> Box<dyn std::any::Any> {
+        // The runtime is leaked (see the module's head), so `self` lives for ever.
+        // SAFETY: `new` is the only constructor and leaks.
+        let runtime: &'static Self = unsafe { &*std::ptr::from_ref(self) };
+        let reactor: &'static tokio::runtime::Handle = &runtime.reactors()[worker.numa_index()];
+        // Handlers find their NUMA node's tokio as the current runtime. `enter`, never `block_on`: a
+        // loop inside one `block_on` runs out of tokio's budget and then nothing is ever ready.
+        let entered = reactor.enter();
+        Box::new((Local::install(runtime, worker), entered))
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("arenas", &self.arenas).finish_non_exhaustive()
+    }
+}
+
+/// At most ten log lines a second; says how many were held back before.
+#[derive(Debug)]
+struct LogLimit {
+    second: AtomicU64,
+    seen: AtomicU64,
+}
+
+const LINES_PER_SECOND: u64 = 10;
+
+impl LogLimit {
+    const fn new() -> Self {
+        Self { second: AtomicU64::new(0), seen: AtomicU64::new(0) }
+    }
+
+    fn admit(&self) -> Option<u64> {
+        let now = Tick::now().0 / 1_000_000_000 + 1;
+        // Relaxed throughout: a race admits a line more or less.
+        if self.second.swap(now, Ordering::Relaxed) == now {
+            let seen = self.seen.fetch_add(1, Ordering::Relaxed);
+            return (seen < LINES_PER_SECOND).then_some(0);
+        }
+        let before = self.seen.swap(1, Ordering::Relaxed);
+        Some(before.saturating_sub(LINES_PER_SECOND))
+    }
+}
+
+/// Opens once; threads and tasks can wait for it.
+#[derive(Debug)]
+pub(crate) struct Latch {
+    state: std::sync::Mutex<(bool, Vec<std::task::Waker>)>,
+    opened: std::sync::Condvar,
+}
+
+impl Latch {
+    const fn new() -> Self {
+        Self { state: std::sync::Mutex::new((false, Vec::new())), opened: std::sync::Condvar::new() }
+    }
+
+    pub(crate) fn open(&self) {
+        let wakers = {
+            let mut state = self.lock();
+            state.0 = true;
+            std::mem::take(&mut state.1)
+        };
+        self.opened.notify_all();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().0
+    }
+
+    /// Waits on this thread; whether it is open.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let (state, _) = self
+            .opened
+            .wait_timeout_while(self.lock(), timeout, |state| !state.0)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (bool, Vec<std::task::Waker>)> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

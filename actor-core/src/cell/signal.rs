@@ -1,0 +1,72 @@
+//! What the runtime says to a cell, beside the mailbox and ahead of it.
+
+use super::header::CellRef;
+use super::reason::StopReason;
+use crate::id::ActorId;
+
+/// How an actor is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopMode {
+    /// Handle what is in the mailbox first, then stop the children the same way, last child first.
+    Drain,
+    /// Stop after the message being handled; what waits becomes dead letters.
+    Now,
+    /// Stop at once: a handler suspended at an `.await` is cut off and its message counted as
+    /// interrupted. A handler that does not await cannot be cut off; Rust has no way to.
+    Kill,
+}
+
+/// One signal on its way.
+#[derive(Debug)]
+pub(super) struct Signal {
+    pub(super) next: *mut Self,
+    /// The generation it is meant for.
+    pub(super) generation: u32,
+    pub(super) kind: SignalKind,
+}
+
+#[derive(Debug)]
+pub(super) enum SignalKind {
+    Stop { mode: StopMode, reason: StopReason },
+    /// To the root: a child spawned from outside.
+    Adopt(CellRef),
+    /// To a parent: the child is down and its policy says restart.
+    ChildDown { child: CellRef, reason: StopReason },
+    /// To a parent: the child is gone; unlink and free it.
+    ChildGone { child: CellRef, reusable: bool },
+    /// To a child that is down: start again, after its back-off.
+    Restart,
+    Watch(ActorId),
+    Unwatch(ActorId),
+}
+
+impl Signal {
+    pub(super) fn to(cell: CellRef, kind: SignalKind) -> Box<Self> {
+        Self::to_generation(cell.generation(), kind)
+    }
+
+    pub(super) fn to_generation(generation: u32, kind: SignalKind) -> Box<Self> {
+        Box::new(Self { next: std::ptr::null_mut(), generation, kind })
+    }
+}
+
+/// Asks an actor to stop, by id: nothing happens if it has stopped.
+impl CellRef {
+    pub(crate) fn stop(self, generation: u32, mode: StopMode, reason: StopReason) {
+        if self.generation() == generation {
+            self.signal(Signal::to_generation(generation, SignalKind::Stop { mode, reason }));
+        }
+    }
+
+    /// Asks for a `Terminated` notice; an actor that is gone is reported at once.
+    pub(crate) fn watch(self, generation: u32, watcher: ActorId) {
+        // Also to a cell whose actor is gone: its turn answers NotFound.
+        self.signal(Signal::to_generation(generation, SignalKind::Watch(watcher)));
+    }
+
+    pub(crate) fn unwatch(self, generation: u32, watcher: ActorId) {
+        if self.generation() == generation {
+            self.signal(Signal::to_generation(generation, SignalKind::Unwatch(watcher)));
+        }
+    }
+}

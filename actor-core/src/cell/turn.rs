@@ -1,0 +1,517 @@
+//! One visit of a worker to a cell: signals first, then a budget of messages.
+//!
+//! The hot path is the loop in [`run`]: look at the signal lane (own line), take a message, run it.
+//! Whatever is unusual (a signal, a suspended handler, a stop, a start) goes through [`attend`].
+//!
+//! A single waiting message is handled *in place*, while it is still in the inbox word: then one CAS
+//! both removes it and goes idle, where take and finish would be two. This is what makes a ping-pong as
+//! cheap as with the fastest queue (docs/decisions/0002). An ask's reply is delivered only after the
+//! message has left the inbox, because the asker frees the node.
+
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use super::frame::Frame;
+use super::header::{CellRef, Flags, Phase};
+use super::local::Local;
+use super::panic_text;
+use super::reason::StopReason;
+use super::signal::{Signal, SignalKind};
+use super::watch;
+use crate::mailbox::inbox::{Look, Stamp, Taken};
+use crate::mailbox::ledger::Count;
+use crate::mailbox::node::{End, Fate, Node, Step};
+use crate::mailbox::waiters;
+use crate::scheduler::After;
+
+/// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
+/// (10 ns) to nothing and keeps a full turn of 20 ns messages under 2 us.
+const MESSAGES_PER_TURN: u32 = 64;
+
+/// A turn of slower messages ends after this long, so that one actor's 64 slow messages do not make
+/// the others wait for all of them.
+const TURN_TIME: Duration = Duration::from_micros(100);
+
+/// Messages between two looks at the clock (a look costs as much as a message).
+const CLOCK_EVERY: u32 = 16;
+
+/// Polls of one suspended handler in one turn, when it wakes itself.
+const POLLS_PER_TURN: u32 = 16;
+
+/// Runs a cell.
+///
+/// # Safety
+///
+/// The caller owns the cell; unless the answer is `Again` it no longer does.
+pub(crate) unsafe fn take_turn(cell: CellRef, local: &Local) -> After {
+    local.begin_turn(cell);
+    // SAFETY: by the caller.
+    let after = unsafe { run(cell, local) };
+    local.end_turn();
+    after
+}
+
+/// Where the next message comes from.
+enum Next {
+    /// Taken: nobody but us knows of it.
+    Taken(NonNull<Node>),
+    /// Still in the inbox.
+    InPlace(NonNull<Node>, Stamp),
+    /// None, and the cell has been given up.
+    Gone,
+    /// None yet: something else to see to first.
+    Attend,
+}
+
+/// What `attend` found.
+enum Attended {
+    /// Messages may be handled.
+    Run,
+    /// The turn is over.
+    Over(After),
+}
+
+unsafe fn run(cell: CellRef, local: &Local) -> After {
+    let mut budget = MESSAGES_PER_TURN;
+    let mut began: Option<Instant> = None;
+    let mut polls = POLLS_PER_TURN;
+    // SAFETY: H2 throughout: we own the cell until a `Next::Gone` or an `Attended::Over(Done)`.
+    unsafe {
+        let mut left = cell.count_taken();
+        // Read from the senders' line once, not per message; changes only in `attend`.
+        let mut generation = cell.generation();
+        loop {
+            let owned = cell.owned();
+            if cell.has_signals()
+                || (*owned).phase != Phase::Running
+                || !(*owned).frame.is_null()
+                || (*owned).flags.has(Flags::URGENT)
+            {
+                match attend(cell, &mut left, &mut polls) {
+                    Attended::Run => generation = cell.generation(),
+                    Attended::Over(after) => return after,
+                }
+            }
+            if budget == 0 {
+                publish(cell, left);
+                return After::Again;
+            }
+            let (node, in_place) = match next(cell, &mut left) {
+                Next::Taken(node) => (node, None),
+                Next::InPlace(node, stamp) => (node, Some(stamp)),
+                Next::Gone => return After::Done,
+                Next::Attend => continue,
+            };
+            budget -= 1;
+            if budget.is_multiple_of(CLOCK_EVERY) {
+                match began {
+                    None => began = Some(Instant::now()),
+                    Some(at) if at.elapsed() > TURN_TIME => budget = 0,
+                    Some(_) => {}
+                }
+            }
+            if handle(cell, local, generation, node, in_place, &mut left) {
+                return After::Done;
+            }
+        }
+    }
+}
+
+/// Handles one message. `true`: the cell has gone idle with it.
+#[inline(always)]
+unsafe fn handle(
+    cell: CellRef,
+    local: &Local,
+    generation: u32,
+    node: NonNull<Node>,
+    in_place: Option<Stamp>,
+    left: &mut u32,
+) -> bool {
+    // SAFETY: H2 and N1: we own the cell and the node; a node in place is ours to read, and stays in
+    // the inbox only as a marker.
+    unsafe {
+        let owned = cell.owned();
+        let step = if node.as_ref().generation == generation {
+            (*owned).current = node.as_ptr();
+            let step = (node.as_ref().vtable.run)(cell.as_raw().cast(), node);
+            if !matches!(step, Step::Pending) {
+                (*owned).current = std::ptr::null_mut();
+            }
+            step
+        } else {
+            Step::Skipped(Fate::ActorStopped)
+        };
+        let meta = node.as_ref().meta;
+        if let (Step::Done, false) = (&step, meta.internal) {
+            local.counters().add_owned(Count::Handled, 1);
+        }
+        let mut idle = false;
+        if let Some(stamp) = in_place {
+            idle = matches!(step, Step::Done)
+                && !cell.has_signals()
+                && !(*owned).flags.has(Flags::URGENT)
+                && cell.inbox().close_after(stamp);
+            if !idle {
+                let taken = cell.inbox().take_above(node);
+                receive(cell, &taken, left);
+            }
+        }
+        // The node is ours alone now; if `idle`, the cell is not.
+        match step {
+            Step::Done => (node.as_ref().vtable.finish)(node, End::Handled),
+            Step::Pending => {}
+            Step::Skipped(fate) => cell.end_node(node, End::Unhandled(fate)),
+            Step::Panicked(payload) => {
+                local.counters().add_owned(Count::Panics, 1);
+                cell.end_node(node, End::Interrupted(Fate::Panicked));
+                cell.fail(StopReason::Panicked(panic_text(payload).into()));
+            }
+        }
+        idle
+    }
+}
+
+/// The next message, or what there is instead.
+#[inline(always)]
+unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        let owned = cell.owned();
+        if let Some(node) = NonNull::new((*owned).fifo) {
+            (*owned).fifo = Node::next(node);
+            *left -= 1;
+            if (*owned).flags.is_publishing(*left) {
+                publish(cell, *left);
+            }
+            return Next::Taken(node);
+        }
+        match cell.inbox().look() {
+            Look::One(node, stamp) if (*owned).phase == Phase::Running => Next::InPlace(node, stamp),
+            Look::Empty => {
+                publish(cell, 0);
+                if (*owned).flags.has(Flags::DRAIN) && drained(cell) {
+                    return Next::Attend;
+                }
+                if cell.inbox().finish((*owned).flags.has(Flags::WAITERS)) {
+                    return Next::Gone;
+                }
+                Next::Attend
+            }
+            Look::One(..) | Look::More => {
+                let taken = cell.inbox().take();
+                receive(cell, &taken, left);
+                Next::Attend
+            }
+        }
+    }
+}
+
+/// Books a batch of taken messages in.
+unsafe fn receive(cell: CellRef, taken: &Taken, left: &mut u32) {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        let owned = cell.owned();
+        debug_assert!((*owned).fifo.is_null(), "taking a batch before the last one is done");
+        (*owned).fifo = taken.first;
+        *left = taken.count;
+        if taken.waiters {
+            (*owned).flags.set(Flags::WAITERS);
+        }
+        if (*owned).flags.has(Flags::DROP_OLDEST) {
+            drop_oldest(cell, left);
+        }
+    }
+}
+
+/// Keeps only the newest messages of a `DropOldest` mailbox.
+unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
+    // SAFETY: H2, by the caller; taken nodes are ours.
+    unsafe {
+        let owned = cell.owned();
+        let keep = cell.extra().keep_newest;
+        while *left > keep {
+            let Some(node) = NonNull::new((*owned).fifo) else {
+                break;
+            };
+            (*owned).fifo = Node::next(node);
+            *left -= 1;
+            let fate = if node.as_ref().generation == cell.generation() { Fate::Oldest } else { Fate::ActorStopped };
+            cell.end_node(node, End::Unhandled(fate));
+        }
+        cell.inbox().publish_taken(*left);
+    }
+}
+
+/// Shows senders the room there is and wakes those that wait for it.
+#[inline(always)]
+unsafe fn publish(cell: CellRef, left: u32) {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        cell.inbox().publish_taken(left);
+        let owned = cell.owned();
+        if cell.inbox().clear_waiters() {
+            (*owned).flags.set(Flags::WAITERS);
+        }
+        if (*owned).flags.has(Flags::WAITERS) {
+            wake_waiters(cell);
+        }
+    }
+}
+
+#[cold]
+unsafe fn wake_waiters(cell: CellRef) {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        let (capacity, len) = (cell.inbox().capacity(), cell.inbox().len());
+        let room = capacity.saturating_sub(len) as usize;
+        if room > 0 && !waiters::table().wake(cell.inbox(), room) {
+            (*cell.owned()).flags.clear(Flags::WAITERS);
+        }
+    }
+}
+
+/// A draining actor's mailbox is empty. `true`: it moved on.
+unsafe fn drained(cell: CellRef) -> bool {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        let owned = cell.owned();
+        match (*owned).phase {
+            Phase::Running => {
+                let reason = cell.extra().stop_reason.clone().unwrap_or(StopReason::Normal);
+                cell.begin_stop(reason, false);
+                true
+            }
+            // Not before the children are gone, who may still send.
+            Phase::StoppingChildren if cell.child_count() == 0 => {
+                cell.run_stopped();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Sees to all that is not a plain message.
+#[cold]
+#[inline(never)]
+unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        loop {
+            cell.inbox().clear_notify();
+            process_signals(cell);
+            let owned = cell.owned();
+            if !(*owned).frame.is_null() {
+                if *polls == 0 {
+                    publish(cell, *left);
+                    // It keeps waking itself: the others' turn. What woke it is remembered by coming
+                    // back at all.
+                    return Attended::Over(After::Again);
+                }
+                *polls -= 1;
+                if poll_frame(cell) {
+                    continue;
+                }
+                publish(cell, *left);
+                if cell.inbox().suspend() {
+                    return Attended::Over(After::Done);
+                }
+                continue;
+            }
+            let flags = (*owned).flags;
+            let wait = match (*owned).phase {
+                Phase::Dead => {
+                    cell.bury_messages();
+                    *left = 0;
+                    if cell.inbox().finish(false) {
+                        return Attended::Over(After::Done);
+                    }
+                    false
+                }
+                Phase::Starting => {
+                    cell.start();
+                    false
+                }
+                Phase::Running if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) => {
+                    cell.stop_now();
+                    false
+                }
+                // Draining is running on, until `drained` says otherwise.
+                Phase::Running => return Attended::Run,
+                Phase::StoppingChildren if flags.has(Flags::DRAIN) && !flags.has(Flags::RESTARTING) => {
+                    return Attended::Run;
+                }
+                Phase::StoppingChildren if cell.child_count() == 0 => {
+                    cell.run_stopped();
+                    false
+                }
+                Phase::BackingOff if cell.backoff_over() => {
+                    (*owned).phase = Phase::Starting;
+                    false
+                }
+                Phase::StoppingChildren | Phase::Stopping | Phase::Down | Phase::BackingOff => true,
+            };
+            if wait {
+                publish(cell, *left);
+                // Messages pile up; a signal or a timer goes on from here.
+                if cell.inbox().suspend() {
+                    return Attended::Over(After::Done);
+                }
+            }
+        }
+    }
+}
+
+/// Polls the suspended handler or hook. `true`: it is gone.
+unsafe fn poll_frame(cell: CellRef) -> bool {
+    use super::frame::{FrameDone, FramePoll};
+    // SAFETY: H2 and F1, by the caller.
+    unsafe {
+        let owned = cell.owned();
+        let Some(frame) = NonNull::new((*owned).frame) else {
+            return true;
+        };
+        let vtable = frame.as_ref().vtable;
+        let waker = cell.waker();
+        let mut context = std::task::Context::from_waker(&waker);
+        let polled = (vtable.poll)(frame, cell, &mut context);
+        if matches!(polled, FramePoll::Pending) {
+            return false;
+        }
+        (*owned).frame = std::ptr::null_mut();
+        let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
+        let current = NonNull::new(current);
+        match polled {
+            FramePoll::Pending => {}
+            FramePoll::Done(done) => {
+                if let Some(node) = current {
+                    if !node.as_ref().meta.internal {
+                        cell.runtime().count(Count::Handled, 1);
+                    }
+                    cell.end_node(node, End::Handled);
+                }
+                if !matches!(done, FrameDone::Message) {
+                    cell.hook_done(done);
+                }
+            }
+            FramePoll::Panicked(payload) => {
+                if let Some(node) = current {
+                    cell.runtime().count(Count::Panics, 1);
+                    cell.end_node(node, End::Interrupted(Fate::Panicked));
+                    cell.fail(StopReason::Panicked(panic_text(payload).into()));
+                } else {
+                    cell.hook_panicked(payload);
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Handles the signals that wait, in the order they came.
+unsafe fn process_signals(cell: CellRef) {
+    if !cell.has_signals() {
+        return;
+    }
+    let mut newest = cell.take_signals();
+    let mut in_order: Option<Box<Signal>> = None;
+    while !newest.is_null() {
+        // SAFETY: pushed by `CellRef::signal` from a box; taken whole, so ours.
+        let mut signal = unsafe { Box::from_raw(newest) };
+        newest = signal.next;
+        signal.next = in_order.map_or(std::ptr::null_mut(), Box::into_raw);
+        in_order = Some(signal);
+    }
+    while let Some(signal) = in_order {
+        // SAFETY: linked a moment ago from boxes.
+        in_order = (!signal.next.is_null()).then(|| unsafe { Box::from_raw(signal.next) });
+        // SAFETY: H2, by the caller.
+        unsafe { process_signal(cell, *signal) };
+    }
+}
+
+unsafe fn process_signal(cell: CellRef, signal: Signal) {
+    // SAFETY: H2, by the caller. Signals about children reach only their parent, whose generation
+    // cannot change before they are gone.
+    unsafe {
+        let meant = signal.generation == cell.generation();
+        match signal.kind {
+            SignalKind::Watch(watcher) if !meant || (*cell.owned()).phase == Phase::Dead => {
+                let gone = cell.id_of(signal.generation);
+                watch::notify(watcher, gone, StopReason::NotFound);
+            }
+            SignalKind::Watch(watcher) => {
+                let extra = cell.extra();
+                if !extra.watchers.contains(&watcher) {
+                    extra.watchers.push(watcher);
+                }
+            }
+            SignalKind::Unwatch(watcher) if meant => {
+                if let Some(extra) = cell.extra_if_any() {
+                    extra.watchers.retain(|each| *each != watcher);
+                }
+            }
+            SignalKind::Stop { mode, reason } if meant => cell.stop_asked(mode, reason),
+            SignalKind::Restart if meant => cell.restart(),
+            // For an actor that is gone: nobody to stop, to restart or to forget.
+            SignalKind::Unwatch(_) | SignalKind::Stop { .. } | SignalKind::Restart => {}
+            SignalKind::Adopt(child) => {
+                cell.link_child(child);
+                // Spawned while the root was being told to stop: it goes the way of the others.
+                if cell.is_stopping() {
+                    cell.stop_next_child();
+                }
+            }
+            SignalKind::ChildDown { child, reason } => cell.child_down(child, reason),
+            SignalKind::ChildGone { child, reusable } => cell.child_gone(child, reusable),
+        }
+    }
+}
+
+impl CellRef {
+    /// Leaves a handler's or hook's future to be polled when it is woken.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame.
+    pub(crate) unsafe fn suspend_in(self, frame: NonNull<Frame>) {
+        // SAFETY: H2, by the caller.
+        unsafe { (*self.owned()).frame = frame.as_ptr() };
+    }
+
+    /// The message being handled.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, or the owner waits for it.
+    pub(crate) unsafe fn current_node(self) -> Option<NonNull<Node>> {
+        // SAFETY: H2, by the caller.
+        NonNull::new(unsafe { (*self.owned()).current })
+    }
+
+    /// How many taken messages a former turn left.
+    unsafe fn count_taken(self) -> u32 {
+        // SAFETY: H2, by the caller.
+        if unsafe { (*self.owned()).fifo.is_null() } { 0 } else { self.inbox().taken() }
+    }
+}
+
+/// Ends what waits in a cell whose system has no workers any more.
+///
+/// # Safety
+///
+/// The caller owns the cell.
+pub(super) unsafe fn bury(cell: CellRef) {
+    // SAFETY: by the caller.
+    unsafe {
+        loop {
+            cell.inbox().clear_notify();
+            // Watches are answered, the rest is moot.
+            process_signals(cell);
+            cell.bury_messages();
+            if cell.inbox().finish(false) {
+                return;
+            }
+        }
+    }
+}
