@@ -6,6 +6,7 @@
 // Floor 0. Ground: what every floor stands on.
 pub(crate) mod clock;
 pub mod id;
+pub(crate) mod random;
 pub(crate) mod sync;
 
 // Floor 1. What the machine looks like.
@@ -22,13 +23,13 @@ pub(crate) mod scheduler;
 // Floor 4. What travels with a message, and how a message waits.
 pub(crate) mod mailbox;
 
-// Floor 5. One actor.
-#[cfg(not(actor_loom))]
-pub(crate) mod cell;
-
-// Floor 6. What happens when an actor fails.
+// Floor 5. The rules of supervision: pure decisions.
 #[cfg(not(actor_loom))]
 pub mod supervision;
+
+// Floor 6. One actor.
+#[cfg(not(actor_loom))]
+pub(crate) mod cell;
 
 // Floor 7. What user code sees.
 #[cfg(not(actor_loom))]
@@ -41,3 +42,43 @@ pub mod telemetry;
 // Floor 9. The front door.
 #[cfg(not(actor_loom))]
 pub mod system;
+
+#[cfg(not(actor_loom))]
+pub use cell::{StopMode, StopReason, Terminated};
+#[cfg(not(actor_loom))]
+pub use context::{
+    Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
+    BAGGAGE_ENTRIES_MAX, Baggage, BaggageError, ByFactory, ByValue, Call, CancelOnDrop, CancelToken,
+    Context, Handler, IntoActor, Message, OwnedRef, Placement, Recipient, Scoped, SendFuture, SpanId,
+    SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX,
+    TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError,
+};
+#[cfg(not(actor_loom))]
+pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
+#[cfg(not(actor_loom))]
+pub use mailbox::node::Fate;
+#[cfg(not(actor_loom))]
+pub use mailbox::{
+    AskError, Conservation, DeadLetters, DeadlockPath, Dropped, Mailbox, Overflow, Refused, SendError,
+};
+#[cfg(not(actor_loom))]
+pub use memory::MemoryStats;
+#[cfg(not(actor_loom))]
+pub use supervision::{Backoff, InvalidOption, Restart, Strategy, Supervision};
+#[cfg(not(actor_loom))]
+pub use system::{
+    Abandoned, ActorSystem, CrossNumaStealing, OsSignal, ShutdownReport, StartError, SystemBuilder,
+    SystemRef, termination,
+};
+#[cfg(not(actor_loom))]
+pub use telemetry::{ActorStats, NumaStats, Stats, WorkerStats};
+
+#[cfg(not(actor_loom))]
+/// What most files that deal with actors need: `use actor_core::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, Backoff, Call, CancelToken,
+        Context, Handler, Mailbox, Message, Overflow, Placement, Recipient, Restart, SendError,
+        StopReason, Supervision, SyncHandler, SystemRef, Terminated,
+    };
+}

@@ -1,1 +1,45 @@
 //! What user code sees.
+//!
+//! - `actor`: the traits; `options`: what can be said about an actor; `spawn`: how it comes to life;
+//! - `actor_ref`, `recipient`, `owned_ref`: how it is reached; `call`, `send`: how it is asked and told;
+//! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
+//!   travels with a message;
+//! - `envelope`, `harness`: the typed side of nodes and cells, the only bridge to the untyped floors.
+
+mod actor;
+mod actor_context;
+mod actor_ref;
+mod baggage;
+mod blocking;
+mod call;
+mod cancel;
+mod envelope;
+mod harness;
+mod message_context;
+mod options;
+mod outgoing;
+mod owned_ref;
+mod recipient;
+mod send;
+mod spawn;
+mod trace;
+
+pub use actor::{Actor, ActorError, Handler, Message, SyncHandler};
+pub use actor_context::ActorContext;
+pub use actor_ref::ActorRef;
+pub use baggage::{BAGGAGE_BYTES_MAX, BAGGAGE_ENTRIES_MAX, Baggage, BaggageError};
+pub use call::Call;
+pub use cancel::{CancelOnDrop, CancelToken};
+pub use message_context::{Context, Scoped};
+pub use options::{ActorOptions, Placement, SpawnError};
+pub use owned_ref::OwnedRef;
+pub use recipient::Recipient;
+pub use send::Send as SendFuture;
+pub use spawn::{ByFactory, ByValue, IntoActor, SpawnBuilder};
+pub use trace::{
+    SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,
+    TraceParent, TraceParseError, TraceStateError,
+};
+
+pub(crate) use blocking::block_on;
+pub(crate) use spawn::{Parent, builder};

@@ -1,1 +1,150 @@
-//! What an operator sees.
+//! What an operator sees: one read of every floor's counters.
+
+use std::fmt;
+
+use crate::cell::Runtime;
+use crate::id::{NumaNodeId, WorkerId};
+use crate::mailbox::Conservation;
+use crate::mailbox::ledger::Count;
+use crate::memory::{self, MemoryStats};
+
+/// The books of one system at one moment.
+///
+/// Read without stopping anything: figures of one line may be some messages apart. At rest they are
+/// exact.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Every message by its fate.
+    pub messages: Conservation,
+    /// Actors by what happened to them.
+    pub actors: ActorStats,
+    /// Workers, in order.
+    pub workers: Vec<WorkerStats>,
+    /// NUMA nodes that have workers.
+    pub numa_nodes: Vec<NumaStats>,
+}
+
+/// Actors of a system, counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ActorStats {
+    /// Spawned so far, without the system's own root.
+    pub spawned: u64,
+    /// Stopped for good so far.
+    pub stopped: u64,
+    /// Restarts granted by supervisors.
+    pub restarts: u64,
+    /// Panics caught, in handlers, hooks and drops.
+    pub panics: u64,
+    /// Replies that came after the asker had given up.
+    pub late_replies: u64,
+    /// Notices of an actor's end sent to watchers.
+    pub termination_notices: u64,
+}
+
+impl ActorStats {
+    /// Actors that live now.
+    pub fn alive(&self) -> u64 {
+        self.spawned.saturating_sub(self.stopped)
+    }
+}
+
+/// What one worker did since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStats {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its NUMA node.
+    pub numa_node: NumaNodeId,
+    /// Visits to actors.
+    pub turns: u64,
+    /// Thefts from workers of the same NUMA node.
+    pub steals_near: u64,
+    /// Actors taken from another NUMA node.
+    pub steals_far: u64,
+    /// Times it went to sleep.
+    pub parks: u64,
+    /// Actors in its own queue, about.
+    pub queued: usize,
+}
+
+/// One NUMA node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NumaStats {
+    /// The NUMA node.
+    pub numa_node: NumaNodeId,
+    /// Actors that wait for any of its workers.
+    pub queued: usize,
+    /// Its workers that sleep.
+    pub asleep: usize,
+    /// Its arena; shared by all systems of the process.
+    pub memory: MemoryStats,
+}
+
+impl Stats {
+    pub(crate) fn read(runtime: &Runtime) -> Self {
+        let ledger = runtime.ledger();
+        let scheduler = runtime.scheduler().stats();
+        let node_of = |index: usize| NumaNodeId(runtime.arena(index));
+        // The root is an actor to the runtime, not to the user.
+        let root_stopped = u64::from(runtime.ended().is_open());
+        Self {
+            messages: ledger.conservation(),
+            actors: ActorStats {
+                spawned: ledger.sum(Count::Spawned).saturating_sub(1),
+                stopped: ledger.sum(Count::Stopped).saturating_sub(root_stopped),
+                restarts: ledger.sum(Count::Restarts),
+                panics: ledger.sum(Count::Panics),
+                late_replies: ledger.sum(Count::LateReplies),
+                termination_notices: ledger.sum(Count::Notices),
+            },
+            workers: scheduler
+                .workers
+                .iter()
+                .map(|worker| WorkerStats {
+                    worker: worker.worker,
+                    numa_node: node_of(worker.numa_index),
+                    turns: worker.counts.turns,
+                    steals_near: worker.counts.steals_near,
+                    steals_far: worker.counts.steals_far,
+                    parks: worker.counts.parks,
+                    queued: worker.queued,
+                })
+                .collect(),
+            numa_nodes: scheduler
+                .numa
+                .iter()
+                .enumerate()
+                .map(|(index, numa)| NumaStats {
+                    numa_node: node_of(index),
+                    queued: numa.queued,
+                    asleep: numa.asleep,
+                    memory: memory::stats(node_of(index)),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.messages)?;
+        let ActorStats { spawned, stopped, restarts, panics, .. } = self.actors;
+        write!(
+            f,
+            "actors: {} alive ({spawned} spawned, {stopped} stopped), {restarts} restarts, {panics} panics",
+            self.actors.alive()
+        )?;
+        for worker in &self.workers {
+            write!(
+                f,
+                "\n{} on {}: {} turns, {} near steals, {} far steals, {} parks",
+                worker.worker, worker.numa_node, worker.turns, worker.steals_near, worker.steals_far, worker.parks
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! The traits that user code implements, by hand or through the macros.
+
+use std::error::Error;
+
+use super::actor_context::ActorContext;
+use super::options::ActorOptions;
+use crate::cell::{StopReason, Terminated};
+
+/// What `started` may fail with.
+pub type ActorError = Box<dyn Error + Send + Sync>;
+
+/// Something with state that handles one message at a time.
+///
+/// All hooks have defaults, so `impl Actor for Counter {}` is an actor. The hooks run on the actor's
+/// worker like handlers and may await; messages wait meanwhile.
+///
+/// # Examples
+///
+/// ```
+/// use actor_core::prelude::*;
+///
+/// struct Counter(u64);
+/// impl Actor for Counter {}
+///
+/// struct Add(u64);
+/// impl Message for Add {
+///     type Reply = u64;
+/// }
+/// impl SyncHandler<Add> for Counter {
+///     fn handle(&mut self, Add(n): Add, _cx: &mut ActorContext<Self>) -> u64 {
+///         self.0 += n;
+///         self.0
+///     }
+/// }
+///
+/// let system = ActorSystem::new()?;
+/// let counter = system.spawn(Counter(40))?;
+/// assert_eq!(counter.ask_blocking(Add(2))?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Actor: Sized + Send + 'static {
+    /// Mailbox, placement, restart policy and more for actors of this type, unless the spawn says
+    /// otherwise. Defaults: see [`ActorOptions`].
+    fn options() -> ActorOptions {
+        ActorOptions::new()
+    }
+
+    /// Runs before the first message of each life: after spawn and after every restart.
+    ///
+    /// # Errors
+    ///
+    /// An error (or a panic) is a failed start: the supervisor is told, and messages that wait stay in
+    /// the mailbox for the next life or become dead letters.
+    fn started(
+        &mut self,
+        cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = Result<(), ActorError>> + Send {
+        let _ = cx;
+        std::future::ready(Ok(()))
+    }
+
+    /// Runs at an orderly end, after the children have stopped. Not run for a life that failed: its
+    /// state may be broken and is dropped at once. A panic here is logged, the actor stops all the same.
+    fn stopped(
+        &mut self,
+        reason: &StopReason,
+        cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (reason, cx);
+        std::future::ready(())
+    }
+
+    /// An actor that this one watches has stopped. The default does nothing: an end that is watched
+    /// and not handled has no effect on the watcher.
+    fn terminated(
+        &mut self,
+        who: Terminated,
+        cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (who, cx);
+        std::future::ready(())
+    }
+}
+
+/// Something that can be sent to an actor, with the type of the answer.
+///
+/// Usually derived: `#[derive(Message)] #[message(reply = u64)] struct Get;`. Without `reply` it is `()`.
+pub trait Message: Send + 'static {
+    /// What an `ask` gives back.
+    type Reply: Send + 'static;
+}
+
+/// How an actor handles a message, when that may need to await.
+///
+/// `&mut self` is kept across awaits: the next message waits until this one is done. Inside, the whole
+/// tokio ecosystem works without set-up: timers, sockets, `tokio::spawn`, database and HTTP clients.
+/// A future that is ready at its first poll costs about as much as a plain function.
+///
+/// For handlers that never await implement [`SyncHandler`] instead; it counts as a `Handler` too.
+///
+/// # Cancel safety
+///
+/// The future is dropped at an `.await` if the actor is killed, not if the asker goes away; handlers
+/// can look at [`ActorContext::is_cancelled`].
+#[diagnostic::on_unimplemented(
+    message = "the actor `{Self}` does not handle the message `{M}`",
+    label = "`{Self}` has no handler for this message",
+    note = "write `impl SyncHandler<{M}> for {Self}` (plain fn) or `impl Handler<{M}> for {Self}` (async fn), or mark a method with `#[message]` in a `#[messages] impl`"
+)]
+pub trait Handler<M: Message>: Actor {
+    /// Handles one message.
+    ///
+    /// # Panics
+    ///
+    /// A panic ends this life of the actor: the message is dropped and counted, an asker gets
+    /// `Panicked`, the supervisor decides what comes next.
+    fn handle(
+        &mut self,
+        message: M,
+        cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = M::Reply> + Send;
+
+    /// Whether `handle_sync` is there: set by `SyncHandler` only.
+    #[doc(hidden)]
+    const SYNC: bool = false;
+
+    #[doc(hidden)]
+    fn handle_sync(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        let _ = (message, cx);
+        unreachable!("called only for handlers whose SYNC is true")
+    }
+}
+
+/// How an actor handles a message with a plain function: no future is built.
+///
+/// It must not block: a worker that waits in a system call or a lock holds up the other actors on it.
+#[diagnostic::on_unimplemented(
+    message = "the actor `{Self}` does not handle the message `{M}`",
+    label = "`{Self}` has no handler for this message"
+)]
+pub trait SyncHandler<M: Message>: Actor {
+    /// Handles one message. Panics are handled as for [`Handler::handle`].
+    fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply;
+}
+
+impl<A: SyncHandler<M>, M: Message> Handler<M> for A {
+    async fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        SyncHandler::handle(self, message, cx)
+    }
+
+    const SYNC: bool = true;
+
+    #[inline(always)]
+    fn handle_sync(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        SyncHandler::handle(self, message, cx)
+    }
+}

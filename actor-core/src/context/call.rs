@@ -1,0 +1,444 @@
+//! Asking: a message, and the reply to it.
+
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use super::actor::{Actor, Handler, Message};
+use super::actor_ref::{ActorRef, refused, tell};
+use super::blocking::block_on;
+use super::cancel::CancelToken;
+use super::envelope::{AskNode, NoMemory};
+use super::message_context::Context;
+use super::outgoing::{InLine, Offered, Patience, Target, inherited};
+use super::send::Send;
+use crate::cell::{CellRef, Local};
+use crate::clock::Tick;
+use crate::id::ActorId;
+use crate::mailbox::ledger::Count;
+use crate::mailbox::node::Fate;
+use crate::mailbox::reply::Polled;
+use crate::mailbox::{AskError, DeadlockPath, SendError};
+use crate::sync::atomic::Ordering;
+
+/// A message on its way to an actor: await it to ask, or end it with [`tell`](Self::tell) or
+/// [`send`](Self::send).
+///
+/// Made by [`ActorRef::ask`] and by the methods that `#[messages]` generates. Nothing is sent before it
+/// is awaited or ended. The call inherits the context in force (deadline, cancellation, trace,
+/// baggage); the methods here can only tighten it.
+///
+/// An ask allocates nothing from the global allocator: the reply is written into the message's own node.
+///
+/// # Cancel safety
+///
+/// Dropped while waiting, the message is skipped if its handler has not begun (counted as abandoned);
+/// if it has, the handler can see it by [`ActorContext::is_cancelled`](crate::ActorContext::is_cancelled)
+/// and its reply is dropped and counted.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use actor_core::prelude::*;
+///
+/// struct Greet(&'static str);
+/// impl Message for Greet { type Reply = String; }
+/// struct Greeter;
+/// impl Actor for Greeter {}
+/// impl SyncHandler<Greet> for Greeter {
+///     fn handle(&mut self, Greet(who): Greet, _cx: &mut ActorContext<Self>) -> String {
+///         format!("hello {who}")
+///     }
+/// }
+///
+/// let system = ActorSystem::new()?;
+/// let greeter = system.spawn(Greeter)?;
+/// system.block_on(async {
+///     let reply = greeter.ask(Greet("world")).within(Duration::from_secs(1)).await?;
+///     assert_eq!(reply, "hello world");
+///     Ok::<(), AskError<Greet>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is sent until a call is awaited, told or sent"]
+pub struct Call<A: Actor, M: Message> {
+    target: ActorRef<A>,
+    state: State<M>,
+    context: Option<Context>,
+    line: Option<InLine>,
+    patience: Patience,
+    began: Tick,
+    offered: bool,
+    /// The actor that waits in this ask, whose `waiting_on` names the target.
+    asker: Option<CellRef>,
+}
+
+enum State<M: Message> {
+    Unsent(M),
+    Sent(NonNull<AskNode<M>>),
+    Done,
+}
+
+// SAFETY: the node is shared by asker and responder as `mailbox::reply` says, from any thread.
+unsafe impl<M: Message> std::marker::Send for State<M> {}
+// SAFETY: nothing can be done with a shared reference to it.
+unsafe impl<M: Message> Sync for State<M> {}
+
+// Nothing in it is pinned: the message is moved out when it is sent, the node has its own memory.
+impl<A: Actor, M: Message> Unpin for Call<A, M> {}
+
+impl<A: Handler<M>, M: Message> Call<A, M> {
+    pub(super) fn new(target: ActorRef<A>, message: M) -> Self {
+        Self {
+            target,
+            state: State::Unsent(message),
+            context: None,
+            line: None,
+            patience: Patience::default(),
+            began: Tick(0),
+            offered: false,
+            asker: None,
+        }
+    }
+
+    /// Waits at most that long, from now; an earlier deadline in force stays.
+    pub fn within(self, timeout: Duration) -> Self {
+        self.narrow(|context| context.with_timeout(timeout))
+    }
+
+    /// Waits at most until then; an earlier deadline in force stays. One in the past is refused with
+    /// `Expired`, and the message comes back.
+    pub fn deadline(self, at: Instant) -> Self {
+        self.narrow(|context| context.with_deadline(at))
+    }
+
+    /// Gives up, and lets the handler know, when `token` is cancelled.
+    pub fn cancel(self, token: &CancelToken) -> Self {
+        self.narrow(|context| context.with_cancel(token.clone()))
+    }
+
+    /// Uses this context instead of the one in force.
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    fn narrow(mut self, change: impl FnOnce(&Context) -> Context) -> Self {
+        self.context = Some(change(&self.context.take().unwrap_or_else(inherited)));
+        self
+    }
+
+    /// Sends the message without waiting for anything; a reply is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`ActorRef::tell`].
+    pub fn tell(mut self) -> Result<(), SendError<M>> {
+        let message = self.take_message();
+        let context = self.context.take().unwrap_or_else(inherited);
+        tell::<A, M>(Target::of(self.target.id()), message, context)
+    }
+
+    /// Sends the message, waiting for room; a reply is dropped.
+    pub fn send(mut self) -> Send<A, M> {
+        let message = self.take_message();
+        let context = self.context.take();
+        Send::new(self.target, message, context)
+    }
+
+    /// Asks from a plain thread, which sleeps until the reply is there.
+    ///
+    /// # Errors
+    ///
+    /// As when awaited; on a worker `WouldBlock`.
+    pub fn blocking(mut self) -> Result<M::Reply, AskError<M>> {
+        if Local::current().is_some() {
+            let target = Target::of(self.target.id());
+            target.count(Count::Offered);
+            target.count(Count::RefusedOther);
+            let message = self.take_message();
+            return Err(AskError::WouldBlock { target: target.id, message });
+        }
+        block_on(self)
+    }
+
+    fn take_message(&mut self) -> M {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Unsent(message) => message,
+            State::Sent(_) | State::Done => unreachable!("a call is taken apart before it is polled"),
+        }
+    }
+
+    fn poll_unsent(&mut self, mut message: M, cx: &mut task::Context<'_>) -> Poll<Result<M::Reply, AskError<M>>> {
+        let target = Target::of(self.target.id());
+        if !self.offered {
+            self.offered = true;
+            target.count(Count::Offered);
+        }
+        let context = self.context.get_or_insert_with(inherited).clone();
+        if !context.is_empty() && self.began == Tick(0) {
+            self.began = Tick::now();
+        }
+        loop {
+            if !target.admits() {
+                return self.refuse(Count::RefusedDead, AskError::Dead { target: target.id, message: Some(message) });
+            }
+            if let Some(fate) = context.refusal() {
+                let error = self.gave_up(refused(target, fate, message));
+                return self.refuse(Count::RefusedOther, error);
+            }
+            if let Some(line) = &self.line {
+                if !line.is_woken(cx.waker()) {
+                    if let Some(fate) = self.patience.poll(target.cell.runtime(), &context, cx) {
+                        let error = self.gave_up(refused(target, fate, message));
+                        return self.refuse(Count::RefusedOther, error);
+                    }
+                    self.state = State::Unsent(message);
+                    return Poll::Pending;
+                }
+            }
+            if let Some(path) = self.wait_for(target, cx) {
+                return self.refuse(Count::RefusedOther, AskError::Deadlock { path, message });
+            }
+            let (arena, generation) = (target.id.numa_node().0, target.id.generation());
+            let waker = cx.waker().clone();
+            let node = match AskNode::alloc::<A>(arena, generation, context.clone(), message, waker) {
+                Ok(node) => node,
+                Err(NoMemory(message)) => {
+                    return self.refuse(
+                        Count::RefusedOverloaded,
+                        AskError::Overloaded { target: target.id, message },
+                    );
+                }
+            };
+            // SAFETY: the node is ours and of the target's type.
+            match unsafe { target.push(node.cast()) } {
+                Offered::Accepted => {
+                    if let Some(line) = self.line.take() {
+                        line.done();
+                    }
+                    self.state = State::Sent(node);
+                    return self.poll_sent(node, cx);
+                }
+                Offered::Drop => {
+                    target.record(Fate::Newest, std::any::type_name::<M>());
+                    // SAFETY: `Drop` leaves the node with us.
+                    drop(unsafe { AskNode::take_back(node) });
+                    self.stop_waiting();
+                    return Poll::Ready(Err(AskError::NoReply { target: target.id }));
+                }
+                Offered::Full => {
+                    // SAFETY: `Full` leaves the node with us.
+                    message = unsafe { AskNode::take_back(node) };
+                }
+            }
+            self.stop_waiting();
+            if !target.cell.waits_for_room() {
+                let capacity = target.capacity();
+                return self.refuse(
+                    Count::RefusedFull,
+                    AskError::Full { target: target.id, capacity, message },
+                );
+            }
+            match &self.line {
+                Some(line) => _ = line.again(cx.waker()),
+                None => self.line = InLine::enter(target, cx.waker()),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn poll_sent(&mut self, node: NonNull<AskNode<M>>, cx: &mut task::Context<'_>) -> Poll<Result<M::Reply, AskError<M>>> {
+        // SAFETY: the node is alive while the state is `Sent` (reply R3).
+        let polled = unsafe { (*node.as_ptr()).reply.poll(cx.waker()) };
+        if polled != Polled::Pending {
+            return Poll::Ready(self.resolve(node, polled));
+        }
+        let context = self.context.get_or_insert_with(Context::empty);
+        if context.is_empty() {
+            return Poll::Pending;
+        }
+        let runtime = Target::of(self.target.id()).cell.runtime();
+        let Some(fate) = self.patience.poll(runtime, context, cx) else {
+            return Poll::Pending;
+        };
+        self.stop_waiting();
+        // SAFETY: as above.
+        match unsafe { (*node.as_ptr()).reply.abandon() } {
+            None => {
+                self.state = State::Done;
+                let target = self.target.id();
+                Poll::Ready(Err(match fate {
+                    Fate::Cancelled => AskError::Cancelled { target, message: None },
+                    _ => AskError::Expired { target, waited: self.waited(), message: None },
+                }))
+            }
+            // The reply came at the last moment.
+            Some(polled) => Poll::Ready(self.resolve(node, polled)),
+        }
+    }
+
+    /// The answer is there, and the node is ours.
+    #[inline(always)]
+    fn resolve(&mut self, node: NonNull<AskNode<M>>, polled: Polled) -> Result<M::Reply, AskError<M>> {
+        self.state = State::Done;
+        self.asker = None;
+        if polled == Polled::Value {
+            // SAFETY: the slot says that the value is there and ours.
+            return Ok(unsafe { AskNode::into_reply(node) });
+        }
+        // SAFETY: the slot says that the node is ours and there is nothing in it.
+        unsafe { AskNode::free(node) };
+        let target = self.target.id();
+        let Polled::Failed(fate) = polled else {
+            unreachable!("an ask is resolved when it is answered")
+        };
+        Err(match fate {
+            fate if fate == Fate::Panicked as u8 => AskError::Panicked { target },
+            fate if fate == Fate::Expired as u8 => {
+                AskError::Expired { target, waited: self.waited(), message: None }
+            }
+            fate if fate == Fate::Cancelled as u8 => AskError::Cancelled { target, message: None },
+            fate if fate == Fate::ActorStopped as u8 || fate == Fate::Interrupted as u8 => {
+                AskError::Dead { target, message: None }
+            }
+            _ => AskError::NoReply { target },
+        })
+    }
+
+    /// Notes whom the asking actor waits for, unless that closes a circle.
+    ///
+    /// Only for an ask that the handler itself awaits (the task's waker is the cell's own): one inside
+    /// a combinator with its own wakers would never be unnoted by the responder.
+    #[inline(always)]
+    fn wait_for(&mut self, target: Target, cx: &task::Context<'_>) -> Option<DeadlockPath> {
+        let asker = crate::cell::current_cell()?;
+        if CellRef::of_waker(cx.waker()) != Some(asker) {
+            return None;
+        }
+        // SeqCst, with the loads below: of two actors that ask each other at the same time at least one
+        // sees the other's note (a store-buffering pair needs one total order).
+        asker.waiting_on().store(target.id.as_u64(), Ordering::SeqCst);
+        self.asker = Some(asker);
+        let path = circle(asker, target);
+        if path.is_some() {
+            self.stop_waiting();
+        }
+        path
+    }
+
+    fn refuse(&mut self, count: Count, error: AskError<M>) -> Poll<Result<M::Reply, AskError<M>>> {
+        Target::of(self.target.id()).count(count);
+        self.stop_waiting();
+        self.line = None;
+        self.state = State::Done;
+        Poll::Ready(Err(error))
+    }
+
+    fn gave_up(&self, error: SendError<M>) -> AskError<M> {
+        match error {
+            SendError::Expired { target, message } => {
+                AskError::Expired { target, waited: self.waited(), message: Some(message) }
+            }
+            other => other.into(),
+        }
+    }
+
+    fn waited(&self) -> Duration {
+        if self.began == Tick(0) { Duration::ZERO } else { self.began.until(Tick::now()) }
+    }
+}
+
+impl<A: Actor, M: Message> Call<A, M> {
+    fn stop_waiting(&mut self) {
+        if let Some(asker) = self.asker.take() {
+            asker.waiting_on().store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// How far a chain of waiting actors is followed.
+const CHAIN_MAX: usize = 64;
+
+/// The circle that `asker` closes by waiting for `target`.
+#[inline(always)]
+fn circle(asker: CellRef, target: Target) -> Option<DeadlockPath> {
+    // The common case: the target waits for nobody.
+    if asker != target.cell && target.cell.waiting_on().load(Ordering::SeqCst) == 0 {
+        return None;
+    }
+    follow(asker, target)
+}
+
+#[cold]
+fn follow(asker: CellRef, target: Target) -> Option<DeadlockPath> {
+    let asker_id = asker.id();
+    let mut path = vec![asker_id];
+    let mut at = target.id;
+    while path.len() < CHAIN_MAX {
+        if at == asker_id {
+            return Some(DeadlockPath(path));
+        }
+        path.push(at);
+        let next = CellRef::of(at).waiting_on().load(Ordering::SeqCst);
+        if next == 0 {
+            return None;
+        }
+        at = ActorId(next);
+    }
+    None
+}
+
+impl<A: Handler<M>, M: Message> Future for Call<A, M> {
+    type Output = Result<M::Reply, AskError<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        match std::mem::replace(&mut this.state, State::Done) {
+            State::Unsent(message) => this.poll_unsent(message, cx),
+            State::Sent(node) => {
+                this.state = State::Sent(node);
+                this.poll_sent(node, cx)
+            }
+            State::Done => panic!("a Call was polled after it was ready"),
+        }
+    }
+}
+
+impl<A: Actor, M: Message> Drop for Call<A, M> {
+    fn drop(&mut self) {
+        self.stop_waiting();
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Sent(node) => {
+                // SAFETY: the node is alive while the state is `Sent`; an answer makes it ours.
+                unsafe {
+                    match (*node.as_ptr()).reply.abandon() {
+                        None => {}
+                        Some(Polled::Value) => {
+                            crate::cell::contain(|| drop(AskNode::into_reply(node)));
+                        }
+                        Some(_) => AskNode::free(node),
+                    }
+                }
+            }
+            State::Unsent(_) if self.offered => {
+                // Given up while waiting for room: it was offered, so it needs a fate.
+                Target::of(self.target.id()).count(Count::RefusedOther);
+            }
+            State::Unsent(_) | State::Done => {}
+        }
+    }
+}
+
+impl<M: Message> std::fmt::Debug for State<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unsent(_) => "Unsent",
+            Self::Sent(_) => "Sent",
+            Self::Done => "Done",
+        })
+    }
+}

@@ -1,0 +1,318 @@
+//! The typed side of a node: a message for a `tell`, or a message and its reply slot for an `ask`.
+//!
+//! One vtable per actor type, message type and kind. A node lies in the arena of its *target*: the
+//! handler reads it at home, and what the handler frees goes home without a detour.
+
+use std::alloc::Layout;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use super::actor::{Handler, Message};
+use super::harness::{self, Answer};
+use super::message_context::{Context, InForce};
+use crate::cell::{CellRef, contain};
+use crate::mailbox::ledger::Count;
+use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step};
+use crate::mailbox::reply::{ReplySlot, Responded};
+use crate::memory::class::{Class, class_for};
+use crate::memory::{self, Purpose};
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::Ordering;
+
+/// A message that nobody waits for.
+#[repr(C, align(64))]
+pub(super) struct TellNode<M> {
+    node: Node,
+    message: MaybeUninit<M>,
+}
+
+/// A message whose sender waits for the reply, which is written over it.
+#[repr(C, align(64))]
+pub(super) struct AskNode<M: Message> {
+    node: Node,
+    pub(super) reply: ReplySlot,
+    content: Content<M>,
+}
+
+union Content<M: Message> {
+    message: ManuallyDrop<M>,
+    reply: ManuallyDrop<M::Reply>,
+    nothing: (),
+}
+
+/// The message comes back: over the memory limit.
+pub(super) struct NoMemory<M>(pub(super) M);
+
+impl<M: Message> TellNode<M> {
+    const LAYOUT: Layout = Layout::new::<Self>();
+    const CLASS: Class = class_for(Self::LAYOUT);
+
+    #[inline(always)]
+    pub(super) fn alloc<A: Handler<M>>(
+        arena: u8,
+        generation: u32,
+        context: Context,
+        message: M,
+    ) -> Result<NonNull<Node>, NoMemory<M>> {
+        let Some(block) = memory::alloc(arena, Self::CLASS, Self::LAYOUT, Purpose::Message) else {
+            return Err(NoMemory(message));
+        };
+        let node = head(&Tell::<A, M>::VTABLE, arena, generation, context);
+        // SAFETY: a fresh block of this layout.
+        unsafe { block.cast::<Self>().write(Self { node, message: MaybeUninit::new(message) }) };
+        Ok(block.cast())
+    }
+
+    /// Undoes `alloc` for a node that was not accepted.
+    ///
+    /// # Safety
+    ///
+    /// The node came from `alloc` of this type and is the caller's.
+    pub(super) unsafe fn take_back(node: NonNull<Node>) -> M {
+        // SAFETY: by the caller; the message is still in it.
+        unsafe {
+            let this = node.cast::<Self>();
+            let message = (*this.as_ptr()).message.assume_init_read();
+            Self::free(this);
+            message
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The node is the caller's and its message has been moved out or dropped.
+    #[inline(always)]
+    unsafe fn free(this: NonNull<Self>) {
+        // SAFETY: by the caller; the context's count goes with the node.
+        unsafe {
+            let node = &(*this.as_ptr()).node;
+            drop(Context::from_raw(node.context));
+            memory::free(this.cast(), node.meta.arena, Self::CLASS, Self::LAYOUT);
+        }
+    }
+}
+
+impl<M: Message> AskNode<M> {
+    const LAYOUT: Layout = Layout::new::<Self>();
+    const CLASS: Class = class_for(Self::LAYOUT);
+
+    #[inline(always)]
+    pub(super) fn alloc<A: Handler<M>>(
+        arena: u8,
+        generation: u32,
+        context: Context,
+        message: M,
+        waker: Waker,
+    ) -> Result<NonNull<Self>, NoMemory<M>> {
+        let Some(block) = memory::alloc(arena, Self::CLASS, Self::LAYOUT, Purpose::Message) else {
+            return Err(NoMemory(message));
+        };
+        let this = Self {
+            node: head(&Ask::<A, M>::VTABLE, arena, generation, context),
+            reply: ReplySlot::waiting(waker),
+            content: Content { message: ManuallyDrop::new(message) },
+        };
+        let block = block.cast::<Self>();
+        // SAFETY: a fresh block of this layout.
+        unsafe { block.write(this) };
+        Ok(block)
+    }
+
+    /// Undoes `alloc` for a node that was not accepted.
+    ///
+    /// # Safety
+    ///
+    /// The node came from `alloc` and is the caller's.
+    pub(super) unsafe fn take_back(this: NonNull<Self>) -> M {
+        // SAFETY: by the caller; the message is still in it, and nobody else has seen the slot, so
+        // `abandon` only drops the waker.
+        unsafe {
+            let abandoned = (*this.as_ptr()).reply.abandon();
+            debug_assert!(abandoned.is_none(), "an ask that was not sent has an answer");
+            let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
+            drop(Context::from_raw((*this.as_ptr()).node.context));
+            Self::free(this);
+            message
+        }
+    }
+
+    /// The reply; frees the node.
+    ///
+    /// # Safety
+    ///
+    /// The slot said `Value` to the caller, the asker.
+    #[inline(always)]
+    pub(super) unsafe fn into_reply(this: NonNull<Self>) -> M::Reply {
+        // SAFETY: by the caller (reply R2, R3).
+        unsafe {
+            let reply = ManuallyDrop::take(&mut (*this.as_ptr()).content.reply);
+            Self::free(this);
+            reply
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the last to hold the node; message, reply, context and waker are gone from it.
+    #[inline(always)]
+    pub(super) unsafe fn free(this: NonNull<Self>) {
+        // SAFETY: by the caller.
+        unsafe {
+            let arena = (*this.as_ptr()).node.meta.arena;
+            memory::free(this.cast(), arena, Self::CLASS, Self::LAYOUT);
+        }
+    }
+}
+
+#[inline(always)]
+fn head(vtable: &'static NodeVtable, arena: u8, generation: u32, context: Context) -> Node {
+    Node {
+        next: UnsafeCell::new(std::ptr::null_mut()),
+        vtable,
+        context: context.into_raw(),
+        generation,
+        meta: Meta { arena, internal: false },
+    }
+}
+
+/// The context of a node that is being handled.
+///
+/// # Safety
+///
+/// The node is alive and the caller's for `'a`.
+#[inline(always)]
+pub(super) unsafe fn context_of(node: NonNull<Node>) -> ManuallyDrop<Context> {
+    // SAFETY: by the caller.
+    unsafe { Context::borrow_raw(node.as_ref().context) }
+}
+
+struct Tell<A, M>(PhantomData<(A, M)>);
+
+impl<A: Handler<M>, M: Message> Tell<A, M> {
+    const VTABLE: NodeVtable = NodeVtable {
+        run: Self::run,
+        finish: Self::finish,
+        message: std::any::type_name::<M>,
+    };
+
+    unsafe fn run(cell: NonNull<()>, node: NonNull<Node>) -> Step {
+        // SAFETY: by `NodeVtable::run` we own cell and node.
+        unsafe {
+            if let Some(fate) = context_of(node).refusal() {
+                return Step::Skipped(fate);
+            }
+            let _in_force = InForce::enter_raw(node.as_ref().context);
+            let message = (*node.cast::<TellNode<M>>().as_ptr()).message.assume_init_read();
+            harness::deliver::<A, M, IntoNothing>(CellRef::from_raw(cell.cast()), node, message)
+        }
+    }
+
+    unsafe fn finish(node: NonNull<Node>, end: End) {
+        let this = node.cast::<TellNode<M>>();
+        // SAFETY: by `NodeVtable::finish` the node is ours, and `Unhandled` says the message is in it.
+        unsafe {
+            if let End::Unhandled(_) = end {
+                contain(|| (*this.as_ptr()).message.assume_init_drop());
+            }
+            TellNode::free(this);
+        }
+    }
+}
+
+/// A tell's reply goes nowhere.
+struct IntoNothing;
+
+impl<M: Message> Answer<M> for IntoNothing {
+    unsafe fn answer(_node: NonNull<Node>, reply: M::Reply) {
+        if std::mem::needs_drop::<M::Reply>() {
+            contain(|| drop(reply));
+        }
+    }
+}
+
+struct Ask<A, M>(PhantomData<(A, M)>);
+
+impl<A: Handler<M>, M: Message> Ask<A, M> {
+    const VTABLE: NodeVtable = NodeVtable {
+        run: Self::run,
+        finish: Self::finish,
+        message: std::any::type_name::<M>,
+    };
+
+    unsafe fn run(cell: NonNull<()>, node: NonNull<Node>) -> Step {
+        let this = node.cast::<AskNode<M>>();
+        // SAFETY: by `NodeVtable::run` we own cell and node, and are the responder of its slot.
+        unsafe {
+            if (*this.as_ptr()).reply.is_abandoned() {
+                return Step::Skipped(Fate::Abandoned);
+            }
+            if let Some(fate) = context_of(node).refusal() {
+                return Step::Skipped(fate);
+            }
+            let _in_force = InForce::enter_raw(node.as_ref().context);
+            let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
+            harness::deliver::<A, M, IntoNode>(CellRef::from_raw(cell.cast()), node, message)
+        }
+    }
+
+    unsafe fn finish(node: NonNull<Node>, end: End) {
+        let this = node.cast::<AskNode<M>>();
+        // SAFETY: by `NodeVtable::finish` the responder's side of the node is ours (reply R2), and
+        // `end` says what is in it.
+        unsafe {
+            let failure = match end {
+                End::Handled => None,
+                End::Interrupted(fate) => Some(fate),
+                End::Unhandled(fate) => {
+                    contain(|| ManuallyDrop::drop(&mut (*this.as_ptr()).content.message));
+                    Some(fate)
+                }
+            };
+            drop(Context::from_raw((*this.as_ptr()).node.context));
+            // Before the answer: from then on the asker may ask back without that being a circle.
+            let responded = (*this.as_ptr()).reply.respond(failure, |waker| {
+                if let Some(asker) = CellRef::of_waker(waker) {
+                    asker.waiting_on().store(0, Ordering::SeqCst);
+                }
+            });
+            match responded {
+                Responded::Delivered => {}
+                Responded::Wake(waker) => {
+                    contain(|| waker.wake());
+                }
+                Responded::Abandoned => {
+                    if failure.is_none() {
+                        if let Some(cell) = crate::cell::current_cell() {
+                            cell.runtime().count(Count::LateReplies, 1);
+                        }
+                        contain(|| ManuallyDrop::drop(&mut (*this.as_ptr()).content.reply));
+                    }
+                    AskNode::free(this);
+                }
+            }
+        }
+    }
+}
+
+/// An ask's reply is written where the message was.
+struct IntoNode;
+
+impl<M: Message> Answer<M> for IntoNode {
+    #[inline(always)]
+    unsafe fn answer(node: NonNull<Node>, reply: M::Reply) {
+        // SAFETY: by `Answer::answer` the node is an ask of this message type in our hands (reply R2).
+        unsafe { (*node.cast::<AskNode<M>>().as_ptr()).content.reply = ManuallyDrop::new(reply) };
+    }
+}
+
+/// Whether the asker of the message in `node` has gone away.
+///
+/// # Safety
+///
+/// The node is alive and an ask of `M`.
+pub(super) unsafe fn asker_gone<M: Message>(node: NonNull<Node>) -> bool {
+    // SAFETY: by the caller.
+    unsafe { (*node.cast::<AskNode<M>>().as_ptr()).reply.is_abandoned() }
+}

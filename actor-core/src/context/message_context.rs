@@ -1,0 +1,337 @@
+//! What travels with a message: deadline, cancellation, trace, baggage.
+//!
+//! One pointer in the envelope, null when unused: the price of not using it is that null check. The
+//! block behind it is immutable and counted, from the slab, so that using it allocates nothing from the
+//! global allocator either.
+
+use std::alloc::Layout;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::baggage::Baggage;
+use super::cancel::CancelToken;
+use super::trace::TraceContext;
+use crate::cell::{Local, context_now, swap_context};
+use crate::clock::Tick;
+use crate::mailbox::node::Fate;
+use crate::memory::class::{Class, class_for};
+use crate::memory::{self, Purpose};
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// The context of a piece of work, inherited by every message sent while it is in force.
+///
+/// A handler runs in the context of its message, so what it sends carries the same deadline (which can
+/// only shrink), is cancelled together with it, and belongs to the same trace. Empty by default, and
+/// then free.
+///
+/// Cheap to clone (a counter). Not tied to a thread: keep it, hand it to `tokio::spawn` with
+/// [`Context::scope`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use actor_core::{Context, TraceContext};
+///
+/// let cx = Context::empty()
+///     .with_timeout(Duration::from_millis(50))
+///     .with_trace(TraceContext::new_root(true));
+/// assert!(cx.remaining().unwrap() <= Duration::from_millis(50));
+///
+/// // A longer deadline does not stretch a shorter one.
+/// let later = cx.with_timeout(Duration::from_secs(10));
+/// assert_eq!(later.deadline(), cx.deadline());
+/// ```
+pub struct Context(Option<NonNull<Block>>);
+
+struct Block {
+    count: AtomicU32,
+    arena: u8,
+    fields: Fields,
+}
+
+#[derive(Clone, Default)]
+struct Fields {
+    deadline: Option<Tick>,
+    cancel: Option<CancelToken>,
+    trace: Option<TraceContext>,
+    baggage: Baggage,
+}
+
+// SAFETY: the block is immutable but for its atomic count, and its fields are Send and Sync.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+const LAYOUT: Layout = Layout::new::<Block>();
+const CLASS: Class = class_for(LAYOUT);
+
+impl Context {
+    /// A context that says nothing: no deadline, no trace.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
+    /// The context in force here: the message's in a handler, the scope's inside [`Context::scope`],
+    /// otherwise empty. Not seen by tasks and threads started from here; hand it on with `scope`.
+    pub fn current() -> Self {
+        let current = ManuallyDrop::new(Self(NonNull::new(context_now().cast())));
+        Self::clone(&current)
+    }
+
+    /// Whether it says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The same with a deadline; the earlier one counts if there is one already.
+    #[must_use]
+    pub fn with_deadline(&self, at: Instant) -> Self {
+        self.with_tick(Tick::from_instant(at))
+    }
+
+    /// The same with a deadline that long from now.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        self.with_tick(Tick::now().after(timeout))
+    }
+
+    pub(super) fn with_tick(&self, at: Tick) -> Self {
+        self.change(|fields| fields.deadline = Some(fields.deadline.map_or(at, |now| now.min(at))))
+    }
+
+    /// The same, cancelled by `token`. To keep being cancelled by the present one too, pass a child of it.
+    #[must_use]
+    pub fn with_cancel(&self, token: CancelToken) -> Self {
+        self.change(|fields| fields.cancel = Some(token))
+    }
+
+    /// The same as part of a trace.
+    #[must_use]
+    pub fn with_trace(&self, trace: TraceContext) -> Self {
+        self.change(|fields| fields.trace = Some(trace))
+    }
+
+    /// The same with other baggage.
+    #[must_use]
+    pub fn with_baggage(&self, baggage: Baggage) -> Self {
+        self.change(|fields| fields.baggage = baggage)
+    }
+
+    /// When the work must be done.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline_tick().map(Tick::to_instant)
+    }
+
+    /// Time left; zero when the deadline has passed, `None` without one.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline_tick().map(|at| Tick::now().until(at))
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_expired(&self) -> bool {
+        self.deadline_tick().is_some_and(|at| Tick::now() >= at)
+    }
+
+    /// Whether the work was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel_token().is_some_and(CancelToken::is_cancelled)
+    }
+
+    /// What cancels the work.
+    pub fn cancel_token(&self) -> Option<&CancelToken> {
+        self.fields()?.cancel.as_ref()
+    }
+
+    /// The trace it belongs to.
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.fields()?.trace.as_ref()
+    }
+
+    /// The baggage; empty if there is none.
+    pub fn baggage(&self) -> Baggage {
+        self.fields().map_or_else(Baggage::empty, |fields| fields.baggage.clone())
+    }
+
+    /// Runs `f` with this context in force.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _in_force = InForce::enter(self);
+        f()
+    }
+
+    /// A future that has this context in force whenever it is polled: for `tokio::spawn` from a handler,
+    /// and for code outside of actors.
+    pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
+        Scoped { context: self, future }
+    }
+
+    pub(super) fn deadline_tick(&self) -> Option<Tick> {
+        self.fields()?.deadline
+    }
+
+    /// Why a message with this context is not to be handled any more.
+    #[inline(always)]
+    pub(super) fn refusal(&self) -> Option<Fate> {
+        self.0?;
+        self.refusal_of_some()
+    }
+
+    #[cold]
+    fn refusal_of_some(&self) -> Option<Fate> {
+        if self.is_cancelled() {
+            Some(Fate::Cancelled)
+        } else if self.is_expired() {
+            Some(Fate::Expired)
+        } else {
+            None
+        }
+    }
+
+    /// Hands the count to an envelope.
+    #[inline(always)]
+    pub(super) fn into_raw(self) -> *mut () {
+        ManuallyDrop::new(self).0.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
+    }
+
+    /// Takes the count back.
+    ///
+    /// # Safety
+    ///
+    /// `raw` came from `into_raw` and is given up.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(raw: *mut ()) -> Self {
+        Self(NonNull::new(raw.cast()))
+    }
+
+    /// A look at a context that an envelope keeps.
+    ///
+    /// # Safety
+    ///
+    /// `raw` came from `into_raw` and stays valid for `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn borrow_raw(raw: *mut ()) -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self(NonNull::new(raw.cast())))
+    }
+
+    fn fields(&self) -> Option<&Fields> {
+        // SAFETY: the block lives while a count does, and `self` holds one (or borrows one).
+        self.0.map(|block| unsafe { &(*block.as_ptr()).fields })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Fields)) -> Self {
+        let mut fields = self.fields().cloned().unwrap_or_default();
+        change(&mut fields);
+        let arena = Local::current().map_or(0, Local::arena);
+        let block = memory::alloc(arena, CLASS, LAYOUT, Purpose::Runtime)
+            .expect("the runtime's own blocks are not refused")
+            .cast::<Block>();
+        // SAFETY: a fresh block of this layout.
+        unsafe { block.write(Block { count: AtomicU32::new(1), arena, fields }) };
+        Self(Some(block))
+    }
+}
+
+impl Clone for Context {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        if let Some(block) = self.0 {
+            // SAFETY: as in `fields`.
+            // Relaxed: a new count comes from an existing one; nothing is published by it (as `Arc`).
+            unsafe { &(*block.as_ptr()).count }.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for Context {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(block) = self.0 {
+            release(block);
+        }
+    }
+}
+
+fn release(block: NonNull<Block>) {
+    // SAFETY: we hold a count.
+    // Release: our last use, before whoever frees; pairs with the Acquire fence below.
+    if unsafe { &(*block.as_ptr()).count }.fetch_sub(1, Ordering::Release) != 1 {
+        return;
+    }
+    fence(Ordering::Acquire);
+    // SAFETY: the last count is gone, so the block is ours; it came from `change`.
+    unsafe {
+        let arena = (*block.as_ptr()).arena;
+        block.drop_in_place();
+        memory::free(block.cast(), arena, CLASS, LAYOUT);
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(fields) = self.fields() else {
+            return f.write_str("Context(empty)");
+        };
+        f.debug_struct("Context")
+            .field("remaining", &self.remaining())
+            .field("cancelled", &fields.cancel.as_ref().map(CancelToken::is_cancelled))
+            .field("trace", &fields.trace)
+            .field("baggage", &fields.baggage)
+            .finish()
+    }
+}
+
+/// Keeps a context in force on this thread until it is dropped.
+pub(super) struct InForce {
+    before: *mut (),
+}
+
+impl InForce {
+    #[inline(always)]
+    pub(super) fn enter(context: &Context) -> Self {
+        Self::enter_raw(context.0.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast()))
+    }
+
+    /// The context behind `raw` must outlive the guard: callers keep it alive.
+    #[inline(always)]
+    pub(super) fn enter_raw(raw: *mut ()) -> Self {
+        Self { before: swap_context(raw) }
+    }
+}
+
+impl Drop for InForce {
+    #[inline(always)]
+    fn drop(&mut self) {
+        swap_context(self.before);
+    }
+}
+
+/// A future with a context in force; made by [`Context::scope`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited or spawned"]
+pub struct Scoped<F> {
+    context: Context,
+    future: F,
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is pinned with `self` and not moved; `context` is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        let _in_force = InForce::enter(&this.context);
+        // SAFETY: as above.
+        unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx)
+    }
+}

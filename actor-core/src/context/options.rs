@@ -1,0 +1,170 @@
+//! What can be said about an actor, per type and per spawn.
+
+use std::fmt;
+
+use crate::id::NumaNodeId;
+use crate::mailbox::Mailbox;
+use crate::supervision::{Backoff, InvalidOption, Restart, Supervision};
+
+/// Mailbox, restart policy, placement and supervision of an actor.
+///
+/// Say it per type by [`Actor::options`](crate::Actor::options) (or `#[actor(..)]`), and per spawn on
+/// the [`SpawnBuilder`](crate::SpawnBuilder), which wins.
+///
+/// | option | default | touch it when |
+/// |---|---|---|
+/// | `mailbox` | 1024 messages, senders wait | bursts are larger, or waiting is wrong |
+/// | `restart` | transient: after a panic, not after a normal end | |
+/// | `backoff` | none: restarted at once | the failure is likely to repeat for a while |
+/// | `placement` | the spawner's NUMA node; spread, if spawned from outside | actors do not talk to their spawner |
+/// | `supervision` | one_for_one, 3 restarts in 5 s | children fail often or rarely |
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActorOptions {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) restart: Restart,
+    pub(crate) backoff: Backoff,
+    pub(crate) placement: Placement,
+    pub(crate) supervision: Supervision,
+}
+
+/// On which NUMA node an actor lives. Fixed for its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Placement {
+    /// The spawner's NUMA node; from outside of actors, the same as `Spread`. The default.
+    #[default]
+    Inherit,
+    /// NUMA nodes that have workers, in turn.
+    Spread,
+    /// That NUMA node, which must have workers.
+    Node(NumaNodeId),
+}
+
+impl ActorOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self {
+            mailbox: Mailbox::bounded(Mailbox::DEFAULT_CAPACITY),
+            restart: Restart::Transient,
+            backoff: Backoff::none(),
+            placement: Placement::Inherit,
+            supervision: Supervision::one_for_one(),
+        }
+    }
+
+    /// How many messages may wait, and what happens then.
+    #[must_use]
+    pub const fn mailbox(mut self, mailbox: Mailbox) -> Self {
+        self.mailbox = mailbox;
+        self
+    }
+
+    /// Whether the actor is started again when it ends. Needs a factory: an actor spawned by value
+    /// cannot be rebuilt and stops instead, with a warning.
+    #[must_use]
+    pub const fn restart(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// The wait before a restart.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Where it lives.
+    #[must_use]
+    pub const fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// How it supervises its children.
+    #[must_use]
+    pub const fn supervision(mut self, supervision: Supervision) -> Self {
+        self.supervision = supervision;
+        self
+    }
+
+    /// Refuses what cannot be.
+    pub(crate) fn check(&self) -> Result<(), SpawnError> {
+        if let Some(capacity) = self.mailbox.capacity() {
+            let max = self.mailbox.max_capacity();
+            if capacity == 0 || capacity > max {
+                return Err(SpawnError::MailboxCapacity { capacity, max });
+            }
+        }
+        self.backoff.check()?;
+        self.supervision.check()?;
+        Ok(())
+    }
+}
+
+impl Default for ActorOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why an actor could not be spawned. Its state (or factory) has been dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The mailbox can hold nothing, or more than the runtime can count.
+    MailboxCapacity {
+        /// What was asked for.
+        capacity: usize,
+        /// The most that this overflow policy allows.
+        max: usize,
+    },
+    /// A restart or supervision option is out of range.
+    Option(InvalidOption),
+    /// The NUMA node does not exist or has no workers.
+    NoSuchNumaNode {
+        /// What was asked for.
+        asked: NumaNodeId,
+        /// The NUMA nodes that have workers.
+        have_workers: Vec<NumaNodeId>,
+    },
+    /// The system is shutting down or has shut down.
+    ShuttingDown,
+    /// The actor that was to be the parent is stopping.
+    ParentStopping,
+    /// The address space for actors is used up.
+    TooManyActors,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MailboxCapacity { capacity, max } => write!(
+                f,
+                "a mailbox for {capacity} messages is impossible: 1 to {max} are allowed, or \
+                 Mailbox::unbounded()"
+            ),
+            Self::Option(option) => option.fmt(f),
+            Self::NoSuchNumaNode { asked, have_workers } => {
+                write!(f, "no workers on {asked}; there are workers on")?;
+                for (i, node) in have_workers.iter().enumerate() {
+                    write!(f, "{} {node}", if i == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
+            Self::ShuttingDown => f.write_str("not spawned: the actor system is shutting down"),
+            Self::ParentStopping => f.write_str("not spawned: the parent actor is stopping"),
+            Self::TooManyActors => f.write_str(
+                "not spawned: the address space for actors is used up (is `ulimit -v` set?)",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+impl From<InvalidOption> for SpawnError {
+    fn from(option: InvalidOption) -> Self {
+        Self::Option(option)
+    }
+}

@@ -1,0 +1,205 @@
+//! The sending half that `tell`, `send` and `ask` share: admission, context, accounting.
+
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use super::message_context::Context;
+use crate::cell::{CellRef, Local, Runtime};
+use crate::clock::Tick;
+use crate::id::ActorId;
+use crate::mailbox::inbox::Pushed;
+use crate::mailbox::ledger::Count;
+use crate::mailbox::node::{Fate, Node};
+use crate::mailbox::waiters::{self, Ticket};
+use crate::scheduler::Hint;
+use crate::scheduler::timer::TimerKey;
+
+/// A target that has been looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) id: ActorId,
+    pub(super) cell: CellRef,
+}
+
+/// What became of a node that was offered.
+pub(super) enum Offered {
+    Accepted,
+    /// The node is the caller's again.
+    Full,
+    /// As `Full`, and by the mailbox's policy the message is dropped.
+    Drop,
+}
+
+impl Target {
+    #[inline(always)]
+    pub(super) fn of(id: ActorId) -> Self {
+        Self { id, cell: CellRef::of(id) }
+    }
+
+    /// Whether the actor takes messages from here: it lives, and is not shutting down to outsiders.
+    #[inline(always)]
+    pub(super) fn admits(self) -> bool {
+        if self.cell.generation() != self.id.generation() {
+            return false;
+        }
+        !self.cell.refuses_outside() || crate::cell::current_cell().is_some()
+    }
+
+    /// Pushes a node and does the books. `offered` has been counted by the caller.
+    ///
+    /// # Safety
+    ///
+    /// The node is the caller's and of the target's type; unless the answer is `Accepted` it stays so.
+    #[inline(always)]
+    pub(super) unsafe fn push(self, node: NonNull<Node>) -> Offered {
+        let local = Local::current();
+        // Counted before the push: whoever sees the message handled sees it accepted as well.
+        self.count_from(local, Count::Accepted, 1);
+        // SAFETY: by the caller.
+        match unsafe { self.cell.inbox().push(node) } {
+            Pushed::Queued => {}
+            Pushed::Schedule => self.cell.schedule(Hint::Next),
+            Pushed::Full => {
+                if self.cell.drops_newest() {
+                    return Offered::Drop;
+                }
+                self.count_from(local, Count::Accepted, u64::MAX);
+                return Offered::Full;
+            }
+        }
+        if let Some(local) = local {
+            local.note_send();
+        }
+        Offered::Accepted
+    }
+
+    #[inline(always)]
+    pub(super) fn count(self, count: Count) {
+        self.count_from(Local::current(), count, 1);
+    }
+
+    /// The sum wraps: adding `u64::MAX` takes one back.
+    #[inline(always)]
+    fn count_from(self, local: Option<&Local>, count: Count, n: u64) {
+        let runtime = self.cell.runtime();
+        match local {
+            Some(local) if std::ptr::eq(local.runtime(), runtime) => local.counters().add_owned(count, n),
+            _ => runtime.ledger().add(count, n),
+        }
+    }
+
+    pub(super) fn record(self, fate: Fate, message: &'static str) {
+        self.cell.runtime().record_fate(fate, self.id, message);
+    }
+
+    pub(super) fn capacity(self) -> usize {
+        self.cell.inbox().capacity() as usize
+    }
+}
+
+/// The context in force, for a message that says nothing of its own. A null check when there is none.
+#[inline(always)]
+pub(super) fn inherited() -> Context {
+    if crate::cell::context_now().is_null() {
+        return Context::empty();
+    }
+    Context::current()
+}
+
+/// How long a waiting sender waits: until the deadline or the cancellation of its context.
+#[derive(Default)]
+pub(super) struct Patience {
+    deadline: Option<Tick>,
+    cancel: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    timer: Option<(&'static Runtime, TimerKey)>,
+}
+
+impl Patience {
+    /// `Some` when waiting is over; otherwise the task will be woken when it is.
+    ///
+    /// The first call takes the limits from `context`.
+    pub(super) fn poll(
+        &mut self,
+        runtime: &'static Runtime,
+        context: &Context,
+        task: &mut std::task::Context<'_>,
+    ) -> Option<Fate> {
+        if self.deadline.is_none() && self.cancel.is_none() {
+            if context.is_empty() {
+                return None;
+            }
+            self.deadline = context.deadline_tick();
+            self.cancel = context.cancel_token().map(|token| {
+                let token = token.clone();
+                Box::pin(async move { token.cancelled().await }) as _
+            });
+        }
+        if let Some(cancel) = &mut self.cancel {
+            if cancel.as_mut().poll(task).is_ready() {
+                return Some(Fate::Cancelled);
+            }
+        }
+        if let Some(at) = self.deadline {
+            if Tick::now() >= at {
+                return Some(Fate::Expired);
+            }
+            match self.timer {
+                Some((runtime, key)) if runtime.timers().replace_waker(key, task.waker()) => {}
+                _ => self.timer = Some((runtime, runtime.timers().wake_at(at, task.waker().clone()))),
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        if let Some((runtime, key)) = self.timer {
+            runtime.timers().cancel(key);
+        }
+    }
+}
+
+impl std::fmt::Debug for Patience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patience").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// A place in the line for room in a mailbox; given up on drop.
+#[derive(Debug)]
+pub(super) struct InLine {
+    target: Target,
+    ticket: Ticket,
+    used: bool,
+}
+
+impl InLine {
+    /// Gets in line. `None`: there is room by now.
+    pub(super) fn enter(target: Target, waker: &Waker) -> Option<Self> {
+        let ticket = waiters::table().wait(target.cell.inbox(), waker)?;
+        Some(Self { target, ticket, used: false })
+    }
+
+    /// Whether it is this one's turn.
+    pub(super) fn is_woken(&self, waker: &Waker) -> bool {
+        waiters::table().is_woken(self.target.cell.inbox(), self.ticket, waker)
+    }
+
+    /// It was its turn and the mailbox was full again. `false`: there is room by now.
+    pub(super) fn again(&self, waker: &Waker) -> bool {
+        waiters::table().wait_again(self.target.cell.inbox(), self.ticket, waker)
+    }
+
+    /// The room was taken.
+    pub(super) fn done(mut self) {
+        self.used = true;
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        waiters::table().leave(self.target.cell.inbox(), self.ticket, self.used);
+    }
+}

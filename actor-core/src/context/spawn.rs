@@ -1,0 +1,213 @@
+//! How an actor comes to life.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::actor::Actor;
+use super::actor_ref::ActorRef;
+use super::harness::Typed;
+use super::options::{ActorOptions, Placement, SpawnError};
+use crate::cell::{self, Birth, CellRef, Factory, Local, Origin, RestartPolicy, Runtime, SpawnFailure};
+use crate::mailbox::Mailbox;
+use crate::supervision::{Backoff, Restart, Supervision};
+
+/// What an actor can be made from: a value, or a closure that builds one.
+///
+/// A value is moved in and cannot be rebuilt: such an actor is never restarted. A closure
+/// (`FnMut() -> A`) is called on the actor's own worker, at the first start and at each restart, so that
+/// its memory is touched first where it will live.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither an actor nor a closure that builds one",
+    note = "pass a value whose type implements `Actor`, or `|| MyActor {{ .. }}` (FnMut() -> MyActor + Send + 'static)"
+)]
+pub trait IntoActor<How> {
+    /// The actor's type.
+    type Actor: Actor;
+
+    #[doc(hidden)]
+    fn into_source(self) -> Source<Self::Actor>;
+}
+
+/// Marker: made from a value.
+#[derive(Debug)]
+pub struct ByValue;
+
+/// Marker: made by a closure.
+#[derive(Debug)]
+pub struct ByFactory;
+
+#[doc(hidden)]
+pub enum Source<A> {
+    Value(A),
+    Factory(Factory),
+}
+
+impl<A> std::fmt::Debug for Source<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Value(_) => "Value",
+            Self::Factory(_) => "Factory",
+        })
+    }
+}
+
+impl<A: Actor> IntoActor<ByValue> for A {
+    type Actor = A;
+
+    fn into_source(self) -> Source<A> {
+        Source::Value(self)
+    }
+}
+
+impl<A, F> IntoActor<ByFactory> for F
+where
+    A: Actor,
+    F: FnMut() -> A + Send + 'static,
+{
+    type Actor = A;
+
+    fn into_source(mut self) -> Source<A> {
+        Source::Factory(Box::new(move |state| {
+            let actor = self();
+            // SAFETY: the cell calls this with the block it allocated for `A`, which is vacant.
+            unsafe { state.cast::<A>().write(actor) };
+        }))
+    }
+}
+
+/// Where the new actor hangs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parent<'a> {
+    Root(&'static Runtime),
+    /// The owner of the cell is asking.
+    Actor(CellRef, PhantomData<&'a mut ()>),
+}
+
+/// An actor about to be spawned: change its options, then [`spawn`](Self::spawn).
+///
+/// Made by `ActorSystem::actor` and [`ActorContext::actor`](crate::ActorContext::actor). Starts from
+/// [`Actor::options`].
+#[derive(Debug)]
+#[must_use = "nothing happens before .spawn()"]
+pub struct SpawnBuilder<'a, A: Actor> {
+    parent: Parent<'a>,
+    source: Source<A>,
+    options: ActorOptions,
+    name: Option<Arc<str>>,
+}
+
+pub(crate) fn builder<'a, How, I: IntoActor<How>>(parent: Parent<'a>, actor: I) -> SpawnBuilder<'a, I::Actor> {
+    SpawnBuilder {
+        parent,
+        source: actor.into_source(),
+        options: I::Actor::options(),
+        name: None,
+    }
+}
+
+impl<A: Actor> SpawnBuilder<'_, A> {
+    /// A label for logs and reports. Need not be unique, and nothing is looked up by it.
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// How many messages may wait, and what happens then.
+    pub fn mailbox(mut self, mailbox: Mailbox) -> Self {
+        self.options.mailbox = mailbox;
+        self
+    }
+
+    /// Whether it is started again when it ends.
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.options.restart = restart;
+        self
+    }
+
+    /// The wait before a restart.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.options.backoff = backoff;
+        self
+    }
+
+    /// Where it lives.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.options.placement = placement;
+        self
+    }
+
+    /// How it supervises its children.
+    pub fn supervision(mut self, supervision: Supervision) -> Self {
+        self.options.supervision = supervision;
+        self
+    }
+
+    /// Spawns it. Messages can be sent at once; they wait until `started` is done.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]; a bad option names the value and what is allowed.
+    pub fn spawn(self) -> Result<ActorRef<A>, SpawnError> {
+        self.options.check()?;
+        let runtime = match self.parent {
+            Parent::Root(runtime) => runtime,
+            Parent::Actor(cell, _) => cell.runtime(),
+        };
+        let numa_index = place(self.parent, runtime, self.options.placement)?;
+        let birth = Birth {
+            vtable: &Typed::<A>::VTABLE,
+            numa_index,
+            mailbox: self.options.mailbox,
+            restart: match self.options.restart {
+                Restart::Permanent => RestartPolicy::Permanent,
+                Restart::Transient => RestartPolicy::Transient,
+                Restart::Temporary => RestartPolicy::Temporary,
+            },
+            backoff: self.options.backoff,
+            supervision: self.options.supervision,
+            name: self.name,
+        };
+        let parent = match self.parent {
+            Parent::Root(_) => None,
+            Parent::Actor(cell, _) => Some(cell),
+        };
+        let spawned = match self.source {
+            Source::Factory(factory) => {
+                // SAFETY: `Parent::Actor` is made by the owner of that cell only; the factory writes an
+                // `A`, as the vtable says.
+                unsafe { cell::spawn(runtime, parent, birth, Origin::Factory(factory)) }
+            }
+            Source::Value(value) => {
+                let mut value = Some(value);
+                let mut write = |state: *mut u8| {
+                    if let Some(value) = value.take() {
+                        // SAFETY: the block was allocated for the vtable's layout, an `A`'s.
+                        unsafe { state.cast::<A>().write(value) };
+                    }
+                };
+                // SAFETY: as above.
+                unsafe { cell::spawn(runtime, parent, birth, Origin::Value(&mut write)) }
+            }
+        };
+        match spawned {
+            Ok(id) => Ok(ActorRef::new(id)),
+            Err(SpawnFailure::Closed) => Err(SpawnError::ShuttingDown),
+            Err(SpawnFailure::ParentStopping) => Err(SpawnError::ParentStopping),
+            Err(SpawnFailure::NoCells) => Err(SpawnError::TooManyActors),
+        }
+    }
+}
+
+/// The NUMA index that a placement means here.
+fn place(parent: Parent<'_>, runtime: &'static Runtime, placement: Placement) -> Result<usize, SpawnError> {
+    match (placement, parent) {
+        (Placement::Inherit, Parent::Actor(cell, _)) => Ok(cell.numa_index()),
+        (Placement::Inherit, Parent::Root(_)) => Ok(Local::current()
+            .filter(|local| std::ptr::eq(local.runtime(), runtime))
+            .map_or_else(|| runtime.next_numa_index(), Local::numa_index)),
+        (Placement::Spread, _) => Ok(runtime.next_numa_index()),
+        (Placement::Node(asked), _) => runtime.numa_index_of(asked).ok_or_else(|| {
+            SpawnError::NoSuchNumaNode { asked, have_workers: runtime.numa_nodes().collect() }
+        }),
+    }
+}

@@ -1,0 +1,331 @@
+//! Every knob, its default, and when to touch it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::{ActorSystem, Plan, SystemRef};
+use crate::cell::Runtime;
+use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder};
+use crate::id::NumaNodeId;
+use crate::mailbox::Mailbox;
+use crate::memory;
+use crate::scheduler::timer::Timers;
+use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
+use crate::supervision::Restart;
+use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Workers, affinity};
+
+/// Settings of a system that is about to start.
+///
+/// | setting | default | touch it when |
+/// |---|---|---|
+/// | `topology` | [`Topology::detect`] | tests, simulations, wrong firmware tables |
+/// | `workers` | one per allowed CPU, fewer under a CPU quota | other threads need CPUs of their own |
+/// | `pinning` | on | other programs compete for the same CPUs |
+/// | `reactor_threads` | 1 per NUMA node | sockets, not actors, are the bottleneck |
+/// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
+/// | `message_memory` | half of the memory (of the cgroup) | other parts of the process need more |
+#[derive(Debug)]
+#[must_use = "nothing happens before .build()"]
+pub struct SystemBuilder {
+    topology: Option<Topology>,
+    workers: Workers,
+    pinning: bool,
+    reactor_threads: usize,
+    stealing: CrossNumaStealing,
+    message_memory: Option<u64>,
+    thread_name: String,
+}
+
+/// Whether idle workers take actors of other NUMA nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CrossNumaStealing {
+    /// Only after two searches at home found nothing, one actor at a time, nearest NUMA node first. The
+    /// default: an idle CPU is worse than a remote cache miss.
+    #[default]
+    WhenIdle,
+    /// Never: an actor runs on its own NUMA node only.
+    Never,
+}
+
+/// The most reactor threads per NUMA node.
+const REACTOR_THREADS_MAX: usize = 1024;
+/// The least message memory: what a handful of threads hold in their caches.
+const MESSAGE_MEMORY_MIN: u64 = 16 << 20;
+
+impl SystemBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            topology: None,
+            workers: Workers::default(),
+            pinning: true,
+            reactor_threads: 1,
+            stealing: CrossNumaStealing::default(),
+            message_memory: None,
+            thread_name: "actor".to_owned(),
+        }
+    }
+
+    /// The machine to run on, instead of what is detected.
+    pub fn topology(mut self, topology: Topology) -> Self {
+        self.topology = Some(topology);
+        self
+    }
+
+    /// How many workers, and where.
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Whether workers are pinned to their CPUs.
+    pub fn pinning(mut self, pinning: bool) -> Self {
+        self.pinning = pinning;
+        self
+    }
+
+    /// Threads of each NUMA node's tokio runtime: 1 to 1024. They run sockets, timers and spawned tasks.
+    pub fn reactor_threads(mut self, threads: usize) -> Self {
+        self.reactor_threads = threads;
+        self
+    }
+
+    /// Whether idle workers take actors of other NUMA nodes.
+    pub fn cross_numa_stealing(mut self, stealing: CrossNumaStealing) -> Self {
+        self.stealing = stealing;
+        self
+    }
+
+    /// Bytes that messages, states and frames may take before sends are refused with `Overloaded`: at
+    /// least 16 MiB. For the process, not for one system: the last one started wins.
+    pub fn message_memory(mut self, bytes: u64) -> Self {
+        self.message_memory = Some(bytes);
+        self
+    }
+
+    /// Workers are called `<prefix>-<number>`.
+    pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
+        self.thread_name = prefix.into();
+        self
+    }
+
+    /// Starts the system.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. A refused pin is a warning, not an error: see
+    /// [`SystemRef::pin_failures`](crate::SystemRef::pin_failures).
+    pub fn build(self) -> Result<ActorSystem, StartError> {
+        if self.reactor_threads == 0 || self.reactor_threads > REACTOR_THREADS_MAX {
+            return Err(StartError::ReactorThreads { asked: self.reactor_threads, max: REACTOR_THREADS_MAX });
+        }
+        if let Some(bytes) = self.message_memory {
+            if bytes < MESSAGE_MEMORY_MIN {
+                return Err(StartError::MessageMemory { asked: bytes, min: MESSAGE_MEMORY_MIN });
+            }
+            memory::set_limit(bytes);
+        }
+        if cfg!(panic = "abort") {
+            tracing::warn!("built with panic=abort: a panic in a handler ends the process, supervision is off");
+        }
+        // Before the first pin: a pinned thread sees one CPU only, and so do its children.
+        let topology = match self.topology {
+            Some(topology) => topology,
+            None => Topology::detect()?,
+        };
+        let seats = topology::plan(&topology, self.workers)?;
+        let nodes = numa_nodes(&seats);
+        bind_memory(&topology, &nodes);
+        let arenas = nodes.iter().map(|node| node.0).collect();
+        let runtime = Runtime::new(seats.len(), arenas);
+
+        let timers = Timers::start()?;
+        let (reactors, handles) = start_reactors(&topology, &nodes, self.reactor_threads)?;
+        let engine = Engine { reactors };
+        runtime.complete(timers, handles);
+
+        let allowed = topology.allowed().to_vec();
+        let specs = seats.iter().map(|seat| {
+            let numa_index = nodes.iter().position(|node| *node == seat.numa_node).unwrap_or(0);
+            let pin = self.pinning.then(|| pin(seat, &allowed)).flatten();
+            SeatSpec { worker: seat.worker, numa_index, pin }
+        });
+        let mut config = Config::new(specs.collect());
+        config.thread_name_prefix = self.thread_name;
+        if self.stealing == CrossNumaStealing::Never {
+            config.cross_numa = CrossNuma::Never;
+        }
+        let distances = nodes
+            .iter()
+            .map(|from| nodes.iter().map(|to| topology.distance(*from, *to)).collect())
+            .collect();
+        match Scheduler::start(config, distances, runtime) {
+            Ok(scheduler) => runtime.set_scheduler(scheduler),
+            Err(error) => {
+                runtime.timers().stop();
+                return Err(error.into());
+            }
+        }
+        spawn_builder(Parent::Root(runtime), Root)
+            .mailbox(Mailbox::unbounded())
+            .restart(Restart::Temporary)
+            .spawn()
+            .map_err(StartError::Root)?;
+        let plan = Box::leak(Box::new(Plan { topology, seats }));
+        Ok(ActorSystem {
+            system: SystemRef { runtime, plan },
+            engine: Some(engine),
+        })
+    }
+}
+
+/// What ends with the system.
+#[derive(Debug)]
+pub(super) struct Engine {
+    reactors: Vec<tokio::runtime::Runtime>,
+}
+
+impl Drop for Engine {
+    /// Stops the tokio runtimes; tasks that are not at an await are given up on. In the background:
+    /// waiting here would panic inside of async code.
+    fn drop(&mut self) {
+        for reactor in self.reactors.drain(..) {
+            reactor.shutdown_background();
+        }
+    }
+}
+
+/// The parent of all top-level actors.
+struct Root;
+
+impl Actor for Root {}
+
+fn numa_nodes(seats: &[Seat]) -> Vec<NumaNodeId> {
+    let mut nodes: Vec<NumaNodeId> = seats.iter().map(|seat| seat.numa_node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
+}
+
+/// With a single NUMA node there is nothing to choose, so no policy is set.
+fn bind_memory(topology: &Topology, nodes: &[NumaNodeId]) {
+    if topology.numa_nodes().len() < 2 {
+        return;
+    }
+    for node in nodes {
+        if let Some(home) = topology.memory_home(*node) {
+            memory::set_home(node.0, home.0);
+        }
+    }
+}
+
+fn pin(seat: &Seat, allowed: &[crate::id::CpuId]) -> Option<crate::scheduler::Pin> {
+    let cpu = seat.cpu?;
+    let allowed = allowed.to_vec();
+    Some(Box::new(move || affinity::pin_current_thread(cpu, &allowed).map_err(|error| error.to_string())))
+}
+
+fn start_reactors(
+    topology: &Topology,
+    nodes: &[NumaNodeId],
+    threads: usize,
+) -> io::Result<(Vec<tokio::runtime::Runtime>, Box<[tokio::runtime::Handle]>)> {
+    let mut reactors = Vec::new();
+    let mut handles = Vec::new();
+    for node in nodes {
+        let cpus = topology.real_cpus_of(*node);
+        let reactor = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name(format!("reactor-{}", node.0))
+            // On its NUMA node, on any of its CPUs: threads for blocking calls must not share one.
+            .on_thread_start(move || {
+                if let Err(error) = affinity::widen_current_thread(&cpus) {
+                    tracing::debug!(%error, "a reactor thread stays where the kernel puts it");
+                }
+            })
+            .enable_all()
+            .build()?;
+        handles.push(reactor.handle().clone());
+        reactors.push(reactor);
+    }
+    Ok((reactors, handles.into()))
+}
+
+/// Why a system did not start. Nothing is left running.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The machine could not be described.
+    Topology(TopologyError),
+    /// The workers could not be placed on it.
+    Placement(PlacementError),
+    /// The number of reactor threads is out of range.
+    ReactorThreads {
+        /// What was asked for.
+        asked: usize,
+        /// The most that is allowed; the least is 1.
+        max: usize,
+    },
+    /// The memory for messages is too small.
+    MessageMemory {
+        /// Bytes that were asked for.
+        asked: u64,
+        /// The least that is allowed.
+        min: u64,
+    },
+    /// The operating system refused a thread or a file.
+    Os(io::Error),
+    /// The root of the actors could not be spawned.
+    Root(SpawnError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topology(error) => write!(f, "cannot start actors: {error}"),
+            Self::Placement(error) => write!(f, "cannot place workers: {error}"),
+            Self::ReactorThreads { asked, max } => {
+                write!(f, "{asked} reactor threads per NUMA node: 1 to {max} are allowed")
+            }
+            Self::MessageMemory { asked, min } => {
+                write!(f, "{asked} bytes for messages: at least {min} are needed")
+            }
+            Self::Os(error) => write!(f, "cannot start actors: the operating system says: {error}"),
+            Self::Root(error) => write!(f, "cannot start actors: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Topology(error) => Some(error),
+            Self::Placement(error) => Some(error),
+            Self::Os(error) => Some(error),
+            Self::Root(error) => Some(error),
+            Self::ReactorThreads { .. } | Self::MessageMemory { .. } => None,
+        }
+    }
+}
+
+impl From<TopologyError> for StartError {
+    fn from(error: TopologyError) -> Self {
+        Self::Topology(error)
+    }
+}
+
+impl From<PlacementError> for StartError {
+    fn from(error: PlacementError) -> Self {
+        Self::Placement(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Os(error)
+    }
+}
+
+/// How long `Drop` and the last phase of a shutdown wait for killed actors.
+pub(super) const KILL_GRACE: Duration = Duration::from_millis(500);
