@@ -157,6 +157,12 @@ impl Flags {
         Self(step << 16)
     }
 
+    /// Whether the mailbox has a bound.
+    #[inline(always)]
+    pub(super) const fn is_bounded(self) -> bool {
+        self.0 >> 16 != 0
+    }
+
     /// Whether senders are to be shown that `left` messages are left.
     #[inline(always)]
     pub(super) const fn is_publishing(self, left: u32) -> bool {

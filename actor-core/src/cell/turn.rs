@@ -74,6 +74,7 @@ enum Attended {
 unsafe fn run(cell: CellRef, local: &Local) -> After {
     let mut budget = MESSAGES_PER_TURN;
     let mut began: Option<Instant> = None;
+    let mut late = false;
     let mut polls = POLLS_PER_TURN;
     // SAFETY: H2 throughout: we own the cell until a `Next::Gone` or an `Attended::Over(Done)`.
     unsafe {
@@ -93,7 +94,7 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
                 }
             }
             if budget == 0 {
-                publish(cell, left);
+                publish_and_wake(cell, left, late);
                 return After::Again;
             }
             let (node, in_place) = match next(cell, &mut left) {
@@ -106,7 +107,7 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
             if budget.is_multiple_of(CLOCK_EVERY) {
                 match began {
                     None => began = Some(Instant::now()),
-                    Some(at) if at.elapsed() > TURN_TIME => budget = 0,
+                    Some(at) if at.elapsed() > TURN_TIME => (budget, late) = (0, true),
                     Some(_) => {}
                 }
             }
@@ -188,7 +189,7 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
         match cell.inbox().look() {
             Look::One(node, stamp) if (*owned).phase == Phase::Running => Next::InPlace(node, stamp),
             Look::Empty => {
-                publish(cell, 0);
+                publish_and_wake(cell, 0, true);
                 if (*owned).flags.has(Flags::DRAIN) && drained(cell) {
                     return Next::Attend;
                 }
@@ -242,29 +243,44 @@ unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
     }
 }
 
-/// Shows senders the room there is and wakes those that wait for it.
+/// Shows senders the room there is.
 #[inline(always)]
 unsafe fn publish(cell: CellRef, left: u32) {
+    // SAFETY: H2, by the caller.
+    unsafe { cell.inbox().publish_taken(left) };
+}
+
+/// As `publish`, before the cell is left: also wakes those that wait for room.
+///
+/// With `eager` for whatever room there is; otherwise only when half of the mailbox is free. A sender
+/// that is woken for each free place would be parked again at the next message; one that fills half a
+/// mailbox pays for its sleep once in 512 messages.
+#[inline(always)]
+unsafe fn publish_and_wake(cell: CellRef, left: u32, eager: bool) {
     // SAFETY: H2, by the caller.
     unsafe {
         cell.inbox().publish_taken(left);
         let owned = cell.owned();
+        if !(*owned).flags.is_bounded() {
+            return;
+        }
         if cell.inbox().clear_waiters() {
             (*owned).flags.set(Flags::WAITERS);
         }
         if (*owned).flags.has(Flags::WAITERS) {
-            wake_waiters(cell);
+            wake_waiters(cell, eager);
         }
     }
 }
 
 #[cold]
-unsafe fn wake_waiters(cell: CellRef) {
+unsafe fn wake_waiters(cell: CellRef, eager: bool) {
     // SAFETY: H2, by the caller.
     unsafe {
         let (capacity, len) = (cell.inbox().capacity(), cell.inbox().len());
-        let room = capacity.saturating_sub(len) as usize;
-        if room > 0 && !waiters::table().wake(cell.inbox(), room) {
+        let room = capacity.saturating_sub(len);
+        let enough = if eager { 1 } else { capacity.div_ceil(2) };
+        if room >= enough && !waiters::table().wake(cell.inbox(), room as usize) {
             (*cell.owned()).flags.clear(Flags::WAITERS);
         }
     }
@@ -303,7 +319,7 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
             let owned = cell.owned();
             if !(*owned).frame.is_null() {
                 if *polls == 0 {
-                    publish(cell, *left);
+                    publish_and_wake(cell, *left, true);
                     // It keeps waking itself: the others' turn. What woke it is remembered by coming
                     // back at all.
                     return Attended::Over(After::Again);
@@ -312,7 +328,7 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                 if poll_frame(cell) {
                     continue;
                 }
-                publish(cell, *left);
+                publish_and_wake(cell, *left, true);
                 if cell.inbox().suspend() {
                     return Attended::Over(After::Done);
                 }
@@ -352,7 +368,7 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                 Phase::StoppingChildren | Phase::Stopping | Phase::Down | Phase::BackingOff => true,
             };
             if wait {
-                publish(cell, *left);
+                publish_and_wake(cell, *left, true);
                 // Messages pile up; a signal or a timer goes on from here.
                 if cell.inbox().suspend() {
                     return Attended::Over(After::Done);

@@ -355,7 +355,8 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
 impl<A: Actor, M: Message> Call<A, M> {
     fn stop_waiting(&mut self) {
         if let Some(asker) = self.asker.take() {
-            asker.waiting_on().store(0, Ordering::SeqCst);
+            // Release: as in the responder's own clearing.
+            asker.waiting_on().store(0, Ordering::Release);
         }
     }
 }
@@ -370,7 +371,10 @@ fn circle(asker: CellRef, target: Target) -> Option<DeadlockPath> {
     if asker != target.cell && target.cell.waiting_on().load(Ordering::SeqCst) == 0 {
         return None;
     }
-    follow(asker, target)
+    // A circle that is real stands still. One that was pieced together from edges of different moments
+    // is gone at the second look.
+    let first = follow(asker, target)?;
+    follow(asker, target).filter(|second| *second == first)
 }
 
 #[cold]

@@ -274,7 +274,9 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
             // Before the answer: from then on the asker may ask back without that being a circle.
             let responded = (*this.as_ptr()).reply.respond(failure, |waker| {
                 if let Some(asker) = CellRef::of_waker(waker) {
-                    asker.waiting_on().store(0, Ordering::SeqCst);
+                    // Release: ordered before the answer, which is all that the asker needs; a look
+                    // from elsewhere that comes too early is checked again (`call::circle`).
+                    asker.waiting_on().store(0, Ordering::Release);
                 }
             });
             match responded {

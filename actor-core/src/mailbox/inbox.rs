@@ -111,27 +111,32 @@ impl Inbox {
         }
     }
 
-    /// Makes a cell's never-used (zero) inbox idle.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else has heard of the cell.
-    #[cfg(not(actor_loom))]
-    pub(crate) unsafe fn reset_fresh(&self) {
-        // Relaxed: published with the cell itself.
-        self.word.store(IDLE, Ordering::Relaxed);
-    }
-
     /// For a spawner: takes an idle, dead cell. Fails while a stale push has it scheduled.
     pub(crate) fn claim(&self, capacity: u32) -> bool {
         // Acquire: edge B with the last owner's `finish`.
         if self.word.compare_exchange(IDLE, 0, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return false;
         }
+        self.set_bound(capacity);
+        true
+    }
+
+    /// As `claim`, for a cell whose bytes are still zero: no word of its own yet, nobody in it.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has heard of the cell.
+    #[cfg(not(actor_loom))]
+    pub(crate) unsafe fn claim_fresh(&self, capacity: u32) {
+        // Zero is "no tag, nothing waits": scheduled, which is what a claimed cell is.
+        debug_assert_eq!(self.word.load(Ordering::Relaxed), 0, "a fresh cell has been used");
+        self.set_bound(capacity);
+    }
+
+    fn set_bound(&self, capacity: u32) {
         // Relaxed: a stale sender may read the old or the new bound; either only decides on a refusal.
         self.taken.store(0, Ordering::Relaxed);
         self.capacity.store(capacity, Ordering::Relaxed);
-        true
     }
 
     /// Pushes a user message, within the bound.
@@ -204,7 +209,13 @@ impl Inbox {
             if seen & IDLE & !schedules_from != 0 {
                 return false;
             }
-            let new = seen & !(IDLE | AWAIT) | NOTIFY;
+            // Being scheduled is notice enough: a turn begins with the signals and the frame. Only an
+            // owner that is at work already needs the mark (and pays for clearing it).
+            let new = if seen & schedules_from != 0 {
+                seen & !(IDLE | AWAIT)
+            } else {
+                seen | NOTIFY
+            };
             // AcqRel: Release publishes the signal to the owner's Acquire; Acquire is edge B when
             // this CAS removes IDLE or AWAIT. Done even when NOTIFY is set already: the owner that
             // clears it must see what came before this call.
