@@ -1,0 +1,200 @@
+//! `#[derive(Actor)]` and its `#[actor(..)]`.
+
+use quote::ToTokens;
+use syn::parse::ParseStream;
+use syn::{DeriveInput, Ident, LitInt, Token};
+
+use crate::errors::Errors;
+use crate::model;
+
+use super::duration::{backoff, period};
+use super::entries::{Entries, choice, crate_path, default_crate, list_of};
+use super::shape::refuse_shape;
+
+/// The keys, each with an example.
+const KEYS: &[(&str, &str)] = &[
+    ("mailbox", "mailbox = 1024"),
+    ("overflow", "overflow = reject"),
+    ("restart", "restart = transient"),
+    ("backoff", "backoff = \"10ms..5s\""),
+    ("intensity", "intensity = 5"),
+    ("period", "period = \"10s\""),
+    ("placement", "placement = spread"),
+    ("started", "started = on_start"),
+    ("stopped", "stopped = on_stop"),
+    ("terminated", "terminated = on_terminated"),
+    ("crate", "crate = ::my_actors"),
+];
+
+const OVERFLOWS: &[(&str, &str)] = &[
+    ("wait", "Wait"),
+    ("reject", "Reject"),
+    ("drop_newest", "DropNewest"),
+    ("drop_oldest", "DropOldest"),
+];
+
+const RESTARTS: &[(&str, &str)] = &[
+    ("permanent", "Permanent"),
+    ("transient", "Transient"),
+    ("temporary", "Temporary"),
+];
+
+const PLACEMENTS: &[(&str, &str)] = &[("inherit", "Inherit"), ("spread", "Spread")];
+
+/// The most messages a bounded mailbox holds: the inbox counts in 16 bits of its state word, and the
+/// values above are left for the senders that are between their check and their push.
+const MAILBOX_MAX: u64 = 60_000;
+
+/// Reads a `#[derive(Actor)]`.
+pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> model::Actor {
+    refuse_shape("an actor", "Actor", &input, errors);
+    let mut actor = model::Actor {
+        krate: default_crate(),
+        ident: input.ident,
+        generics: input.generics,
+        mailbox: None,
+        restart: None,
+        backoff: None,
+        intensity: None,
+        period: None,
+        placement: None,
+        started: None,
+        stopped: None,
+        terminated: None,
+    };
+    let mut mailbox = Size::Absent;
+    let mut overflow: Option<(Ident, Ident)> = None;
+
+    let mut entries = Entries::new("#[actor(..)]", KEYS);
+    for attribute in input.attrs {
+        if !attribute.path().is_ident("actor") {
+            continue;
+        }
+        let list = match list_of(&attribute) {
+            Ok(list) => list,
+            Err(error) => {
+                errors.add(error);
+                continue;
+            }
+        };
+        entries.read(list, errors, |key, input, _| {
+            Entries::value_of(KEYS, key, input)?;
+            match key.to_string().as_str() {
+                "mailbox" => {
+                    // A refused size is still a size: `overflow` beside it is not at fault.
+                    mailbox = Size::Refused;
+                    mailbox = size(input)?;
+                }
+                "overflow" => overflow = Some((key.clone(), choice(key, input, OVERFLOWS)?)),
+                "restart" => actor.restart = Some(choice(key, input, RESTARTS)?),
+                "backoff" => actor.backoff = Some(backoff(input)?),
+                "intensity" => actor.intensity = Some(intensity(input)?),
+                "period" => actor.period = Some(period(input)?),
+                "placement" => actor.placement = Some(choice(key, input, PLACEMENTS)?),
+                "started" => actor.started = Some(hook(key, input)?),
+                "stopped" => actor.stopped = Some(hook(key, input)?),
+                "terminated" => actor.terminated = Some(hook(key, input)?),
+                _ => actor.krate = crate_path(input)?,
+            }
+            Ok(())
+        });
+    }
+
+    actor.mailbox = match (mailbox, overflow) {
+        (Size::Bounded(capacity), overflow) => Some(model::Mailbox::Bounded(
+            capacity,
+            overflow.map(|(_, variant)| variant),
+        )),
+        (Size::Unbounded, None) => Some(model::Mailbox::Unbounded),
+        (Size::Unbounded, Some((key, _))) => {
+            errors.at(
+                key,
+                "an unbounded mailbox is never full, so `overflow` has no effect; remove it, or give the mailbox a size: `mailbox = 1024`",
+            );
+            Some(model::Mailbox::Unbounded)
+        }
+        (Size::Absent, Some((key, _))) => {
+            errors.at(
+                key,
+                "`overflow` says what a full mailbox does; say when it is full, too: `mailbox = 1024`",
+            );
+            None
+        }
+        (Size::Absent | Size::Refused, _) => None,
+    };
+    actor
+}
+
+/// What stood behind `mailbox =`.
+enum Size {
+    Absent,
+    Refused,
+    Unbounded,
+    Bounded(usize),
+}
+
+fn size(input: ParseStream<'_>) -> syn::Result<Size> {
+    let refuse = |token: &dyn ToTokens| {
+        syn::Error::new_spanned(
+            token.to_token_stream(),
+            format_args!(
+                "a mailbox holds 1 to {MAILBOX_MAX} messages; write `mailbox = unbounded` for no limit"
+            ),
+        )
+    };
+    if input.peek(LitInt) {
+        let literal: LitInt = input.parse()?;
+        return match literal.base10_parse::<u64>() {
+            Ok(capacity @ 1..=MAILBOX_MAX) => Ok(Size::Bounded(
+                usize::try_from(capacity).map_err(|_| refuse(&literal))?,
+            )),
+            _ => Err(refuse(&literal)),
+        };
+    }
+    if input.peek(Ident) {
+        let word: Ident = input.parse()?;
+        return if word == "unbounded" {
+            Ok(Size::Unbounded)
+        } else {
+            Err(syn::Error::new_spanned(
+                &word,
+                format_args!(
+                    "`mailbox` is a number from 1 to {MAILBOX_MAX} or `unbounded`, not `{word}`"
+                ),
+            ))
+        };
+    }
+    let token = input.cursor().token_tree().map(|(token, _)| token);
+    Err(refuse(&token))
+}
+
+fn intensity(input: ParseStream<'_>) -> syn::Result<u32> {
+    let token = input.cursor().token_tree().map(|(token, _)| token);
+    input
+        .parse::<LitInt>()
+        .and_then(|literal| literal.base10_parse())
+        .map_err(|_| {
+            syn::Error::new_spanned(
+                token,
+                "`intensity` is how many restarts are allowed within `period`: a whole number such as 5, or 0 for none",
+            )
+        })
+}
+
+fn hook(key: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    let token = input.cursor().token_tree().map(|(token, _)| token);
+    let refusal = || {
+        syn::Error::new_spanned(
+            &token,
+            format_args!(
+                "`{key}` names an `async fn` of the actor, by its bare name: `{key} = on_{key}`"
+            ),
+        )
+    };
+    let method: Ident = input.parse().map_err(|_| refusal())?;
+    // `Self::on_start` and `on_start()` are the likely other spellings.
+    if !input.is_empty() && !input.peek(Token![,]) {
+        return Err(refusal());
+    }
+    Ok(method)
+}

@@ -1,0 +1,200 @@
+//! `#[derive(Actor)]`: each key becomes the option it names, and each hook calls its method.
+
+mod support;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use actor_macros::Actor;
+use support::actor_core::{
+    Actor, ActorContext, ActorError, ActorOptions, Backoff, Mailbox, Overflow, Placement, Restart,
+    StopReason, Supervision, Terminated,
+};
+
+/// Options have no equality; what they show is all there is to them.
+fn assert_same(left: impl Debug, right: impl Debug) {
+    assert_eq!(format!("{left:?}"), format!("{right:?}"));
+}
+
+#[derive(Actor)]
+#[actor(crate = crate::support::actor_core)]
+struct Plain;
+
+#[test]
+fn no_key_is_the_default() {
+    assert_same(Plain::options(), ActorOptions::new());
+}
+
+#[derive(Actor)]
+#[actor(crate = crate::support::actor_core)]
+#[actor(mailbox = 1024, overflow = drop_oldest)]
+#[actor(
+    restart = transient,
+    backoff = "10ms..5s",
+    intensity = 5,
+    period = "10s",
+    placement = spread,
+)]
+enum Everything {
+    _One,
+    _Two(u8),
+}
+
+#[test]
+fn all_keys_together_in_several_attributes() {
+    assert_same(
+        Everything::options(),
+        ActorOptions::new()
+            .mailbox(Mailbox::bounded(1024).overflow(Overflow::DropOldest))
+            .restart(Restart::Transient)
+            .backoff(Backoff::new(
+                Duration::from_millis(10),
+                Duration::from_secs(5),
+            ))
+            .supervision(
+                Supervision::one_for_one()
+                    .intensity(5)
+                    .period(Duration::from_secs(10)),
+            )
+            .placement(Placement::Spread),
+    );
+}
+
+/// One actor per row: the keys, and the options they stand for.
+macro_rules! each_key {
+    ($($test:ident: $($key:ident = $value:tt),+ => $expected:expr;)+) => { $(
+        #[test]
+        fn $test() {
+            #[derive(Actor)]
+            #[actor(crate = crate::support::actor_core, $($key = $value),+)]
+            struct One;
+            assert_same(One::options(), $expected);
+        }
+    )+ };
+}
+
+each_key! {
+    mailbox_smallest: mailbox = 1 => ActorOptions::new().mailbox(Mailbox::bounded(1));
+    mailbox_largest: mailbox = 60_000 => ActorOptions::new().mailbox(Mailbox::bounded(60_000));
+    mailbox_typed: mailbox = 8usize => ActorOptions::new().mailbox(Mailbox::bounded(8));
+    mailbox_unbounded: mailbox = unbounded => ActorOptions::new().mailbox(Mailbox::unbounded());
+    overflow_wait: mailbox = 8, overflow = wait
+        => ActorOptions::new().mailbox(Mailbox::bounded(8).overflow(Overflow::Wait));
+    overflow_reject: overflow = reject, mailbox = 8
+        => ActorOptions::new().mailbox(Mailbox::bounded(8).overflow(Overflow::Reject));
+    overflow_drop_newest: mailbox = 8, overflow = drop_newest
+        => ActorOptions::new().mailbox(Mailbox::bounded(8).overflow(Overflow::DropNewest));
+    restart_permanent: restart = permanent => ActorOptions::new().restart(Restart::Permanent);
+    restart_temporary: restart = temporary => ActorOptions::new().restart(Restart::Temporary);
+    placement_inherit: placement = inherit
+        => ActorOptions::new().placement(Placement::Inherit);
+    backoff_constant: backoff = "1s..1s"
+        => ActorOptions::new().backoff(Backoff::new(Duration::from_secs(1), Duration::from_secs(1)));
+    intensity_alone: intensity = 0
+        => ActorOptions::new().supervision(Supervision::one_for_one().intensity(0));
+    period_alone: period = "1h"
+        => ActorOptions::new()
+            .supervision(Supervision::one_for_one().period(Duration::from_secs(3_600)));
+}
+
+#[derive(Actor, Default)]
+#[actor(
+    crate = crate::support::actor_core,
+    started = on_start,
+    stopped = on_stop,
+    terminated = on_end,
+)]
+struct Hooked {
+    refuse: bool,
+    calls: Vec<String>,
+}
+
+impl Hooked {
+    async fn on_start(&mut self, _cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
+        self.calls.push("start".to_owned());
+        if self.refuse {
+            Err(support::actor_error("not today"))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn on_stop(&mut self, reason: &StopReason, _cx: &mut ActorContext<Self>) {
+        self.calls.push(format!("stop {reason:?}"));
+    }
+
+    async fn on_end(&mut self, who: Terminated, _cx: &mut ActorContext<Self>) {
+        self.calls.push(format!("end {who:?}"));
+    }
+}
+
+#[test]
+fn hooks_call_the_methods_they_name() {
+    let mut actor = Hooked::default();
+    let cx = &mut support::context();
+    let reason = support::stop_reason();
+    assert!(support::block_on(actor.started(cx)).is_ok());
+    support::block_on(actor.terminated(support::terminated(), cx));
+    support::block_on(actor.stopped(&reason, cx));
+    assert_eq!(
+        actor.calls,
+        [
+            "start".to_owned(),
+            format!("end {:?}", support::terminated()),
+            format!("stop {reason:?}")
+        ]
+    );
+}
+
+#[test]
+fn a_refusal_to_start_is_handed_on() {
+    let mut actor = Hooked {
+        refuse: true,
+        ..Hooked::default()
+    };
+    let refusal = support::block_on(actor.started(&mut support::context()));
+    assert_same(refusal, Err::<(), _>(support::actor_error("not today")));
+}
+
+/// A hook named like the trait's method is not itself.
+#[derive(Actor)]
+#[actor(crate = crate::support::actor_core, started = started)]
+struct SameName(u8);
+
+impl SameName {
+    async fn started(&mut self, _cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_hook_may_be_named_like_the_traits() {
+    let mut actor = SameName(0);
+    let hook = <SameName as Actor>::started;
+    assert!(support::block_on(hook(&mut actor, &mut support::context())).is_ok());
+    assert_eq!(actor.0, 1);
+}
+
+#[derive(Actor)]
+#[actor(crate = crate::support::actor_core, mailbox = 4)]
+struct Generic<T: ?Sized, const N: usize, K = u8>
+where
+    K: Clone,
+{
+    _key: [K; N],
+    _value: Box<T>,
+}
+
+#[test]
+fn type_parameters_get_the_bounds_an_actor_needs() {
+    // The bounds are the impl's and not the struct's: this is well-formed and no actor.
+    let _not_an_actor: Option<Generic<std::rc::Rc<u8>, 1>> = None;
+    fn options<K: Clone + Send + 'static>() -> ActorOptions {
+        Generic::<str, 3, K>::options()
+    }
+    assert_same(
+        options::<String>(),
+        ActorOptions::new().mailbox(Mailbox::bounded(4)),
+    );
+}

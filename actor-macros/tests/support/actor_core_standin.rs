@@ -1,0 +1,265 @@
+//! The part of `actor-core` that the macros name, with just enough behind it to run a handler.
+//!
+//! The signatures are the runtime's. An actor lives behind a lock and is never dropped, and asking
+//! runs its handler in place.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a public face, seen from within one test crate"
+)]
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub trait Actor: Sized + Send + 'static {
+    fn options() -> ActorOptions {
+        ActorOptions::new()
+    }
+    fn started(
+        &mut self,
+        _cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = Result<(), ActorError>> + Send {
+        async { Ok(()) }
+    }
+    fn stopped(
+        &mut self,
+        _reason: &StopReason,
+        _cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+    fn terminated(
+        &mut self,
+        _who: Terminated,
+        _cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+pub trait Message: Send + 'static {
+    type Reply: Send + 'static;
+}
+
+pub trait Handler<M: Message>: Actor {
+    fn handle(
+        &mut self,
+        message: M,
+        cx: &mut ActorContext<Self>,
+    ) -> impl Future<Output = M::Reply> + Send;
+
+    #[doc(hidden)]
+    const IS_SYNC: bool = false;
+}
+
+pub trait SyncHandler<M: Message>: Actor {
+    fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply;
+}
+
+impl<A: SyncHandler<M>, M: Message> Handler<M> for A {
+    async fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        SyncHandler::handle(self, message, cx)
+    }
+
+    const IS_SYNC: bool = true;
+}
+
+pub struct ActorContext<A>(PhantomData<fn() -> A>);
+
+impl<A> ActorContext<A> {
+    pub(super) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A> fmt::Debug for ActorContext<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActorContext")
+    }
+}
+
+#[derive(Debug, PartialEq)]
+pub struct ActorError(pub(super) String);
+
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StopReason {
+    Normal,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terminated(pub(super) StopReason);
+
+pub struct ActorRef<A: 'static>(&'static Mutex<A>);
+
+impl<A> Clone for ActorRef<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for ActorRef<A> {}
+
+impl<A> fmt::Debug for ActorRef<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActorRef")
+    }
+}
+
+impl<A: Actor> ActorRef<A> {
+    pub(super) fn start(actor: A) -> Self {
+        Self(Box::leak(Box::new(Mutex::new(actor))))
+    }
+
+    pub fn ask<M>(self, message: M) -> Call<A, M>
+    where
+        A: Handler<M>,
+        M: Message,
+    {
+        Call(self, message)
+    }
+}
+
+#[must_use = "a call does nothing until it is awaited or sent"]
+pub struct Call<A: 'static, M>(ActorRef<A>, M);
+
+impl<A: Handler<M>, M: Message> Call<A, M> {
+    pub(super) fn reply(self) -> M::Reply {
+        let mut actor = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        super::block_on(Handler::handle(
+            &mut *actor,
+            self.1,
+            &mut ActorContext::new(),
+        ))
+    }
+}
+
+impl<A, M: fmt::Debug> fmt::Debug for Call<A, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.1).finish()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ActorOptions {
+    mailbox: Option<Mailbox>,
+    restart: Option<Restart>,
+    backoff: Option<Backoff>,
+    supervision: Option<Supervision>,
+    placement: Option<Placement>,
+}
+
+impl ActorOptions {
+    pub const fn new() -> Self {
+        Self {
+            mailbox: None,
+            restart: None,
+            backoff: None,
+            supervision: None,
+            placement: None,
+        }
+    }
+    pub const fn mailbox(mut self, mailbox: Mailbox) -> Self {
+        self.mailbox = Some(mailbox);
+        self
+    }
+    pub const fn restart(mut self, restart: Restart) -> Self {
+        self.restart = Some(restart);
+        self
+    }
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+    pub const fn supervision(mut self, supervision: Supervision) -> Self {
+        self.supervision = Some(supervision);
+        self
+    }
+    pub const fn placement(mut self, placement: Placement) -> Self {
+        self.placement = Some(placement);
+        self
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Mailbox {
+    capacity: Option<usize>,
+    overflow: Overflow,
+}
+
+impl Mailbox {
+    pub const fn bounded(capacity: usize) -> Self {
+        Self {
+            capacity: Some(capacity),
+            overflow: Overflow::Wait,
+        }
+    }
+    pub const fn unbounded() -> Self {
+        Self {
+            capacity: None,
+            overflow: Overflow::Wait,
+        }
+    }
+    pub const fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Overflow {
+    Wait,
+    Reject,
+    DropNewest,
+    DropOldest,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Restart {
+    Permanent,
+    Transient,
+    Temporary,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Placement {
+    Inherit,
+    Spread,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff(Duration, Duration);
+
+impl Backoff {
+    pub const fn new(min: Duration, max: Duration) -> Self {
+        Self(min, max)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Supervision {
+    intensity: u32,
+    period: Duration,
+}
+
+impl Supervision {
+    pub const fn one_for_one() -> Self {
+        Self {
+            intensity: 1,
+            period: Duration::from_secs(5),
+        }
+    }
+    pub const fn intensity(mut self, restarts: u32) -> Self {
+        self.intensity = restarts;
+        self
+    }
+    pub const fn period(mut self, period: Duration) -> Self {
+        self.period = period;
+        self
+    }
+}
