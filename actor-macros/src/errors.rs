@@ -46,8 +46,12 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .map(|candidate| (distance(&word, candidate), candidate))
-        // Up to a third of the letters may differ: `mailbx` is a slip, `size` is another word.
-        .filter(|(distance, candidate)| *distance * 3 <= candidate.len().max(3))
+        // Up to a third of the letters may differ: `mailbx` is a slip, `size` is another word. A
+        // beginning is as good: `trait` for `trait_name`.
+        .filter(|(distance, candidate)| {
+            *distance * 3 <= candidate.len().max(3)
+                || (word.len() >= 3 && candidate.starts_with(&word))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -12,6 +12,7 @@ fn a_slip_finds_the_word_that_was_meant() {
     assert_eq!(nearest("Mailbox", KEYS), Some("mailbox"));
     assert_eq!(nearest("overlow", KEYS), Some("overflow"));
     assert_eq!(nearest("back_off", KEYS), Some("backoff"));
+    assert_eq!(nearest("trait", ["name", "trait_name"]), Some("trait_name"));
 }
 
 #[test]

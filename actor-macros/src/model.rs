@@ -79,7 +79,7 @@ pub(crate) struct Method {
 /// A parameter after `self`, in the order of the method.
 pub(crate) enum Argument {
     /// Travels in the message.
-    Field(Field),
+    Field(Box<Field>),
     /// The actor's context, which the runtime passes.
     Context,
 }
@@ -98,7 +98,7 @@ impl Method {
     /// The parameters that travel in the message.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.arguments.iter().filter_map(|argument| match argument {
-            Argument::Field(field) => Some(field),
+            Argument::Field(field) => Some(&**field),
             Argument::Context => None,
         })
     }

@@ -25,6 +25,9 @@ pub(crate) fn refuse_field(name: &Ident, ty: &Type, errors: &mut Errors) -> bool
         None => true,
         Some(Finding::Borrow(tokens)) => {
             let hint = match bare(ty) {
+                Type::Reference(reference) if looks_like_context(&reference.elem) => {
+                    "if it is the context, take it as `&mut ActorContext<Self>`".to_owned()
+                }
                 Type::Reference(reference) => {
                     format!("write `{name}: {}`", shown(&owned(&reference.elem)))
                 }
@@ -33,7 +36,7 @@ pub(crate) fn refuse_field(name: &Ident, ty: &Type, errors: &mut Errors) -> bool
             errors.at(
                 tokens,
                 format_args!(
-                    "`{name}` travels in a message and outlives this call, so it cannot borrow; {hint} (the context is `cx: &mut ActorContext<Self>`)"
+                    "`{name}` travels in a message and outlives this call, so it cannot borrow; {hint}"
                 ),
             );
             false
@@ -55,6 +58,19 @@ pub(crate) fn refuse_field(name: &Ident, ty: &Type, errors: &mut Errors) -> bool
             false
         }
     }
+}
+
+/// Whether the user may have meant the context, under another name such as a type alias.
+fn looks_like_context(ty: &Type) -> bool {
+    let Type::Path(path) = bare(ty) else {
+        return false;
+    };
+    path.path.segments.last().is_some_and(|last| {
+        let name = last.ident.to_string();
+        ["Context", "Ctx", "Cx"]
+            .iter()
+            .any(|part| name.contains(part))
+    })
 }
 
 /// Notes why this cannot be the type of a reply. True if it can.

@@ -185,18 +185,21 @@ fn handler_impl(
         quote!(_)
     };
     let passed = method.arguments.iter().map(|argument| match argument {
-        Argument::Field(Field { ident, .. }) => quote!(message.#ident),
+        Argument::Field(field) => {
+            let ident = &field.ident;
+            quote!(message.#ident)
+        }
         Argument::Context => quote!(context),
     });
+    let at = Span::call_site().located_at(ident.span());
     let (handler, output) = if method.is_async {
-        let future = quote! {
+        let future = quote_spanned! {at=>
             impl ::core::future::Future<Output = #reply> + ::core::marker::Send
         };
-        (quote!(Handler), future)
+        (quote_spanned!(at=> Handler), future)
     } else {
-        (quote!(SyncHandler), quote!(#reply))
+        (quote_spanned!(at=> SyncHandler), quote!(#reply))
     };
-    let at = Span::call_site().located_at(ident.span());
     let handle = quote_spanned! {at=>
         #[inline]
         fn handle(
@@ -208,7 +211,7 @@ fn handler_impl(
             Self::#ident(self, #(#passed),*)
         }
     };
-    quote! {
+    quote_spanned! {at=>
         #(#cfgs)*
         #[automatically_derived]
         #quiet

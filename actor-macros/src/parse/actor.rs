@@ -45,9 +45,9 @@ const PLACEMENTS: &[(&str, &str)] = &[("inherit", "Inherit"), ("spread", "Spread
 /// values above are left for the senders that are between their check and their push.
 const MAILBOX_MAX: u64 = 60_000;
 
-/// Reads a `#[derive(Actor)]`.
-pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> model::Actor {
-    refuse_shape("an actor", "Actor", &input, errors);
+/// Reads a `#[derive(Actor)]`. `None` if the type can be no actor, whatever its keys.
+pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Actor> {
+    let fit = refuse_shape("an actor", "Actor", &input, errors);
     let mut actor = model::Actor {
         krate: default_crate(),
         ident: input.ident,
@@ -122,7 +122,7 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> model::Actor {
         }
         (Size::Absent | Size::Refused, _) => None,
     };
-    actor
+    fit.then_some(actor)
 }
 
 /// What stood behind `mailbox =`.

@@ -12,9 +12,9 @@ use super::shape::refuse_shape;
 /// The keys, each with an example.
 const KEYS: &[(&str, &str)] = &[("reply", "reply = u64"), ("crate", "crate = ::my_actors")];
 
-/// Reads a `#[derive(Message)]`.
-pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> model::Message {
-    refuse_shape("a message", "Message", &input, errors);
+/// Reads a `#[derive(Message)]`. `None` if the type can be no message, whatever its keys.
+pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> Option<model::Message> {
+    let fit = refuse_shape("a message", "Message", &input, errors);
     let mut message = model::Message {
         krate: default_crate(),
         ident: input.ident,
@@ -48,5 +48,5 @@ pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> model::Message
             Ok(())
         });
     }
-    message
+    fit.then_some(message)
 }

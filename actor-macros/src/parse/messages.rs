@@ -39,7 +39,7 @@ pub(crate) fn messages(
         );
         return Err(stripped(block));
     };
-    refuse_lifetimes("an actor", &block.generics, errors);
+    let fit = refuse_lifetimes("an actor", &block.generics, errors);
 
     let mut generics = block.generics.clone();
     let mut replace = ReplaceSelf { actor: &actor_type };
@@ -69,6 +69,9 @@ pub(crate) fn messages(
             &actor_type,
             "no method of this block is a message; mark those that are with `#[message]`, or remove `#[messages]`",
         );
+    }
+    if !fit {
+        return Err(block.into_token_stream());
     }
     let trait_name = trait_name.unwrap_or_else(|| format_ident!("{actor}Api"));
     refuse_clashes(&actor, &trait_name, &mut methods, errors);

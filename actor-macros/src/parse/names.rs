@@ -53,7 +53,8 @@ pub(super) fn refuse_taken(method: &Ident, errors: &mut Errors) -> bool {
         errors.at(
             method,
             format_args!(
-                "`{name}` is a method of every `ActorRef`, so `actor.{name}(..)` would not send this message; rename the method, for example `{name}_now` or `do_{name}`"
+                "`{name}` is a method of every `ActorRef`, so `actor.{name}(..)` would not send this message; rename the method (the message can keep its name: `#[message(name = {})]`)",
+                camel_case(method).map_or_else(|| "Name".to_owned(), |name| name.to_string())
             ),
         );
         return false;

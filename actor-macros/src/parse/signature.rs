@@ -267,12 +267,12 @@ fn argument(input: &mut PatType, actor: &Type, errors: &mut Errors) -> Option<Ar
     }
     let mut ty = (*input.ty).clone();
     ReplaceSelf { actor }.visit_type_mut(&mut ty);
-    Some(Argument::Field(Field {
+    Some(Argument::Field(Box::new(Field {
         ident,
         ty,
         docs,
         helpers,
-    }))
+    })))
 }
 
 /// Whether a type is `ActorContext<..>`, by its last name, or a reference to one.
