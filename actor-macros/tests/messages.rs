@@ -367,13 +367,13 @@ struct Configured;
 
 #[messages(crate = crate::support::actor_core)]
 impl Configured {
-    #[cfg(all())]
+    #[cfg(not(any()))]
     #[message]
     fn here(&self) -> u8 {
         1
     }
 
-    #[cfg(not(all()))]
+    #[cfg(any())]
     #[message]
     fn here(&self) -> u8 {
         2
@@ -500,6 +500,10 @@ impl Awkward {
         __marker
     }
 
+    #[expect(
+        clippy::needless_arbitrary_self_type,
+        reason = "this spelling is allowed, too"
+    )]
     #[message]
     fn options(self: &mut Self) -> u8 {
         5

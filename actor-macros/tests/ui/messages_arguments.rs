@@ -1,0 +1,14 @@
+#[path = "../support/mod.rs"]
+mod support;
+
+#[derive(actor_macros::Actor)]
+#[actor(crate = crate::support::actor_core)]
+struct Account;
+
+#[actor_macros::messages(crate = crate::support::actor_core, trait = Api, trait_name = "Api")]
+impl Account {
+    #[message]
+    fn deposit(&mut self) {}
+}
+
+fn main() {}

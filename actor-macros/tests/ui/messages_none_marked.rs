@@ -1,0 +1,13 @@
+#[path = "../support/mod.rs"]
+mod support;
+
+#[derive(actor_macros::Actor)]
+#[actor(crate = crate::support::actor_core)]
+struct Account;
+
+#[actor_macros::messages(crate = crate::support::actor_core)]
+impl Account {
+    fn deposit(&mut self) {}
+}
+
+fn main() {}
