@@ -43,15 +43,18 @@ pub mod telemetry;
 #[cfg(not(actor_loom))]
 pub mod system;
 
+#[cfg(all(feature = "macros", not(actor_loom)))]
+pub use actor_macros::{Actor, Message, messages};
 #[cfg(not(actor_loom))]
 pub use cell::{StopMode, StopReason, Terminated};
 #[cfg(not(actor_loom))]
 pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
-    BAGGAGE_ENTRIES_MAX, Baggage, BaggageError, ByFactory, ByValue, Call, CancelOnDrop, CancelToken,
-    Context, Handler, IntoActor, Message, OwnedRef, Placement, Recipient, Scoped, SendFuture, SpanId,
-    SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX,
-    TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError,
+    BAGGAGE_ENTRIES_MAX, Baggage, BaggageError, ByFactory, ByValue, Call, CancelOnDrop,
+    CancelToken, Context, Handler, IntoActor, Message, OwnedRef, Placement, Recipient, Scoped,
+    SendFuture, SpanId, SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX,
+    TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError,
+    TraceStateError,
 };
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
@@ -59,7 +62,8 @@ pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
 pub use mailbox::node::Fate;
 #[cfg(not(actor_loom))]
 pub use mailbox::{
-    AskError, Conservation, DeadLetters, DeadlockPath, Dropped, Mailbox, Overflow, Refused, SendError,
+    AskError, Conservation, DeadLetters, DeadlockPath, Dropped, Mailbox, Overflow, Refused,
+    SendError,
 };
 #[cfg(not(actor_loom))]
 pub use memory::MemoryStats;
@@ -77,8 +81,16 @@ pub use telemetry::{ActorStats, NumaStats, Stats, WorkerStats};
 /// What most files that deal with actors need: `use actor_core::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, Backoff, Call, CancelToken,
-        Context, Handler, Mailbox, Message, Overflow, Placement, Recipient, Restart, SendError,
-        StopReason, Supervision, SyncHandler, SystemRef, Terminated,
+        Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, Backoff, Call,
+        CancelToken, Context, Handler, Mailbox, Message, Overflow, Placement, Recipient, Restart,
+        SendError, StopReason, Supervision, SyncHandler, SystemRef, Terminated,
     };
+
+    #[cfg(feature = "macros")]
+    pub use crate::messages;
 }
+
+/// The README's program is a test.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -58,7 +58,7 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
 /// use actor_core::{Actor, ActorContext, ActorError, StopReason};
 ///
 /// #[derive(Actor)]
@@ -103,7 +103,7 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
 /// use actor_core::{Actor, ActorContext, Message, SyncHandler};
 ///
 /// #[derive(Message)]
@@ -194,7 +194,7 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
 /// use actor_core::{Actor, ActorContext, ActorRef, messages};
 ///
 /// #[derive(Actor)]

@@ -145,7 +145,13 @@ impl CellRef {
             };
             if let Some(last) = extra.last_child.cell() {
                 extra.stopping_child = Some(last);
-                last.signal(Signal::to(last, SignalKind::Stop { mode, reason: StopReason::Shutdown }));
+                last.signal(Signal::to(
+                    last,
+                    SignalKind::Stop {
+                        mode,
+                        reason: StopReason::Shutdown,
+                    },
+                ));
             }
         }
     }
@@ -188,9 +194,9 @@ impl CellRef {
             if !(*self.owned()).flags.has(Flags::ROOT) {
                 let extra = self.extra();
                 let supervision = &extra.supervision;
-                let window = extra
-                    .window
-                    .get_or_insert_with(|| RestartWindow::new(supervision.intensity, supervision.period));
+                let window = extra.window.get_or_insert_with(|| {
+                    RestartWindow::new(supervision.intensity, supervision.period)
+                });
                 if window.record(Tick::now()) == Verdict::LimitReached {
                     tracing::error!(
                         actor = %self.id(), actor_type = (self.vtable().type_name)(), child = %child.id(),

@@ -328,7 +328,9 @@ impl CellRef {
     }
 
     pub(super) fn set_refuse_outside(self) {
-        self.header().place.fetch_or(REFUSE_OUTSIDE, Ordering::Relaxed);
+        self.header()
+            .place
+            .fetch_or(REFUSE_OUTSIDE, Ordering::Relaxed);
     }
 
     pub(crate) fn drops_newest(self) -> bool {
@@ -356,12 +358,17 @@ impl CellRef {
         if header.generation.load(Ordering::Relaxed) == 0 {
             header.generation.store(1, Ordering::Relaxed);
         }
-        let flags = if home.drop_newest { DROP_NEWEST } else { 0 } | if home.no_wait { NO_WAIT } else { 0 };
+        let flags =
+            if home.drop_newest { DROP_NEWEST } else { 0 } | if home.no_wait { NO_WAIT } else { 0 };
         let place = u32::from(home.arena) | u32::from(home.numa_index) << 8 | flags;
         header.place.store(place, Ordering::Relaxed);
         // Release: `runtime` follows this from any thread that has an id.
-        header.runtime.store(std::ptr::from_ref(runtime).cast_mut(), Ordering::Release);
-        header.vtable.store(std::ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
+        header
+            .runtime
+            .store(std::ptr::from_ref(runtime).cast_mut(), Ordering::Release);
+        header
+            .vtable
+            .store(std::ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
         header.waiting_on.store(0, Ordering::Relaxed);
         // SAFETY: H2: the caller owns the cell; the old values need no drop (plain pointers).
         unsafe {
@@ -399,13 +406,16 @@ impl CellRef {
     /// All signals, newest first.
     pub(super) fn take_signals(self) -> *mut Signal {
         // Acquire: with the CAS in `signal`.
-        self.header().signals.swap(std::ptr::null_mut(), Ordering::Acquire)
+        self.header()
+            .signals
+            .swap(std::ptr::null_mut(), Ordering::Acquire)
     }
 
     /// Hands the cell to a worker of its home. The caller owns it (its push or notify said so).
     #[inline(always)]
     pub(crate) fn schedule(self, hint: Hint) {
-        self.runtime().schedule(self.task(), self.numa_index(), hint);
+        self.runtime()
+            .schedule(self.task(), self.numa_index(), hint);
     }
 
     /// Wakes a suspended handler.
@@ -434,12 +444,8 @@ impl CellRef {
     }
 }
 
-static WAKER: RawWakerVTable = RawWakerVTable::new(
-    |cell| RawWaker::new(cell, &WAKER),
-    wake,
-    wake,
-    |_| (),
-);
+static WAKER: RawWakerVTable =
+    RawWakerVTable::new(|cell| RawWaker::new(cell, &WAKER), wake, wake, |_| ());
 
 fn wake(cell: *const ()) {
     if let Some(cell) = NonNull::new(cell.cast::<CellHeader>().cast_mut()) {
@@ -457,11 +463,17 @@ pub(super) struct Home {
 }
 
 impl Sibling {
-    pub(super) const NONE: Self = Self { index: u32::MAX, arena: 0 };
+    pub(super) const NONE: Self = Self {
+        index: u32::MAX,
+        arena: 0,
+    };
 
     pub(super) fn of(cell: CellRef) -> Self {
         let id = cell.id();
-        Self { index: id.index(), arena: id.numa_node().0 }
+        Self {
+            index: id.index(),
+            arena: id.numa_node().0,
+        }
     }
 
     pub(super) fn cell(self) -> Option<CellRef> {

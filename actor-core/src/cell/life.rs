@@ -44,7 +44,8 @@ impl CellRef {
                 let Some(factory) = factory else {
                     unreachable!("{} is to start without a state or a factory", self.id());
                 };
-                let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| factory(state)));
+                let built =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| factory(state)));
                 if let Err(payload) = built {
                     (*owned).flags.set(Flags::NO_STOPPED_HOOK);
                     self.fail(StopReason::StartFailed(panic_text(payload).into()));
@@ -138,14 +139,20 @@ impl CellRef {
                 RestartPolicy::Transient => !reason.is_normal(),
                 RestartPolicy::Temporary => false,
             };
-            let can = self.extra_if_any().is_some_and(|extra| extra.factory.is_some());
+            let can = self
+                .extra_if_any()
+                .is_some_and(|extra| extra.factory.is_some());
             if by_policy && !can {
                 tracing::warn!(
                     actor = %self.id(), actor_type = (self.vtable().type_name)(),
                     "cannot be restarted: it was spawned by value; spawn it with a closure that builds it"
                 );
             }
-            by_policy && can && !(*owned).flags.has(Flags::any(Flags::DRAIN.bits() | Flags::KILL.bits()))
+            by_policy
+                && can
+                && !(*owned)
+                    .flags
+                    .has(Flags::any(Flags::DRAIN.bits() | Flags::KILL.bits()))
         }
     }
 
@@ -196,7 +203,10 @@ impl CellRef {
                 Phase::Starting | Phase::Running | Phase::StoppingChildren | Phase::Stopping => {}
             }
             let extra = self.extra();
-            if extra.stop_reason.is_none() || reason == StopReason::Shutdown || reason == StopReason::Killed {
+            if extra.stop_reason.is_none()
+                || reason == StopReason::Shutdown
+                || reason == StopReason::Killed
+            {
                 // A later order does not hide the failure that came first.
                 if extra.stop_reason.as_ref().is_none_or(StopReason::is_normal) {
                     extra.stop_reason = Some(reason.clone());
@@ -293,7 +303,10 @@ impl CellRef {
                 Some(parent) if (*owned).flags.has(Flags::RESTARTING) => {
                     (*owned).phase = Phase::Down;
                     let reason = self.stop_reason();
-                    let down = SignalKind::ChildDown { child: self, reason };
+                    let down = SignalKind::ChildDown {
+                        child: self,
+                        reason,
+                    };
                     parent.signal(Signal::to(parent, down));
                 }
                 _ => self.terminate(),
@@ -318,9 +331,9 @@ impl CellRef {
             let under_root = self.parent().is_some_and(Self::is_root);
             if under_root {
                 let supervision = crate::supervision::Supervision::one_for_one();
-                let window = extra
-                    .window
-                    .get_or_insert_with(|| RestartWindow::new(supervision.intensity, supervision.period));
+                let window = extra.window.get_or_insert_with(|| {
+                    RestartWindow::new(supervision.intensity, supervision.period)
+                });
                 if window.record(now) == Verdict::LimitReached {
                     tracing::error!(
                         actor = %self.id(), actor_type = (self.vtable().type_name)(),
@@ -333,7 +346,9 @@ impl CellRef {
                     return;
                 }
             }
-            let delay = extra.backoff_state.next(now, &extra.backoff, crate::random::next_u64());
+            let delay = extra
+                .backoff_state
+                .next(now, &extra.backoff, crate::random::next_u64());
             extra.restarts += 1;
             extra.stop_reason = None;
             (*owned).flags.clear(Flags::any(
@@ -345,7 +360,9 @@ impl CellRef {
             } else {
                 extra.restart_at = now.after(delay);
                 (*owned).phase = Phase::BackingOff;
-                self.runtime().timers().wake_at(extra.restart_at, self.waker());
+                self.runtime()
+                    .timers()
+                    .wake_at(extra.restart_at, self.waker());
             }
         }
     }
@@ -396,7 +413,10 @@ impl CellRef {
             (*owned).flags = Flags::NONE;
             match parent {
                 Some(parent) => {
-                    let gone = SignalKind::ChildGone { child: self, reusable };
+                    let gone = SignalKind::ChildGone {
+                        child: self,
+                        reusable,
+                    };
                     parent.signal(Signal::to(parent, gone));
                 }
                 None if root => self.runtime().ended().open(),
@@ -446,7 +466,8 @@ impl CellRef {
         unsafe {
             let (vtable, meta) = (node.as_ref().vtable, node.as_ref().meta);
             if let (End::Interrupted(fate) | End::Unhandled(fate), false) = (end, meta.internal) {
-                self.runtime().record_fate(fate, self.id(), (vtable.message)());
+                self.runtime()
+                    .record_fate(fate, self.id(), (vtable.message)());
             }
             (vtable.finish)(node, end);
         }

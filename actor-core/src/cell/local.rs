@@ -89,7 +89,8 @@ impl Local {
         self.cell.set(Some(cell));
         self.sends.set(0);
         // Release: with the Acquire in `running_on`.
-        self.running.store(cell.as_raw().as_ptr(), Ordering::Release);
+        self.running
+            .store(cell.as_raw().as_ptr(), Ordering::Release);
     }
 
     #[inline(always)]
@@ -118,7 +119,9 @@ impl Local {
 
 /// Takes the thread's `Local` away again.
 #[derive(Debug)]
-pub(super) struct Installed(#[expect(dead_code, reason = "owned until the thread ends")] Box<Local>);
+pub(super) struct Installed(
+    #[expect(dead_code, reason = "owned until the thread ends")] Box<Local>,
+);
 
 impl Drop for Installed {
     fn drop(&mut self) {

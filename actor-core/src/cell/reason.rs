@@ -28,7 +28,10 @@ pub enum StopReason {
 impl StopReason {
     /// Whether this is an orderly end, which `Restart::Transient` does not restart.
     pub fn is_normal(&self) -> bool {
-        matches!(self, Self::Normal | Self::Shutdown | Self::Killed | Self::NotFound)
+        matches!(
+            self,
+            Self::Normal | Self::Shutdown | Self::Killed | Self::NotFound
+        )
     }
 }
 

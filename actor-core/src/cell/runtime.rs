@@ -44,7 +44,9 @@ impl Runtime {
             root: OnceLock::new(),
             arenas,
             reactors: OnceLock::new(),
-            running: (0..workers).map(|_| CachePadded(AtomicPtr::default())).collect(),
+            running: (0..workers)
+                .map(|_| CachePadded(AtomicPtr::default()))
+                .collect(),
             closed: AtomicBool::new(false),
             next_numa: AtomicUsize::new(0),
             dead_letter_log: LogLimit::new(),
@@ -59,7 +61,10 @@ impl Runtime {
     }
 
     pub(crate) fn set_scheduler(&self, scheduler: &'static Scheduler) {
-        assert!(self.scheduler.set(scheduler).is_ok(), "a runtime has one scheduler");
+        assert!(
+            self.scheduler.set(scheduler).is_ok(),
+            "a runtime has one scheduler"
+        );
     }
 
     pub(crate) fn set_root(&self, root: CellRef) {
@@ -68,7 +73,9 @@ impl Runtime {
 
     #[inline(always)]
     pub(crate) fn scheduler(&self) -> &'static Scheduler {
-        self.scheduler.get().expect("set before the first cell is made")
+        self.scheduler
+            .get()
+            .expect("set before the first cell is made")
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -76,7 +83,9 @@ impl Runtime {
     }
 
     pub(crate) fn timers(&self) -> &Timers {
-        self.timers.get().expect("set before the first cell is made")
+        self.timers
+            .get()
+            .expect("set before the first cell is made")
     }
 
     pub(crate) fn root(&self) -> CellRef {
@@ -155,7 +164,9 @@ impl Runtime {
     #[inline(always)]
     pub(crate) fn count(&self, count: Count, n: u64) {
         match Local::current() {
-            Some(local) if std::ptr::eq(local.runtime(), self) => local.counters().add_owned(count, n),
+            Some(local) if std::ptr::eq(local.runtime(), self) => {
+                local.counters().add_owned(count, n)
+            }
             _ => self.ledger.add(count, n),
         }
     }
@@ -206,7 +217,9 @@ impl Driver for Runtime {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("arenas", &self.arenas).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("arenas", &self.arenas)
+            .finish_non_exhaustive()
     }
 }
 
@@ -221,7 +234,10 @@ const LINES_PER_SECOND: u64 = 10;
 
 impl LogLimit {
     const fn new() -> Self {
-        Self { second: AtomicU64::new(0), seen: AtomicU64::new(0) }
+        Self {
+            second: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+        }
     }
 
     fn admit(&self) -> Option<u64> {
@@ -245,7 +261,10 @@ pub(crate) struct Latch {
 
 impl Latch {
     const fn new() -> Self {
-        Self { state: std::sync::Mutex::new((false, Vec::new())), opened: std::sync::Condvar::new() }
+        Self {
+            state: std::sync::Mutex::new((false, Vec::new())),
+            opened: std::sync::Condvar::new(),
+        }
     }
 
     pub(crate) fn open(&self) {
@@ -274,6 +293,8 @@ impl Latch {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (bool, Vec<std::task::Waker>)> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

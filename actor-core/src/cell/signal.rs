@@ -27,13 +27,22 @@ pub(super) struct Signal {
 
 #[derive(Debug)]
 pub(super) enum SignalKind {
-    Stop { mode: StopMode, reason: StopReason },
+    Stop {
+        mode: StopMode,
+        reason: StopReason,
+    },
     /// To the root: a child spawned from outside.
     Adopt(CellRef),
     /// To a parent: the child is down and its policy says restart.
-    ChildDown { child: CellRef, reason: StopReason },
+    ChildDown {
+        child: CellRef,
+        reason: StopReason,
+    },
     /// To a parent: the child is gone; unlink and free it.
-    ChildGone { child: CellRef, reusable: bool },
+    ChildGone {
+        child: CellRef,
+        reusable: bool,
+    },
     /// To a child that is down: start again, after its back-off.
     Restart,
     Watch(ActorId),
@@ -46,7 +55,11 @@ impl Signal {
     }
 
     pub(super) fn to_generation(generation: u32, kind: SignalKind) -> Box<Self> {
-        Box::new(Self { next: std::ptr::null_mut(), generation, kind })
+        Box::new(Self {
+            next: std::ptr::null_mut(),
+            generation,
+            kind,
+        })
     }
 }
 
@@ -54,19 +67,28 @@ impl Signal {
 impl CellRef {
     pub(crate) fn stop(self, generation: u32, mode: StopMode, reason: StopReason) {
         if self.generation() == generation {
-            self.signal(Signal::to_generation(generation, SignalKind::Stop { mode, reason }));
+            self.signal(Signal::to_generation(
+                generation,
+                SignalKind::Stop { mode, reason },
+            ));
         }
     }
 
     /// Asks for a `Terminated` notice; an actor that is gone is reported at once.
     pub(crate) fn watch(self, generation: u32, watcher: ActorId) {
         // Also to a cell whose actor is gone: its turn answers NotFound.
-        self.signal(Signal::to_generation(generation, SignalKind::Watch(watcher)));
+        self.signal(Signal::to_generation(
+            generation,
+            SignalKind::Watch(watcher),
+        ));
     }
 
     pub(crate) fn unwatch(self, generation: u32, watcher: ActorId) {
         if self.generation() == generation {
-            self.signal(Signal::to_generation(generation, SignalKind::Unwatch(watcher)));
+            self.signal(Signal::to_generation(
+                generation,
+                SignalKind::Unwatch(watcher),
+            ));
         }
     }
 }

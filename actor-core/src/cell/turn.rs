@@ -187,7 +187,9 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
             return Next::Taken(node);
         }
         match cell.inbox().look() {
-            Look::One(node, stamp) if (*owned).phase == Phase::Running => Next::InPlace(node, stamp),
+            Look::One(node, stamp) if (*owned).phase == Phase::Running => {
+                Next::InPlace(node, stamp)
+            }
             Look::Empty => {
                 publish_and_wake(cell, 0, true);
                 if (*owned).flags.has(Flags::DRAIN) && drained(cell) {
@@ -212,7 +214,10 @@ unsafe fn receive(cell: CellRef, taken: &Taken, left: &mut u32) {
     // SAFETY: H2, by the caller.
     unsafe {
         let owned = cell.owned();
-        debug_assert!((*owned).fifo.is_null(), "taking a batch before the last one is done");
+        debug_assert!(
+            (*owned).fifo.is_null(),
+            "taking a batch before the last one is done"
+        );
         (*owned).fifo = taken.first;
         *left = taken.count;
         if taken.waiters {
@@ -236,7 +241,11 @@ unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
             };
             (*owned).fifo = Node::next(node);
             *left -= 1;
-            let fate = if node.as_ref().generation == cell.generation() { Fate::Oldest } else { Fate::ActorStopped };
+            let fate = if node.as_ref().generation == cell.generation() {
+                Fate::Oldest
+            } else {
+                Fate::ActorStopped
+            };
             cell.end_node(node, End::Unhandled(fate));
         }
         cell.inbox().publish_taken(*left);
@@ -293,7 +302,11 @@ unsafe fn drained(cell: CellRef) -> bool {
         let owned = cell.owned();
         match (*owned).phase {
             Phase::Running => {
-                let reason = cell.extra().stop_reason.clone().unwrap_or(StopReason::Normal);
+                let reason = cell
+                    .extra()
+                    .stop_reason
+                    .clone()
+                    .unwrap_or(StopReason::Normal);
                 cell.begin_stop(reason, false);
                 true
             }
@@ -348,13 +361,17 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                     cell.start();
                     false
                 }
-                Phase::Running if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) => {
+                Phase::Running
+                    if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) =>
+                {
                     cell.stop_now();
                     false
                 }
                 // Draining is running on, until `drained` says otherwise.
                 Phase::Running => return Attended::Run,
-                Phase::StoppingChildren if flags.has(Flags::DRAIN) && !flags.has(Flags::RESTARTING) => {
+                Phase::StoppingChildren
+                    if flags.has(Flags::DRAIN) && !flags.has(Flags::RESTARTING) =>
+                {
                     return Attended::Run;
                 }
                 Phase::StoppingChildren if cell.child_count() == 0 => {
@@ -508,7 +525,11 @@ impl CellRef {
     /// How many taken messages a former turn left.
     unsafe fn count_taken(self) -> u32 {
         // SAFETY: H2, by the caller.
-        if unsafe { (*self.owned()).fifo.is_null() } { 0 } else { self.inbox().taken() }
+        if unsafe { (*self.owned()).fifo.is_null() } {
+            0
+        } else {
+            self.inbox().taken()
+        }
     }
 }
 

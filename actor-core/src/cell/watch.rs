@@ -35,7 +35,11 @@ struct Notice {
     terminated: Option<Terminated>,
 }
 
-static NOTICE: NodeVtable = NodeVtable { run, finish, message: || "Terminated" };
+static NOTICE: NodeVtable = NodeVtable {
+    run,
+    finish,
+    message: || "Terminated",
+};
 
 /// Tells `watcher` of the end of `actor`.
 pub(super) fn notify(watcher: ActorId, actor: ActorId, reason: StopReason) {
@@ -45,7 +49,10 @@ pub(super) fn notify(watcher: ActorId, actor: ActorId, reason: StopReason) {
             vtable: &NOTICE,
             context: std::ptr::null_mut(),
             generation: watcher.generation(),
-            meta: Meta { arena: 0, internal: true },
+            meta: Meta {
+                arena: 0,
+                internal: true,
+            },
         },
         terminated: Some(Terminated { actor, reason }),
     });

@@ -24,7 +24,10 @@ pub struct ActorContext<A> {
 impl<A: Actor> ActorContext<A> {
     #[inline(always)]
     pub(super) fn new(cell: CellRef) -> Self {
-        Self { cell, actor: PhantomData }
+        Self {
+            cell,
+            actor: PhantomData,
+        }
     }
 
     /// This actor's own address.
@@ -71,7 +74,10 @@ impl<A: Actor> ActorContext<A> {
     /// # Errors
     ///
     /// See [`SpawnError`].
-    pub fn spawn<How, I: IntoActor<How>>(&mut self, actor: I) -> Result<ActorRef<I::Actor>, SpawnError> {
+    pub fn spawn<How, I: IntoActor<How>>(
+        &mut self,
+        actor: I,
+    ) -> Result<ActorRef<I::Actor>, SpawnError> {
         self.actor(actor).spawn()
     }
 
@@ -127,6 +133,11 @@ impl<A: Actor> ActorContext<A> {
 
 impl<A> fmt::Debug for ActorContext<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ActorContext<{}>({})", std::any::type_name::<A>(), self.cell.id())
+        write!(
+            f,
+            "ActorContext<{}>({})",
+            std::any::type_name::<A>(),
+            self.cell.id()
+        )
     }
 }

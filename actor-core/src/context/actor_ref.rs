@@ -37,7 +37,10 @@ pub struct ActorRef<A> {
 
 impl<A> ActorRef<A> {
     pub(crate) const fn new(id: ActorId) -> Self {
-        Self { id, actor: PhantomData }
+        Self {
+            id,
+            actor: PhantomData,
+        }
     }
 
     /// The actor's identity.
@@ -117,8 +120,14 @@ impl<A: Actor> ActorRef<A> {
 
     /// Stops the actor in the way given.
     pub fn stop_with(&self, mode: StopMode) {
-        let reason = if mode == StopMode::Kill { StopReason::Killed } else { StopReason::Normal };
-        Target::of(self.id).cell.stop(self.id.generation(), mode, reason);
+        let reason = if mode == StopMode::Kill {
+            StopReason::Killed
+        } else {
+            StopReason::Normal
+        };
+        Target::of(self.id)
+            .cell
+            .stop(self.id.generation(), mode, reason);
     }
 
     /// Whether the actor has not stopped yet. It may the next moment: for display, not for decisions.
@@ -155,7 +164,10 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
     target.count(Count::Offered);
     if !target.admits() {
         target.count(Count::RefusedDead);
-        return Err(SendError::Dead { target: target.id, message });
+        return Err(SendError::Dead {
+            target: target.id,
+            message,
+        });
     }
     if let Some(fate) = context.refusal() {
         target.count(Count::RefusedOther);
@@ -166,7 +178,10 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
         Ok(node) => node,
         Err(NoMemory(message)) => {
             target.count(Count::RefusedOverloaded);
-            return Err(SendError::Overloaded { target: target.id, message });
+            return Err(SendError::Overloaded {
+                target: target.id,
+                message,
+            });
         }
     };
     // SAFETY: the node is ours and of the target's type.
@@ -176,7 +191,11 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
             target.count(Count::RefusedFull);
             // SAFETY: `Full` leaves the node with us.
             let message = unsafe { TellNode::take_back(node) };
-            Err(SendError::Full { target: target.id, capacity: target.capacity(), message })
+            Err(SendError::Full {
+                target: target.id,
+                capacity: target.capacity(),
+                message,
+            })
         }
         Offered::Drop => {
             target.record(Fate::Newest, std::any::type_name::<M>());
@@ -190,8 +209,14 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
 /// The error for a context that does not allow sending any more.
 pub(super) fn refused<M>(target: Target, fate: Fate, message: M) -> SendError<M> {
     match fate {
-        Fate::Cancelled => SendError::Cancelled { target: target.id, message },
-        _ => SendError::Expired { target: target.id, message },
+        Fate::Cancelled => SendError::Cancelled {
+            target: target.id,
+            message,
+        },
+        _ => SendError::Expired {
+            target: target.id,
+            message,
+        },
     }
 }
 

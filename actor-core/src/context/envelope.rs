@@ -61,7 +61,12 @@ impl<M: Message> TellNode<M> {
         };
         let node = head(&Tell::<A, M>::VTABLE, arena, generation, context);
         // SAFETY: a fresh block of this layout.
-        unsafe { block.cast::<Self>().write(Self { node, message: MaybeUninit::new(message) }) };
+        unsafe {
+            block.cast::<Self>().write(Self {
+                node,
+                message: MaybeUninit::new(message),
+            })
+        };
         Ok(block.cast())
     }
 
@@ -112,7 +117,9 @@ impl<M: Message> AskNode<M> {
         let this = Self {
             node: head(&Ask::<A, M>::VTABLE, arena, generation, context),
             reply: ReplySlot::waiting(waker),
-            content: Content { message: ManuallyDrop::new(message) },
+            content: Content {
+                message: ManuallyDrop::new(message),
+            },
         };
         let block = block.cast::<Self>();
         // SAFETY: a fresh block of this layout.
@@ -130,7 +137,10 @@ impl<M: Message> AskNode<M> {
         // `abandon` only drops the waker.
         unsafe {
             let abandoned = (*this.as_ptr()).reply.abandon();
-            debug_assert!(abandoned.is_none(), "an ask that was not sent has an answer");
+            debug_assert!(
+                abandoned.is_none(),
+                "an ask that was not sent has an answer"
+            );
             let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
             drop(Context::from_raw((*this.as_ptr()).node.context));
             Self::free(this);
@@ -173,7 +183,10 @@ fn head(vtable: &'static NodeVtable, arena: u8, generation: u32, context: Contex
         vtable,
         context: context.into_raw(),
         generation,
-        meta: Meta { arena, internal: false },
+        meta: Meta {
+            arena,
+            internal: false,
+        },
     }
 }
 
@@ -204,7 +217,9 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
                 return Step::Skipped(fate);
             }
             let _in_force = InForce::enter_raw(node.as_ref().context);
-            let message = (*node.cast::<TellNode<M>>().as_ptr()).message.assume_init_read();
+            let message = (*node.cast::<TellNode<M>>().as_ptr())
+                .message
+                .assume_init_read();
             harness::deliver::<A, M, IntoNothing>(CellRef::from_raw(cell.cast()), node, message)
         }
     }

@@ -49,7 +49,9 @@ impl<A: Actor> Typed<A> {
         },
         started: |cell| {
             // SAFETY: by `ActorVtable::started`.
-            unsafe { begin::<A, _, Started>(cell, None, Span::none(), |actor, cx| actor.started(cx)) }
+            unsafe {
+                begin::<A, _, Started>(cell, None, Span::none(), |actor, cx| actor.started(cx))
+            }
         },
         stopped: |cell, reason| {
             // SAFETY: by `ActorVtable::stopped`.
@@ -62,7 +64,9 @@ impl<A: Actor> Typed<A> {
         terminated: |cell, who| {
             // SAFETY: by `ActorVtable::terminated`.
             unsafe {
-                begin::<A, _, Ended>(cell, None, Span::none(), |actor, cx| actor.terminated(who, cx))
+                begin::<A, _, Ended>(cell, None, Span::none(), |actor, cx| {
+                    actor.terminated(who, cx)
+                })
             }
         },
     };
@@ -219,11 +223,17 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
         is_message: O::IS_MESSAGE,
     };
 
-    unsafe fn poll(frame: NonNull<Frame>, _cell: CellRef, cx: &mut std::task::Context<'_>) -> FramePoll {
+    unsafe fn poll(
+        frame: NonNull<Frame>,
+        _cell: CellRef,
+        cx: &mut std::task::Context<'_>,
+    ) -> FramePoll {
         let this = frame.cast::<TypedFrame<A, F>>().as_ptr();
         // SAFETY: F1: the frame is alive and ours; F2: the future does not move.
         unsafe {
-            let context = (*this).node.map_or(std::ptr::null_mut(), |node| node.as_ref().context);
+            let context = (*this)
+                .node
+                .map_or(std::ptr::null_mut(), |node| node.as_ref().context);
             let _in_force = InForce::enter_raw(context);
             let span = &(*this).span;
             let entered = (!span.is_none()).then(|| span.enter());
@@ -277,7 +287,12 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
         unsafe {
             let arena = (*this).arena;
             (&raw mut (*this).span).drop_in_place();
-            memory::free(NonNull::new_unchecked(this.cast()), arena, Self::CLASS, Self::LAYOUT);
+            memory::free(
+                NonNull::new_unchecked(this.cast()),
+                arena,
+                Self::CLASS,
+                Self::LAYOUT,
+            );
         }
     }
 }
@@ -307,7 +322,9 @@ where
     // SAFETY: a fresh block of this layout, written field by field; F2 for the two long borrows: the
     // state and `cx` outlive the future, which is dropped before either.
     unsafe {
-        (&raw mut (*this).head).write(Frame { vtable: &FrameOf::<A, F, O>::VTABLE });
+        (&raw mut (*this).head).write(Frame {
+            vtable: &FrameOf::<A, F, O>::VTABLE,
+        });
         (&raw mut (*this).node).write(node);
         (&raw mut (*this).cx).write(ActorContext::new(cell));
         (&raw mut (*this).arena).write(arena);
@@ -339,6 +356,8 @@ where
 /// The caller owns the cell.
 pub(super) unsafe fn current_refused(cell: CellRef) -> bool {
     // SAFETY: by the caller; the current node is alive while it is handled.
-    unsafe { cell.current_node().is_some_and(|node| context_of(node).refusal().is_some()) }
+    unsafe {
+        cell.current_node()
+            .is_some_and(|node| context_of(node).refusal().is_some())
+    }
 }
-

@@ -154,7 +154,8 @@ impl Context {
 
     /// The baggage; empty if there is none.
     pub fn baggage(&self) -> Baggage {
-        self.fields().map_or_else(Baggage::empty, |fields| fields.baggage.clone())
+        self.fields()
+            .map_or_else(Baggage::empty, |fields| fields.baggage.clone())
     }
 
     /// Runs `f` with this context in force.
@@ -166,7 +167,10 @@ impl Context {
     /// A future that has this context in force whenever it is polled: for `tokio::spawn` from a handler,
     /// and for code outside of actors.
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped { context: self, future }
+        Scoped {
+            context: self,
+            future,
+        }
     }
 
     pub(super) fn deadline_tick(&self) -> Option<Tick> {
@@ -194,7 +198,9 @@ impl Context {
     /// Hands the count to an envelope.
     #[inline(always)]
     pub(super) fn into_raw(self) -> *mut () {
-        ManuallyDrop::new(self).0.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
+        ManuallyDrop::new(self)
+            .0
+            .map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
     }
 
     /// Takes the count back.
@@ -230,7 +236,13 @@ impl Context {
             .expect("the runtime's own blocks are not refused")
             .cast::<Block>();
         // SAFETY: a fresh block of this layout.
-        unsafe { block.write(Block { count: AtomicU32::new(1), arena, fields }) };
+        unsafe {
+            block.write(Block {
+                count: AtomicU32::new(1),
+                arena,
+                fields,
+            })
+        };
         Self(Some(block))
     }
 }
@@ -284,7 +296,10 @@ impl fmt::Debug for Context {
         };
         f.debug_struct("Context")
             .field("remaining", &self.remaining())
-            .field("cancelled", &fields.cancel.as_ref().map(CancelToken::is_cancelled))
+            .field(
+                "cancelled",
+                &fields.cancel.as_ref().map(CancelToken::is_cancelled),
+            )
             .field("trace", &fields.trace)
             .field("baggage", &fields.baggage)
             .finish()
@@ -299,13 +314,19 @@ pub(super) struct InForce {
 impl InForce {
     #[inline(always)]
     pub(super) fn enter(context: &Context) -> Self {
-        Self::enter_raw(context.0.map_or(std::ptr::null_mut(), |block| block.as_ptr().cast()))
+        Self::enter_raw(
+            context
+                .0
+                .map_or(std::ptr::null_mut(), |block| block.as_ptr().cast()),
+        )
     }
 
     /// The context behind `raw` must outlive the guard: callers keep it alive.
     #[inline(always)]
     pub(super) fn enter_raw(raw: *mut ()) -> Self {
-        Self { before: swap_context(raw) }
+        Self {
+            before: swap_context(raw),
+        }
     }
 }
 

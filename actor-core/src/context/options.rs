@@ -145,7 +145,10 @@ impl fmt::Display for SpawnError {
                  Mailbox::unbounded()"
             ),
             Self::Option(option) => option.fmt(f),
-            Self::NoSuchNumaNode { asked, have_workers } => {
+            Self::NoSuchNumaNode {
+                asked,
+                have_workers,
+            } => {
                 write!(f, "no workers on {asked}; there are workers on")?;
                 for (i, node) in have_workers.iter().enumerate() {
                     write!(f, "{} {node}", if i == 0 { "" } else { "," })?;

@@ -34,7 +34,10 @@ pub(super) enum Offered {
 impl Target {
     #[inline(always)]
     pub(super) fn of(id: ActorId) -> Self {
-        Self { id, cell: CellRef::of(id) }
+        Self {
+            id,
+            cell: CellRef::of(id),
+        }
     }
 
     /// Whether the actor takes messages from here: it lives, and is not shutting down to outsiders.
@@ -84,7 +87,9 @@ impl Target {
     fn count_from(self, local: Option<&Local>, count: Count, n: u64) {
         let runtime = self.cell.runtime();
         match local {
-            Some(local) if std::ptr::eq(local.runtime(), runtime) => local.counters().add_owned(count, n),
+            Some(local) if std::ptr::eq(local.runtime(), runtime) => {
+                local.counters().add_owned(count, n)
+            }
             _ => runtime.ledger().add(count, n),
         }
     }
@@ -146,7 +151,9 @@ impl Patience {
             }
             match self.timer {
                 Some((runtime, key)) if runtime.timers().replace_waker(key, task.waker()) => {}
-                _ => self.timer = Some((runtime, runtime.timers().wake_at(at, task.waker().clone()))),
+                _ => {
+                    self.timer = Some((runtime, runtime.timers().wake_at(at, task.waker().clone())))
+                }
             }
         }
         None
@@ -163,7 +170,9 @@ impl Drop for Patience {
 
 impl std::fmt::Debug for Patience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patience").field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Patience")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,7 +188,11 @@ impl InLine {
     /// Gets in line. `None`: there is room by now.
     pub(super) fn enter(target: Target, waker: &Waker) -> Option<Self> {
         let ticket = waiters::table().wait(target.cell.inbox(), waker)?;
-        Some(Self { target, ticket, used: false })
+        Some(Self {
+            target,
+            ticket,
+            used: false,
+        })
     }
 
     /// Whether it is this one's turn.

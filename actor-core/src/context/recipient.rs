@@ -38,7 +38,10 @@ pub struct Recipient<M: Message> {
 
 impl<M: Message> Recipient<M> {
     pub(super) fn new<A: Handler<M>>(actor: ActorRef<A>) -> Self {
-        Self { id: actor.id(), tell: tell::<A, M> }
+        Self {
+            id: actor.id(),
+            tell: tell::<A, M>,
+        }
     }
 
     /// The actor's identity.

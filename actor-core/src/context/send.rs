@@ -29,7 +29,9 @@ pub struct Send<A, M: Message> {
 
 impl<A, M: Message> std::fmt::Debug for Send<A, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Send").field("target", &self.target.id()).finish_non_exhaustive()
+        f.debug_struct("Send")
+            .field("target", &self.target.id())
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,7 +57,10 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let target = Target::of(this.target.id());
-        let mut message = this.message.take().expect("a Send is not polled after it was ready");
+        let mut message = this
+            .message
+            .take()
+            .expect("a Send is not polled after it was ready");
         if !this.offered {
             this.offered = true;
             target.count(Count::Offered);
@@ -65,7 +70,10 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
             if !target.admits() {
                 target.count(Count::RefusedDead);
                 this.line = None;
-                return Poll::Ready(Err(SendError::Dead { target: target.id, message }));
+                return Poll::Ready(Err(SendError::Dead {
+                    target: target.id,
+                    message,
+                }));
             }
             if let Some(fate) = context.refusal() {
                 target.count(Count::RefusedOther);
@@ -85,14 +93,19 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 }
             }
             let arena = target.id.numa_node().0;
-            let node = match TellNode::alloc::<A>(arena, target.id.generation(), context.clone(), message) {
-                Ok(node) => node,
-                Err(NoMemory(message)) => {
-                    target.count(Count::RefusedOverloaded);
-                    this.line = None;
-                    return Poll::Ready(Err(SendError::Overloaded { target: target.id, message }));
-                }
-            };
+            let node =
+                match TellNode::alloc::<A>(arena, target.id.generation(), context.clone(), message)
+                {
+                    Ok(node) => node,
+                    Err(NoMemory(message)) => {
+                        target.count(Count::RefusedOverloaded);
+                        this.line = None;
+                        return Poll::Ready(Err(SendError::Overloaded {
+                            target: target.id,
+                            message,
+                        }));
+                    }
+                };
             // SAFETY: the node is ours and of the target's type.
             match unsafe { target.push(node) } {
                 Offered::Accepted => {
@@ -115,7 +128,11 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
             if !target.cell.waits_for_room() {
                 target.count(Count::RefusedFull);
                 let capacity = target.capacity();
-                return Poll::Ready(Err(SendError::Full { target: target.id, capacity, message }));
+                return Poll::Ready(Err(SendError::Full {
+                    target: target.id,
+                    capacity,
+                    message,
+                }));
             }
             match &this.line {
                 Some(line) => _ = line.again(cx.waker()),

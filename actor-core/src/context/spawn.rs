@@ -7,7 +7,9 @@ use super::actor::Actor;
 use super::actor_ref::ActorRef;
 use super::harness::Typed;
 use super::options::{ActorOptions, Placement, SpawnError};
-use crate::cell::{self, Birth, CellRef, Factory, Local, Origin, RestartPolicy, Runtime, SpawnFailure};
+use crate::cell::{
+    self, Birth, CellRef, Factory, Local, Origin, RestartPolicy, Runtime, SpawnFailure,
+};
 use crate::mailbox::Mailbox;
 use crate::supervision::{Backoff, Restart, Supervision};
 
@@ -96,7 +98,10 @@ pub struct SpawnBuilder<'a, A: Actor> {
     name: Option<Arc<str>>,
 }
 
-pub(crate) fn builder<'a, How, I: IntoActor<How>>(parent: Parent<'a>, actor: I) -> SpawnBuilder<'a, I::Actor> {
+pub(crate) fn builder<'a, How, I: IntoActor<How>>(
+    parent: Parent<'a>,
+    actor: I,
+) -> SpawnBuilder<'a, I::Actor> {
     SpawnBuilder {
         parent,
         source: actor.into_source(),
@@ -199,15 +204,24 @@ impl<A: Actor> SpawnBuilder<'_, A> {
 }
 
 /// The NUMA index that a placement means here.
-fn place(parent: Parent<'_>, runtime: &'static Runtime, placement: Placement) -> Result<usize, SpawnError> {
+fn place(
+    parent: Parent<'_>,
+    runtime: &'static Runtime,
+    placement: Placement,
+) -> Result<usize, SpawnError> {
     match (placement, parent) {
         (Placement::Inherit, Parent::Actor(cell, _)) => Ok(cell.numa_index()),
         (Placement::Inherit, Parent::Root(_)) => Ok(Local::current()
             .filter(|local| std::ptr::eq(local.runtime(), runtime))
             .map_or_else(|| runtime.next_numa_index(), Local::numa_index)),
         (Placement::Spread, _) => Ok(runtime.next_numa_index()),
-        (Placement::Node(asked), _) => runtime.numa_index_of(asked).ok_or_else(|| {
-            SpawnError::NoSuchNumaNode { asked, have_workers: runtime.numa_nodes().collect() }
-        }),
+        (Placement::Node(asked), _) => {
+            runtime
+                .numa_index_of(asked)
+                .ok_or_else(|| SpawnError::NoSuchNumaNode {
+                    asked,
+                    have_workers: runtime.numa_nodes().collect(),
+                })
+        }
     }
 }

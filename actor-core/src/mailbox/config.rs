@@ -47,12 +47,18 @@ impl Mailbox {
 
     /// At most `capacity` messages. Checked at spawn: 1 to [`Mailbox::MAX_CAPACITY`].
     pub const fn bounded(capacity: usize) -> Self {
-        Self { capacity: Some(capacity), overflow: Overflow::Wait }
+        Self {
+            capacity: Some(capacity),
+            overflow: Overflow::Wait,
+        }
     }
 
     /// No bound but memory's.
     pub const fn unbounded() -> Self {
-        Self { capacity: None, overflow: Overflow::Wait }
+        Self {
+            capacity: None,
+            overflow: Overflow::Wait,
+        }
     }
 
     /// What happens at the bound; no effect on an unbounded mailbox.

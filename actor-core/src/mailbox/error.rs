@@ -96,7 +96,9 @@ impl<M> SendError<M> {
 
     fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full { target, capacity, .. } => write!(
+            Self::Full {
+                target, capacity, ..
+            } => write!(
                 f,
                 "mailbox of {target} is full ({capacity} messages); wait with send(..).await, retry, \
                  or give it a larger mailbox"
@@ -259,22 +261,49 @@ impl<M> AskError<M> {
             | Self::NoReply { target }
             | Self::Overloaded { target, .. }
             | Self::WouldBlock { target, .. } => *target,
-            Self::Deadlock { path, .. } => path.0.get(1).or(path.0.first()).copied().unwrap_or(ActorId(0)),
+            Self::Deadlock { path, .. } => path
+                .0
+                .get(1)
+                .or(path.0.first())
+                .copied()
+                .unwrap_or(ActorId(0)),
         }
     }
 
     /// The same error without the message, for callers that pass errors up.
     pub fn without_message(self) -> AskError<()> {
         match self {
-            Self::Full { target, capacity, .. } => AskError::Full { target, capacity, message: () },
-            Self::Dead { target, .. } => AskError::Dead { target, message: None },
-            Self::Expired { target, waited, .. } => AskError::Expired { target, waited, message: None },
-            Self::Cancelled { target, .. } => AskError::Cancelled { target, message: None },
+            Self::Full {
+                target, capacity, ..
+            } => AskError::Full {
+                target,
+                capacity,
+                message: (),
+            },
+            Self::Dead { target, .. } => AskError::Dead {
+                target,
+                message: None,
+            },
+            Self::Expired { target, waited, .. } => AskError::Expired {
+                target,
+                waited,
+                message: None,
+            },
+            Self::Cancelled { target, .. } => AskError::Cancelled {
+                target,
+                message: None,
+            },
             Self::Panicked { target } => AskError::Panicked { target },
             Self::NoReply { target } => AskError::NoReply { target },
             Self::Deadlock { path, .. } => AskError::Deadlock { path, message: () },
-            Self::Overloaded { target, .. } => AskError::Overloaded { target, message: () },
-            Self::WouldBlock { target, .. } => AskError::WouldBlock { target, message: () },
+            Self::Overloaded { target, .. } => AskError::Overloaded {
+                target,
+                message: (),
+            },
+            Self::WouldBlock { target, .. } => AskError::WouldBlock {
+                target,
+                message: (),
+            },
         }
     }
 
@@ -296,15 +325,29 @@ impl<M> AskError<M> {
 impl<M> From<SendError<M>> for AskError<M> {
     fn from(error: SendError<M>) -> Self {
         match error {
-            SendError::Full { target, capacity, message } => Self::Full { target, capacity, message },
-            SendError::Dead { target, message } => Self::Dead { target, message: Some(message) },
+            SendError::Full {
+                target,
+                capacity,
+                message,
+            } => Self::Full {
+                target,
+                capacity,
+                message,
+            },
+            SendError::Dead { target, message } => Self::Dead {
+                target,
+                message: Some(message),
+            },
             SendError::Overloaded { target, message } => Self::Overloaded { target, message },
-            SendError::Expired { target, message } => {
-                Self::Expired { target, waited: Duration::ZERO, message: Some(message) }
-            }
-            SendError::Cancelled { target, message } => {
-                Self::Cancelled { target, message: Some(message) }
-            }
+            SendError::Expired { target, message } => Self::Expired {
+                target,
+                waited: Duration::ZERO,
+                message: Some(message),
+            },
+            SendError::Cancelled { target, message } => Self::Cancelled {
+                target,
+                message: Some(message),
+            },
         }
     }
 }
@@ -312,9 +355,10 @@ impl<M> From<SendError<M>> for AskError<M> {
 impl<M> fmt::Debug for AskError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deadlock { path, .. } => {
-                f.debug_struct("Deadlock").field("path", &format_args!("{path}")).finish_non_exhaustive()
-            }
+            Self::Deadlock { path, .. } => f
+                .debug_struct("Deadlock")
+                .field("path", &format_args!("{path}"))
+                .finish_non_exhaustive(),
             _ => debug(f, self.name(), &self.target(), std::any::type_name::<M>()),
         }
     }
@@ -323,20 +367,37 @@ impl<M> fmt::Debug for AskError<M> {
 impl<M> fmt::Display for AskError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full { target, capacity, .. } => {
-                write!(f, "mailbox of {target} is full ({capacity} messages); retry later or wait for room")
+            Self::Full {
+                target, capacity, ..
+            } => {
+                write!(
+                    f,
+                    "mailbox of {target} is full ({capacity} messages); retry later or wait for room"
+                )
             }
-            Self::Dead { target, message: Some(_) } => write!(f, "{target} has stopped"),
-            Self::Dead { target, message: None } => {
+            Self::Dead {
+                target,
+                message: Some(_),
+            } => write!(f, "{target} has stopped"),
+            Self::Dead {
+                target,
+                message: None,
+            } => {
                 write!(f, "{target} stopped before it could reply")
             }
             Self::Expired { target, waited, .. } => {
-                write!(f, "no reply from {target} before the deadline (waited {waited:?})")
+                write!(
+                    f,
+                    "no reply from {target} before the deadline (waited {waited:?})"
+                )
             }
             Self::Cancelled { target, .. } => write!(f, "the call to {target} was cancelled"),
             Self::Panicked { target } => write!(f, "{target} panicked while handling the message"),
             Self::NoReply { target } => {
-                write!(f, "{target} dropped the message without a reply (its mailbox was full)")
+                write!(
+                    f,
+                    "{target} dropped the message without a reply (its mailbox was full)"
+                )
             }
             Self::Deadlock { path, .. } => write!(
                 f,

@@ -114,7 +114,11 @@ impl Inbox {
     /// For a spawner: takes an idle, dead cell. Fails while a stale push has it scheduled.
     pub(crate) fn claim(&self, capacity: u32) -> bool {
         // Acquire: edge B with the last owner's `finish`.
-        if self.word.compare_exchange(IDLE, 0, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if self
+            .word
+            .compare_exchange(IDLE, 0, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             return false;
         }
         self.set_bound(capacity);
@@ -129,7 +133,11 @@ impl Inbox {
     #[cfg(not(actor_loom))]
     pub(crate) unsafe fn claim_fresh(&self, capacity: u32) {
         // Zero is "no tag, nothing waits": scheduled, which is what a claimed cell is.
-        debug_assert_eq!(self.word.load(Ordering::Relaxed), 0, "a fresh cell has been used");
+        debug_assert_eq!(
+            self.word.load(Ordering::Relaxed),
+            0,
+            "a fresh cell has been used"
+        );
         self.set_bound(capacity);
     }
 
@@ -165,13 +173,19 @@ impl Inbox {
     #[inline(always)]
     unsafe fn push_within(&self, node: NonNull<Node>, capacity: u32) -> Pushed {
         let address = node.as_ptr().expose_provenance() as u64;
-        debug_assert_eq!(address & !ADDRESS, 0, "node {address:#x} is not aligned or not in user space");
+        debug_assert_eq!(
+            address & !ADDRESS,
+            0,
+            "node {address:#x} is not aligned or not in user space"
+        );
         // Relaxed: the CAS below decides, and it brings the edges.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let count = seen >> COUNT_SHIFT;
             // Relaxed: a stale `taken` is too high (B2), so it refuses early and never over-fills.
-            if capacity != 0 && count + u64::from(self.taken.load(Ordering::Relaxed)) >= u64::from(capacity) {
+            if capacity != 0
+                && count + u64::from(self.taken.load(Ordering::Relaxed)) >= u64::from(capacity)
+            {
                 return Pushed::Full;
             }
             let below = std::ptr::with_exposed_provenance_mut((seen & ADDRESS) as usize);
@@ -180,7 +194,10 @@ impl Inbox {
             let count = if count == 0xffff { 0xffff } else { count + 1 };
             let new = count << COUNT_SHIFT | address | seen & TAGS & !IDLE;
             // AcqRel: Release is edge A; Acquire is edge B when this CAS removes IDLE.
-            match self.word.compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) if seen & IDLE != 0 => return Pushed::Schedule,
                 Ok(_) => return Pushed::Queued,
                 Err(now) => seen = now,
@@ -219,7 +236,10 @@ impl Inbox {
             // AcqRel: Release publishes the signal to the owner's Acquire; Acquire is edge B when
             // this CAS removes IDLE or AWAIT. Done even when NOTIFY is set already: the owner that
             // clears it must see what came before this call.
-            match self.word.compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return seen & schedules_from != 0,
                 Err(now) => seen = now,
             }
@@ -233,7 +253,9 @@ impl Inbox {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let count = seen >> COUNT_SHIFT;
-            if capacity == 0 || count + u64::from(self.taken.load(Ordering::Relaxed)) < u64::from(capacity) {
+            if capacity == 0
+                || count + u64::from(self.taken.load(Ordering::Relaxed)) < u64::from(capacity)
+            {
                 return false;
             }
             // An idle inbox that looks full: the owner published `taken` before it went idle, so this
@@ -246,7 +268,12 @@ impl Inbox {
             // The CAS goes into the word that showed the inbox full. If the owner made room after
             // our look at `taken`, it still has a take or a finish on this word before it and sees
             // WAITERS there (B3).
-            match self.word.compare_exchange_weak(seen, seen | WAITERS, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(
+                seen,
+                seen | WAITERS,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -299,7 +326,9 @@ impl Inbox {
     #[inline(always)]
     pub(crate) unsafe fn close_after(&self, stamp: Stamp) -> bool {
         // Release: edge B. Relaxed on failure: `take_above` follows.
-        self.word.compare_exchange(stamp.0, IDLE, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.word
+            .compare_exchange(stamp.0, IDLE, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Takes everything pushed after `oldest`, which stays with the caller.
@@ -333,9 +362,13 @@ impl Inbox {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             // Before the CAS, so that a sender counts the batch twice rather than not at all.
-            self.taken.store((seen >> COUNT_SHIFT) as u32, Ordering::Relaxed);
+            self.taken
+                .store((seen >> COUNT_SHIFT) as u32, Ordering::Relaxed);
             // AcqRel: Acquire is edge A; Release carries `taken` to whoever reads the new word.
-            match self.word.compare_exchange_weak(seen, 0, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(seen, 0, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => {
                     let taken = turn_round(seen, std::ptr::null_mut());
                     // Our own notices ride above the bound and the count may have saturated.
@@ -380,7 +413,9 @@ impl Inbox {
     pub(crate) unsafe fn finish(&self, keep_waiters: bool) -> bool {
         let idle = if keep_waiters { IDLE | WAITERS } else { IDLE };
         // Release: edge B.
-        self.word.compare_exchange(0, idle, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.word
+            .compare_exchange(0, idle, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Suspends the cell: pushes pile up, only a notify or a wake schedules it.
@@ -396,7 +431,12 @@ impl Inbox {
                 return false;
             }
             // Release: edge B.
-            match self.word.compare_exchange_weak(seen, seen | AWAIT, Ordering::Release, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(
+                seen,
+                seen | AWAIT,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -419,7 +459,9 @@ impl Inbox {
 }
 
 fn node_at(word: u64) -> Option<NonNull<Node>> {
-    NonNull::new(std::ptr::with_exposed_provenance_mut((word & ADDRESS) as usize))
+    NonNull::new(std::ptr::with_exposed_provenance_mut(
+        (word & ADDRESS) as usize,
+    ))
 }
 
 /// The stack of a word as a FIFO, down to `bottom` (exclusive).
@@ -436,5 +478,10 @@ fn turn_round(word: u64, bottom: *mut Node) -> Taken {
         first = node.as_ptr();
         count += 1;
     }
-    Taken { first, count, notified: word & NOTIFY != 0, waiters: word & WAITERS != 0 }
+    Taken {
+        first,
+        count,
+        notified: word & NOTIFY != 0,
+        waiters: word & WAITERS != 0,
+    }
 }

@@ -45,7 +45,10 @@ impl Counters {
     pub(crate) fn add_owned(&self, count: Count, n: u64) {
         let counter = &self.0[count as usize];
         // Relaxed: one writer; a reader only sums up.
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        counter.store(
+            counter.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
     }
 
     /// As `add_owned`, for a message that was not handled.
@@ -99,7 +102,8 @@ impl Ledger {
 
     fn sum_index(&self, index: usize) -> u64 {
         let all = self.workers.iter().chain(self.others.iter());
-        all.map(|counters| counters.0[index].load(Ordering::Relaxed)).sum()
+        all.map(|counters| counters.0[index].load(Ordering::Relaxed))
+            .sum()
     }
 
     /// The law's terms as they stand.
@@ -107,7 +111,9 @@ impl Ledger {
         // Ends are read before beginnings, so that a message in flight shows as queued and never as
         // handled without having been accepted.
         let handled = self.sum(Count::Handled);
-        let dead_letters = DeadLetters { actor_stopped: self.sum_fate(Fate::ActorStopped) };
+        let dead_letters = DeadLetters {
+            actor_stopped: self.sum_fate(Fate::ActorStopped),
+        };
         let dropped = Dropped {
             expired: self.sum_fate(Fate::Expired),
             cancelled: self.sum_fate(Fate::Cancelled),
@@ -125,7 +131,14 @@ impl Ledger {
             other: self.sum(Count::RefusedOther),
         };
         let offered = self.sum(Count::Offered);
-        Conservation { offered, accepted, refused, handled, dead_letters, dropped }
+        Conservation {
+            offered,
+            accepted,
+            refused,
+            handled,
+            dead_letters,
+            dropped,
+        }
     }
 }
 
@@ -233,7 +246,8 @@ impl Dropped {
 impl Conservation {
     /// Messages accepted and not ended yet: waiting in a mailbox or being handled.
     pub fn queued(&self) -> u64 {
-        self.accepted.saturating_sub(self.handled + self.dead_letters.total() + self.dropped.total())
+        self.accepted
+            .saturating_sub(self.handled + self.dead_letters.total() + self.dropped.total())
     }
 
     /// Whether both equations hold with nothing queued: the check for a system at rest.
@@ -245,8 +259,19 @@ impl Conservation {
 
 impl std::fmt::Display for Conservation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { offered, accepted, refused, handled, dead_letters, dropped } = self;
-        writeln!(f, "offered {offered} = accepted {accepted} + refused {}", refused.total())?;
+        let Self {
+            offered,
+            accepted,
+            refused,
+            handled,
+            dead_letters,
+            dropped,
+        } = self;
+        writeln!(
+            f,
+            "offered {offered} = accepted {accepted} + refused {}",
+            refused.total()
+        )?;
         write!(
             f,
             "accepted {accepted} = handled {handled} + dead letters {} + dropped {} + queued {}",

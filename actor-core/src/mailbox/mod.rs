@@ -25,8 +25,3 @@ pub use config::{Mailbox, Overflow};
 pub use error::{AskError, DeadlockPath, SendError};
 #[cfg(not(actor_loom))]
 pub use ledger::{Conservation, DeadLetters, Dropped, Refused};
-
-#[cfg(all(test, actor_loom))]
-mod loom_tests;
-#[cfg(all(test, not(actor_loom)))]
-mod tests;

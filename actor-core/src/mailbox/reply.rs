@@ -91,7 +91,10 @@ impl ReplySlot {
         if seen == WAITING {
             // Take the waker back to look at it (R1).
             // Acquire on both ways: our own last write, or the value.
-            match self.state.compare_exchange(WAITING, EMPTY, Ordering::AcqRel, Ordering::Acquire) {
+            match self
+                .state
+                .compare_exchange(WAITING, EMPTY, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => {
                     self.waker.with_mut(|slot| {
                         // SAFETY: R1: the state is EMPTY and we are the asker; it was WAITING, so the
@@ -102,7 +105,12 @@ impl ReplySlot {
                         }
                     });
                     // Release: publishes the waker to the responder's Acquire.
-                    match self.state.compare_exchange(EMPTY, WAITING, Ordering::AcqRel, Ordering::Acquire) {
+                    match self.state.compare_exchange(
+                        EMPTY,
+                        WAITING,
+                        Ordering::AcqRel,
+                        Ordering::Acquire,
+                    ) {
                         Ok(_) => return Polled::Pending,
                         Err(now) => {
                             self.drop_waker();
@@ -140,7 +148,10 @@ impl ReplySlot {
             // From WAITING by way of EMPTY, so that the waker is dropped by us alone (R1).
             let next = if seen == WAITING { EMPTY } else { ABANDONED };
             // AcqRel: Release hands the node to the responder, Acquire sees its answer.
-            match self.state.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+            match self
+                .state
+                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) if seen == WAITING => {
                     self.drop_waker();
                     seen = EMPTY;
@@ -156,13 +167,17 @@ impl ReplySlot {
     pub(crate) fn respond(&self, failure: Option<Fate>, before: impl FnOnce(&Waker)) -> Responded {
         let answered = ANSWERED | failure.map_or(0, |fate| fate as u32) << OUTCOME_SHIFT;
         // Acquire on success: the waker, with the asker's Release into WAITING.
-        let waker = match self.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Some(self.waker.with(|slot| {
-                // SAFETY: R1: the state is TAKING, so the waker is ours; moved out once.
-                unsafe { (*slot).assume_init_read() }
-            })),
-            Err(_) => None,
-        };
+        let waker =
+            match self
+                .state
+                .compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => Some(self.waker.with(|slot| {
+                    // SAFETY: R1: the state is TAKING, so the waker is ours; moved out once.
+                    unsafe { (*slot).assume_init_read() }
+                })),
+                Err(_) => None,
+            };
         if let Some(waker) = &waker {
             before(waker);
         }

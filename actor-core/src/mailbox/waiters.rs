@@ -37,7 +37,9 @@ const SHARDS: usize = if cfg!(actor_loom) { 1 } else { 64 };
 
 impl Waiters {
     pub(crate) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::new(Shard::default())) }
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(Shard::default())),
+        }
     }
 
     /// Waits for room. `None`: there is room, push again.
@@ -48,7 +50,10 @@ impl Waiters {
         }
         shard.next += 1;
         let ticket = Ticket(shard.next);
-        let waiter = Waiter { ticket, waker: Some(waker.clone()) };
+        let waiter = Waiter {
+            ticket,
+            waker: Some(waker.clone()),
+        };
         shard.lists.entry(key(inbox)).or_default().push_back(waiter);
         Some(ticket)
     }
@@ -103,7 +108,10 @@ impl Waiters {
         let list = shard.lists.entry(key(inbox)).or_default();
         match list.iter_mut().find(|waiter| waiter.ticket == ticket) {
             Some(waiter) => waiter.waker = Some(waker.clone()),
-            None => list.push_front(Waiter { ticket, waker: Some(waker.clone()) }),
+            None => list.push_front(Waiter {
+                ticket,
+                waker: Some(waker.clone()),
+            }),
         }
         true
     }
@@ -135,7 +143,9 @@ impl Waiters {
     fn shard(&self, inbox: &Inbox) -> MutexGuard<'_, Shard> {
         // Cells lie 128 bytes apart: the bits above tell them from each other.
         let shard = &self.shards[(key(inbox) >> 7) % SHARDS];
-        shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        shard
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -353,7 +353,9 @@ impl Worker {
             SPIN_SLICES
         };
         for round in 1.. {
-            if let Some(task) = self.search_home() {
+            // The first slice of the spinning leaves rings alone that are just being filled.
+            let least = if slices == SPIN_SLICES { RIPE } else { 1 };
+            if let Some(task) = self.search_home(least) {
                 self.failures.set(0);
                 return Some(Found::Home(task));
             }
@@ -367,7 +369,7 @@ impl Worker {
             }
             if slices > 0 {
                 slices -= 1;
-                self.spin();
+                self.spin(least);
             } else if round >= rounds {
                 break;
             }
@@ -378,14 +380,14 @@ impl Worker {
         None
     }
 
-    /// The injector, then the other workers of this NUMA node.
-    fn search_home(&self) -> Option<Task> {
+    /// The injector, then the rings of this NUMA node that hold at least so many tasks.
+    fn search_home(&self, least: usize) -> Option<Task> {
         if let Some(task) = self.take_share_quietly() {
             return Some(task);
         }
         let seats = &self.home.seats;
         let task = circle(seats.len(), self.random.next())
-            .filter(|&slot| slot != self.seat.slot)
+            .filter(|&slot| slot != self.seat.slot && seats[slot].ring.len() >= least)
             .find_map(|slot| seats[slot].ring.steal_half(&self.ring))?;
         self.counters().steals_near.add(1);
         Some(task)
@@ -421,7 +423,7 @@ impl Worker {
     }
 
     /// One slice of the spinning time, or until there is work at home.
-    fn spin(&self) {
+    fn spin(&self, least: usize) {
         let end = Instant::now() + self.scheduler.spin / SPIN_SLICES;
         for look in 1_u32.. {
             for _ in 0..SPINS_PER_LOOK {
@@ -430,7 +432,8 @@ impl Worker {
             // The injector is one line. The rings are one line per worker, which its owner then has
             // to fetch back, so they are looked at less often.
             let found = if look.is_multiple_of(4) {
-                self.home.has_work()
+                self.home.injector.len() > 0
+                    || self.home.seats.iter().any(|seat| seat.ring.len() >= least)
             } else {
                 self.home.injector.len() > 0
             };
@@ -477,6 +480,12 @@ const AGAIN_COST: u32 = 5;
 
 /// The spinning time is cut into so many slices with a full search after each.
 const SPIN_SLICES: u32 = 4;
+
+/// Tasks that make a ring worth a visit in the first slice. A worker that makes a task every 200 ns
+/// would otherwise have each one carried off alone, at four cache misses for itself: spawning a
+/// million actors took 450 ns each with 600,000 thefts, and 300 ns with 200,000. A lone task
+/// waits 5 us longer for a thief that is awake, less than one that sleeps needs to come (6 us).
+const RIPE: usize = 8;
 
 /// Pauses between two looks: about 0.3 us where a pause takes 140 cycles (Intel since Skylake), 0.1 us
 /// where it takes 40.

@@ -118,16 +118,24 @@ impl SystemBuilder {
     /// [`SystemRef::pin_failures`](crate::SystemRef::pin_failures).
     pub fn build(self) -> Result<ActorSystem, StartError> {
         if self.reactor_threads == 0 || self.reactor_threads > REACTOR_THREADS_MAX {
-            return Err(StartError::ReactorThreads { asked: self.reactor_threads, max: REACTOR_THREADS_MAX });
+            return Err(StartError::ReactorThreads {
+                asked: self.reactor_threads,
+                max: REACTOR_THREADS_MAX,
+            });
         }
         if let Some(bytes) = self.message_memory {
             if bytes < MESSAGE_MEMORY_MIN {
-                return Err(StartError::MessageMemory { asked: bytes, min: MESSAGE_MEMORY_MIN });
+                return Err(StartError::MessageMemory {
+                    asked: bytes,
+                    min: MESSAGE_MEMORY_MIN,
+                });
             }
             memory::set_limit(bytes);
         }
         if cfg!(panic = "abort") {
-            tracing::warn!("built with panic=abort: a panic in a handler ends the process, supervision is off");
+            tracing::warn!(
+                "built with panic=abort: a panic in a handler ends the process, supervision is off"
+            );
         }
         // Before the first pin: a pinned thread sees one CPU only, and so do its children.
         let topology = match self.topology {
@@ -147,9 +155,16 @@ impl SystemBuilder {
 
         let allowed = topology.allowed().to_vec();
         let specs = seats.iter().map(|seat| {
-            let numa_index = nodes.iter().position(|node| *node == seat.numa_node).unwrap_or(0);
+            let numa_index = nodes
+                .iter()
+                .position(|node| *node == seat.numa_node)
+                .unwrap_or(0);
             let pin = self.pinning.then(|| pin(seat, &allowed)).flatten();
-            SeatSpec { worker: seat.worker, numa_index, pin }
+            SeatSpec {
+                worker: seat.worker,
+                numa_index,
+                pin,
+            }
         });
         let mut config = Config::new(specs.collect());
         config.thread_name_prefix = self.thread_name;
@@ -158,7 +173,12 @@ impl SystemBuilder {
         }
         let distances = nodes
             .iter()
-            .map(|from| nodes.iter().map(|to| topology.distance(*from, *to)).collect())
+            .map(|from| {
+                nodes
+                    .iter()
+                    .map(|to| topology.distance(*from, *to))
+                    .collect()
+            })
             .collect();
         match Scheduler::start(config, distances, runtime) {
             Ok(scheduler) => runtime.set_scheduler(scheduler),
@@ -223,7 +243,9 @@ fn bind_memory(topology: &Topology, nodes: &[NumaNodeId]) {
 fn pin(seat: &Seat, allowed: &[crate::id::CpuId]) -> Option<crate::scheduler::Pin> {
     let cpu = seat.cpu?;
     let allowed = allowed.to_vec();
-    Some(Box::new(move || affinity::pin_current_thread(cpu, &allowed).map_err(|error| error.to_string())))
+    Some(Box::new(move || {
+        affinity::pin_current_thread(cpu, &allowed).map_err(|error| error.to_string())
+    }))
 }
 
 fn start_reactors(
@@ -286,7 +308,10 @@ impl fmt::Display for StartError {
             Self::Topology(error) => write!(f, "cannot start actors: {error}"),
             Self::Placement(error) => write!(f, "cannot place workers: {error}"),
             Self::ReactorThreads { asked, max } => {
-                write!(f, "{asked} reactor threads per NUMA node: 1 to {max} are allowed")
+                write!(
+                    f,
+                    "{asked} reactor threads per NUMA node: 1 to {max} are allowed"
+                )
             }
             Self::MessageMemory { asked, min } => {
                 write!(f, "{asked} bytes for messages: at least {min} are needed")

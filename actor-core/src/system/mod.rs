@@ -8,7 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::cell::Runtime;
-use crate::context::{ActorRef, IntoActor, Parent, SpawnBuilder, SpawnError, builder as spawn_builder};
+use crate::context::{
+    ActorRef, IntoActor, Parent, SpawnBuilder, SpawnError, builder as spawn_builder,
+};
 use crate::id::{NumaNodeId, WorkerId};
 use crate::telemetry::Stats;
 use crate::topology::{Seat, Topology};
@@ -111,7 +113,10 @@ impl SystemRef {
     /// # Errors
     ///
     /// See [`SpawnError`]; `ShuttingDown` once shutdown has begun.
-    pub fn spawn<How, I: IntoActor<How>>(&self, actor: I) -> Result<ActorRef<I::Actor>, SpawnError> {
+    pub fn spawn<How, I: IntoActor<How>>(
+        &self,
+        actor: I,
+    ) -> Result<ActorRef<I::Actor>, SpawnError> {
         self.actor(actor).spawn()
     }
 
@@ -152,7 +157,9 @@ impl SystemRef {
 
     /// The tokio runtime of a NUMA node, if it has workers.
     pub fn tokio_on(&self, node: NumaNodeId) -> Option<&'static tokio::runtime::Handle> {
-        self.runtime.numa_index_of(node).map(|index| &self.runtime.reactors()[index])
+        self.runtime
+            .numa_index_of(node)
+            .map(|index| &self.runtime.reactors()[index])
     }
 
     /// Whether shutdown has begun.

@@ -51,7 +51,13 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.is_clean() { "clean" } else if self.drained { "drained" } else { "cut off by the end of the grace" };
+        let how = if self.is_clean() {
+            "clean"
+        } else if self.drained {
+            "drained"
+        } else {
+            "cut off by the end of the grace"
+        };
         writeln!(f, "shutdown {how} after {:.1?}", self.elapsed)?;
         for Abandoned { worker, actor } in &self.abandoned {
             match actor {
@@ -81,10 +87,12 @@ impl ActorSystem {
     pub async fn shutdown(self, grace: Duration) -> ShutdownReport {
         // Waiting needs a thread anyway (workers are joined), and must hold up no reactor.
         let (tell, told) = tokio::sync::oneshot::channel();
-        let spawned = std::thread::Builder::new().name("actor-shutdown".to_owned()).spawn(move || {
-            // Nobody listens if the caller gave up; the shutdown happened all the same.
-            let _ = tell.send(self.shutdown_blocking(grace));
-        });
+        let spawned = std::thread::Builder::new()
+            .name("actor-shutdown".to_owned())
+            .spawn(move || {
+                // Nobody listens if the caller gave up; the shutdown happened all the same.
+                let _ = tell.send(self.shutdown_blocking(grace));
+            });
         if let Err(error) = spawned {
             panic!("no thread to shut the actor system down with: {error}");
         }
@@ -97,7 +105,10 @@ impl ActorSystem {
     ///
     /// On a worker of the system, which would wait for itself.
     pub fn shutdown_blocking(mut self, grace: Duration) -> ShutdownReport {
-        assert!(Local::current().is_none(), "a worker cannot wait for its own system's shutdown");
+        assert!(
+            Local::current().is_none(),
+            "a worker cannot wait for its own system's shutdown"
+        );
         let Some(engine) = self.engine.take() else {
             unreachable!("a system is shut down once: shutdown takes it");
         };
@@ -122,26 +133,31 @@ impl ActorSystem {
         tracing::info!(signal = %first, "shutting down");
         let system = self.system;
         // On a thread of its own: the reactor that could await it ends with the system.
-        let second = std::thread::Builder::new().name("actor-signal".to_owned()).spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-                return;
-            };
-            let signal = {
-                let _entered = runtime.enter();
-                let Ok(mut again) = Termination::listen() else {
+        let second = std::thread::Builder::new()
+            .name("actor-signal".to_owned())
+            .spawn(move || {
+                let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                else {
                     return;
                 };
-                let Ok(signal) = runtime.block_on(again.next()) else {
-                    return;
+                let signal = {
+                    let _entered = runtime.enter();
+                    let Ok(mut again) = Termination::listen() else {
+                        return;
+                    };
+                    let Ok(signal) = runtime.block_on(again.next()) else {
+                        return;
+                    };
+                    signal
                 };
-                signal
-            };
-            eprintln!("second {signal}: exiting now with {}", system.stats());
-            std::process::exit(match signal {
-                super::OsSignal::Interrupt => 130,
-                super::OsSignal::Terminate => 143,
+                eprintln!("second {signal}: exiting now with {}", system.stats());
+                std::process::exit(match signal {
+                    super::OsSignal::Interrupt => 130,
+                    super::OsSignal::Terminate => 143,
+                });
             });
-        });
         drop(second);
         Ok(self.shutdown_blocking(grace))
     }
@@ -170,10 +186,12 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
     root.stop(root.generation(), StopMode::Kill, StopReason::Killed);
     if Local::current().is_some() || tokio::runtime::Handle::try_current().is_ok() {
         // Waiting here could hold up the very thread that is waited for.
-        let detached = std::thread::Builder::new().name("actor-shutdown".to_owned()).spawn(move || {
-            runtime.ended().wait(wait);
-            finish(system, engine, began, false);
-        });
+        let detached = std::thread::Builder::new()
+            .name("actor-shutdown".to_owned())
+            .spawn(move || {
+                runtime.ended().wait(wait);
+                finish(system, engine, began, false);
+            });
         if let Err(error) = detached {
             tracing::error!(%error, "no thread to stop the actor system with; its workers go on");
         }
@@ -190,7 +208,10 @@ fn finish(system: SystemRef, engine: Engine, began: Instant, drained: bool) -> S
     let abandoned = scheduler.join(KILL_GRACE).err().unwrap_or_default();
     let abandoned: Vec<Abandoned> = abandoned
         .into_iter()
-        .map(|worker| Abandoned { worker, actor: runtime.running_on(worker) })
+        .map(|worker| Abandoned {
+            worker,
+            actor: runtime.running_on(worker),
+        })
         .collect();
     runtime.sweep();
     runtime.timers().stop();

@@ -132,7 +132,13 @@ impl Stats {
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.messages)?;
-        let ActorStats { spawned, stopped, restarts, panics, .. } = self.actors;
+        let ActorStats {
+            spawned,
+            stopped,
+            restarts,
+            panics,
+            ..
+        } = self.actors;
         write!(
             f,
             "actors: {} alive ({spawned} spawned, {stopped} stopped), {restarts} restarts, {panics} panics",
@@ -142,7 +148,12 @@ impl fmt::Display for Stats {
             write!(
                 f,
                 "\n{} on {}: {} turns, {} near steals, {} far steals, {} parks",
-                worker.worker, worker.numa_node, worker.turns, worker.steals_near, worker.steals_far, worker.parks
+                worker.worker,
+                worker.numa_node,
+                worker.turns,
+                worker.steals_near,
+                worker.steals_far,
+                worker.parks
             )?;
         }
         Ok(())

@@ -1,0 +1,98 @@
+//! What the macros make works with the real runtime.
+
+use std::time::Duration;
+
+use actor_core::prelude::*;
+
+#[derive(Debug, PartialEq)]
+struct Insufficient(i64);
+
+/// An account.
+#[derive(Actor)]
+#[actor(mailbox = 16, overflow = reject, restart = transient, started = opened, stopped = closed)]
+struct Account {
+    balance: i64,
+    log: Vec<&'static str>,
+}
+
+impl Account {
+    async fn opened(&mut self, _cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.log.push("opened");
+        Ok(())
+    }
+
+    async fn closed(&mut self, _why: &StopReason, _cx: &mut ActorContext<Self>) {
+        self.log.push("closed");
+    }
+}
+
+#[messages]
+impl Account {
+    /// Puts money in.
+    #[message]
+    fn deposit(&mut self, cents: i64) {
+        self.balance += cents;
+    }
+
+    /// What is there.
+    #[message]
+    fn balance(&self) -> i64 {
+        self.balance
+    }
+
+    /// Takes money out, slowly.
+    #[message]
+    async fn withdraw(
+        &mut self,
+        cents: i64,
+        cx: &mut ActorContext<Self>,
+    ) -> Result<i64, Insufficient> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(cx.deadline().is_some(), "the caller set one");
+        if self.balance < cents {
+            return Err(Insufficient(self.balance));
+        }
+        self.balance -= cents;
+        Ok(self.balance)
+    }
+
+    #[message]
+    fn log(&self) -> Vec<&'static str> {
+        self.log.clone()
+    }
+}
+
+#[test]
+fn methods_on_the_ref_ask_tell_and_send() {
+    let system = ActorSystem::new().expect("a system");
+    let account = system
+        .spawn(|| Account {
+            balance: 0,
+            log: Vec::new(),
+        })
+        .expect("spawned");
+    account.tell(Deposit { cents: 500 }).expect("room");
+    account.deposit(200).tell().expect("room");
+    let left = system.block_on(async {
+        account.deposit(1).send().await.expect("room");
+        let rich = account
+            .withdraw(701)
+            .within(Duration::from_secs(5))
+            .await
+            .expect("answered");
+        let poor = account
+            .withdraw(1)
+            .within(Duration::from_secs(5))
+            .await
+            .expect("answered");
+        (rich, poor, account.balance().await.expect("answered"))
+    });
+    assert_eq!(left, (Ok(0), Err(Insufficient(0)), 0));
+    assert_eq!(account.log().blocking().expect("answered"), ["opened"]);
+    let report = system.shutdown_blocking(Duration::from_secs(5));
+    assert!(
+        report.is_clean() && report.conservation.holds_at_rest(),
+        "{report}"
+    );
+}
