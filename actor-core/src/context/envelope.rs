@@ -299,7 +299,8 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
                 Responded::Wake(waker) => {
                     contain(|| waker.wake());
                 }
-                Responded::Abandoned => {
+                Responded::Abandoned(waker) => {
+                    contain(|| drop(waker));
                     if failure.is_none() {
                         if let Some(cell) = crate::cell::current_cell() {
                             cell.runtime().count(Count::LateReplies, 1);

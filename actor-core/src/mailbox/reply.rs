@@ -6,12 +6,11 @@
 //! ```text
 //!            poll with another waker                       respond: take the waker
 //!   EMPTY <--------------------------> WAITING ---------------------------------> TAKING
-//!     |                                   |                                          |
-//!     |  respond                          | asker drops                 respond      |
-//!     +-----------> ANSWERED <------------|------------------------------------------+
-//!                   (asker frees)         v                                          |
-//!                                     ABANDONED <------------------------------------+
-//!                                     (responder frees)             asker drops
+//!     |  |                                                                         |  |
+//!     |  +-- respond --> ANSWERED <------------------------------------- respond --+  |
+//!     |                  (asker frees)                                                |
+//!     +-- asker drops -> ABANDONED <------------------------------------ asker drops -+
+//!                        (responder frees)
 //! ```
 //!
 //! # Invariants
@@ -19,7 +18,9 @@
 //! - R1: the waker may be touched by the asker in EMPTY, by the responder in TAKING, by nobody else.
 //! - R2: the value may be touched by the responder until ANSWERED, by the asker after.
 //! - R3: exactly one party sees itself as the last one and frees the node.
+//! - R4: an answer that goes into WAITING goes by way of TAKING: who waits is woken.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::task::Waker;
 
@@ -38,13 +39,34 @@ const OUTCOME_SHIFT: u32 = 3;
 
 /// State word and waker of one ask.
 #[derive(Debug)]
-pub(crate) struct ReplySlot {
+pub(crate) struct ReplySlot<P = Sound> {
     state: AtomicU32,
     waker: UnsafeCell<MaybeUninit<Waker>>,
+    protocol: PhantomData<fn() -> P>,
 }
 
+/// The steps on which the protocol stands, so that models can weaken one and must fail.
+pub(crate) trait Protocol {
+    /// The answer, with the asker's Acquire.
+    const ANSWER: Ordering = Ordering::AcqRel;
+    /// The asker hands the waker, or the node, to the responder.
+    const HAND_OVER: Ordering = Ordering::AcqRel;
+    /// R4: a responder that found the asker at its waker looks again before it answers.
+    const ANSWER_LOOKS: bool = true;
+    /// The asker takes the waker back before it changes it (R1).
+    const TAKE_BACK: bool = true;
+    /// An asker that gives up does so in one step with looking whether there is an answer (R3).
+    const ABANDON_LOOKS: bool = true;
+}
+
+/// The protocol as it must be.
+#[derive(Debug)]
+pub(crate) struct Sound;
+
+impl Protocol for Sound {}
+
 // SAFETY: the waker is handed between threads as R1 says, and `Waker` is Send and Sync.
-unsafe impl Sync for ReplySlot {}
+unsafe impl<P> Sync for ReplySlot<P> {}
 
 /// What a poll found.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,16 +87,18 @@ pub(crate) enum Responded {
     Delivered,
     /// The asker will free the node and must be woken: call this waker.
     Wake(Waker),
-    /// Nobody waits any more: the node (with the value, if one was written) is the responder's.
-    Abandoned,
+    /// Nobody waits any more: the node (with the value, if one was written) is the responder's. So is
+    /// the waker, if there still was one; its `Drop` may be a user's.
+    Abandoned(Option<Waker>),
 }
 
-impl ReplySlot {
+impl<P: Protocol> ReplySlot<P> {
     /// A slot whose asker is waiting already: saves the asker a locked operation.
     pub(crate) fn waiting(waker: Waker) -> Self {
         Self {
             state: AtomicU32::new(WAITING),
             waker: UnsafeCell::new(MaybeUninit::new(waker)),
+            protocol: PhantomData,
         }
     }
 
@@ -84,41 +108,43 @@ impl ReplySlot {
         self.state.load(Ordering::Acquire) == ABANDONED
     }
 
+    /// For the asker whose waker has not changed since it was given: one load.
+    pub(crate) fn look(&self) -> Polled {
+        // Acquire: the value, with the Release in `respond`.
+        let seen = self.state.load(Ordering::Acquire);
+        debug_assert_ne!(seen, ABANDONED, "looking at an ask that was given up");
+        outcome(seen).unwrap_or(Polled::Pending)
+    }
+
     /// For the asker.
     pub(crate) fn poll(&self, waker: &Waker) -> Polled {
-        // Acquire: the value, with the swap in `respond`.
+        // Acquire: the value, with the Release in `respond`.
         let mut seen = self.state.load(Ordering::Acquire);
-        if seen == WAITING {
+        if seen == WAITING && P::TAKE_BACK {
             // Take the waker back to look at it (R1).
             // Acquire on both ways: our own last write, or the value.
-            match self
-                .state
-                .compare_exchange(WAITING, EMPTY, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) => {
-                    self.waker.with_mut(|slot| {
-                        // SAFETY: R1: the state is EMPTY and we are the asker; it was WAITING, so the
-                        // slot is filled.
-                        let current = unsafe { (*slot).assume_init_mut() };
-                        if !current.will_wake(waker) {
-                            current.clone_from(waker);
-                        }
-                    });
-                    // Release: publishes the waker to the responder's Acquire.
-                    match self.state.compare_exchange(
-                        EMPTY,
-                        WAITING,
-                        Ordering::AcqRel,
-                        Ordering::Acquire,
-                    ) {
-                        Ok(_) => return Polled::Pending,
-                        Err(now) => {
-                            self.drop_waker();
-                            seen = now;
-                        }
-                    }
-                }
+            match self.state.compare_exchange(WAITING, EMPTY, P::HAND_OVER, Ordering::Acquire) {
+                Ok(_) => seen = EMPTY,
                 Err(now) => seen = now,
+            }
+        }
+        // EMPTY from the start: cloning a waker panicked in an earlier poll. The slot is filled then.
+        if seen == EMPTY || !P::TAKE_BACK && seen == WAITING {
+            self.waker.with_mut(|slot| {
+                // SAFETY: R1: the state is EMPTY and we are the asker; it was WAITING, so the
+                // slot is filled, and nobody empties it before `abandon`, the asker's last call.
+                let current = unsafe { (*slot).assume_init_mut() };
+                if !current.will_wake(waker) {
+                    current.clone_from(waker);
+                }
+            });
+            // Release: publishes the waker to the responder's Acquire.
+            match self.state.compare_exchange(seen, WAITING, P::HAND_OVER, Ordering::Acquire) {
+                Ok(_) => return Polled::Pending,
+                Err(now) => {
+                    self.drop_waker();
+                    seen = now;
+                }
             }
         }
         if seen == TAKING {
@@ -127,32 +153,30 @@ impl ReplySlot {
             waker.wake_by_ref();
             return Polled::Pending;
         }
-        debug_assert_eq!(seen & STATE, ANSWERED, "ask polled in state {seen}");
-        match seen >> OUTCOME_SHIFT {
-            0 => Polled::Value,
-            fate => Polled::Failed(fate as u8),
+        match outcome(seen) {
+            Some(answered) => answered,
+            None => unreachable!("an ask that was given up is polled; state = {seen}"),
         }
     }
 
-    /// For the asker that gives up. `true`: already answered, the node (and value) is the asker's.
+    /// For the asker that gives up, once. `Some`: already answered, the node (and value) is the asker's.
     #[must_use]
     pub(crate) fn abandon(&self) -> Option<Polled> {
+        // Acquire: the value, with the Release in `respond`.
         let mut seen = self.state.load(Ordering::Acquire);
         loop {
-            if seen & STATE == ANSWERED {
-                return Some(match seen >> OUTCOME_SHIFT {
-                    0 => Polled::Value,
-                    fate => Polled::Failed(fate as u8),
-                });
+            if let Some(answered) = outcome(seen) {
+                return Some(answered);
             }
             // From WAITING by way of EMPTY, so that the waker is dropped by us alone (R1).
             let next = if seen == WAITING { EMPTY } else { ABANDONED };
+            if !P::ABANDON_LOOKS && next == ABANDONED {
+                self.state.store(ABANDONED, Ordering::Release);
+                return None;
+            }
             // AcqRel: Release hands the node to the responder, Acquire sees its answer.
-            match self
-                .state
-                .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) if seen == WAITING => {
+            match self.state.compare_exchange(seen, next, P::HAND_OVER, Ordering::Acquire) {
+                Ok(_) if next == EMPTY => {
                     self.drop_waker();
                     seen = EMPTY;
                 }
@@ -162,33 +186,51 @@ impl ReplySlot {
         }
     }
 
-    /// For the responder: the value was written (`None`) or there is none. `before` is shown the
+    /// For the responder, once: the value was written (`None`) or there is none. `before` is shown the
     /// asker's waker while the asker still waits, ahead of the answer.
     pub(crate) fn respond(&self, failure: Option<Fate>, before: impl FnOnce(&Waker)) -> Responded {
         let answered = ANSWERED | failure.map_or(0, |fate| fate as u32) << OUTCOME_SHIFT;
-        // Acquire on success: the waker, with the asker's Release into WAITING.
-        let waker =
-            match self
-                .state
-                .compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) => Some(self.waker.with(|slot| {
-                    // SAFETY: R1: the state is TAKING, so the waker is ours; moved out once.
-                    unsafe { (*slot).assume_init_read() }
-                })),
-                Err(_) => None,
-            };
-        if let Some(waker) = &waker {
-            before(waker);
+        // The asker waits, mostly.
+        let mut seen = WAITING;
+        loop {
+            match seen {
+                WAITING => {
+                    // Acquire on success: the waker, with the asker's Release into WAITING.
+                    match self.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire) {
+                        Ok(_) => break,
+                        Err(now) => seen = now,
+                    }
+                }
+                // The asker is at its waker, or between that and giving up. It sees the answer when it
+                // is done; if it is done first, look again (R4): it may rely on being woken.
+                EMPTY if !P::ANSWER_LOOKS => {
+                    return match self.state.swap(answered, P::ANSWER) {
+                        ABANDONED => Responded::Abandoned(None),
+                        _ => Responded::Delivered,
+                    };
+                }
+                EMPTY => {
+                    // Release: publishes the value to the asker. Acquire on failure: as above, or the
+                    // asker's last writes if it gave up.
+                    match self.state.compare_exchange(EMPTY, answered, P::ANSWER, Ordering::Acquire) {
+                        Ok(_) => return Responded::Delivered,
+                        Err(now) => seen = now,
+                    }
+                }
+                ABANDONED => return Responded::Abandoned(None),
+                other => unreachable!("an ask is answered twice; state = {other}"),
+            }
         }
+        let waker = self.waker.with(|slot| {
+            // SAFETY: R1: the state is TAKING, so the waker is ours; moved out once.
+            unsafe { (*slot).assume_init_read() }
+        });
+        before(&waker);
         // AcqRel: Release publishes the value to the asker; Acquire sees the asker's last writes if
         // it gave up.
-        if self.state.swap(answered, Ordering::AcqRel) == ABANDONED {
-            return Responded::Abandoned;
-        }
-        match waker {
-            Some(waker) => Responded::Wake(waker),
-            None => Responded::Delivered,
+        match self.state.swap(answered, P::ANSWER) {
+            ABANDONED => Responded::Abandoned(Some(waker)),
+            _ => Responded::Wake(waker),
         }
     }
 
@@ -200,3 +242,19 @@ impl ReplySlot {
         });
     }
 }
+
+/// What the answer in a state word says, if there is one.
+fn outcome(state: u32) -> Option<Polled> {
+    (state & STATE == ANSWERED).then(|| match state >> OUTCOME_SHIFT {
+        0 => Polled::Value,
+        fate => Polled::Failed(fate as u8),
+    })
+}
+
+#[cfg(all(test, actor_loom))]
+#[path = "reply_loom.rs"]
+mod models;
+
+#[cfg(all(test, not(actor_loom)))]
+#[path = "reply_tests.rs"]
+mod tests;
