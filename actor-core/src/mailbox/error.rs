@@ -424,3 +424,7 @@ fn debug(f: &mut fmt::Formatter<'_>, name: &str, target: &ActorId, message: &str
         .field("message_type", &format_args!("{message}"))
         .finish_non_exhaustive()
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

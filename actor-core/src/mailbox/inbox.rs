@@ -34,6 +34,7 @@
 //! - B: `finish`/`suspend` CAS (Release) with the next CAS that removes IDLE/AWAIT (Acquire): all the
 //!   owner wrote, for the next owner.
 
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::node::Node;
@@ -53,13 +54,40 @@ pub(crate) const CAPACITY_MAX: u32 = 60_000;
 
 /// The senders' half of a mailbox.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+#[repr(C)]
+pub(crate) struct Inbox<P = Sound> {
     word: AtomicU64,
     /// How many messages the owner has taken and not handled yet, as last published.
     taken: AtomicU32,
     /// 0 = unbounded.
     capacity: AtomicU32,
+    protocol: PhantomData<fn() -> P>,
 }
+
+/// The steps on which the protocol stands, so that models can weaken one and must fail.
+pub(crate) trait Protocol {
+    /// Edge A, the sender's half.
+    const PUSH: Ordering = Ordering::AcqRel;
+    /// Edge B, the half of the owner that leaves.
+    const LEAVE: Ordering = Ordering::Release;
+    /// A sender's look at the word before its look at `taken`: a word that shows a batch gone is seen
+    /// together with the batch's size.
+    const LOOK: Ordering = Ordering::Acquire;
+    /// The size of a batch is published before the CAS that takes it.
+    const TAKEN_FIRST: bool = true;
+    /// Going idle and claiming are one step each, not a look and a store.
+    const ONE_STEP: bool = true;
+    /// A notification on the word keeps the owner from suspending itself.
+    const SUSPEND_LOOKS: bool = true;
+    /// A waiter leaves word only in the very word that showed the mailbox full.
+    const ANNOUNCE_IN_PLACE: bool = true;
+}
+
+/// The protocol as it must be.
+#[derive(Debug)]
+pub(crate) struct Sound;
+
+impl Protocol for Sound {}
 
 /// What a push did.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +128,7 @@ pub(crate) enum Look {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(u64);
 
-impl Inbox {
+impl<P: Protocol> Inbox<P> {
     /// An idle inbox: of a cell that nobody runs.
     #[cfg(any(test, actor_loom))]
     pub(crate) fn new(capacity: u32) -> Self {
@@ -108,17 +136,14 @@ impl Inbox {
             word: AtomicU64::new(IDLE),
             taken: AtomicU32::new(0),
             capacity: AtomicU32::new(capacity),
+            protocol: PhantomData,
         }
     }
 
     /// For a spawner: takes an idle, dead cell. Fails while a stale push has it scheduled.
     pub(crate) fn claim(&self, capacity: u32) -> bool {
         // Acquire: edge B with the last owner's `finish`.
-        if self
-            .word
-            .compare_exchange(IDLE, 0, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
+        if !self.replace(IDLE, 0, Ordering::Acquire) {
             return false;
         }
         self.set_bound(capacity);
@@ -133,11 +158,7 @@ impl Inbox {
     #[cfg(not(actor_loom))]
     pub(crate) unsafe fn claim_fresh(&self, capacity: u32) {
         // Zero is "no tag, nothing waits": scheduled, which is what a claimed cell is.
-        debug_assert_eq!(
-            self.word.load(Ordering::Relaxed),
-            0,
-            "a fresh cell has been used"
-        );
+        debug_assert_eq!(self.word.load(Ordering::Relaxed), 0, "a fresh cell has been used");
         self.set_bound(capacity);
     }
 
@@ -173,19 +194,16 @@ impl Inbox {
     #[inline(always)]
     unsafe fn push_within(&self, node: NonNull<Node>, capacity: u32) -> Pushed {
         let address = node.as_ptr().expose_provenance() as u64;
-        debug_assert_eq!(
-            address & !ADDRESS,
-            0,
-            "node {address:#x} is not aligned or not in user space"
-        );
-        // Relaxed: the CAS below decides, and it brings the edges.
-        let mut seen = self.word.load(Ordering::Relaxed);
+        debug_assert_eq!(address & !ADDRESS, 0, "node {address:#x} is not aligned or not in user space");
+        // Acquire: with the Release of the take: a word without its batch is seen with `taken` raised.
+        let mut seen = self.word.load(P::LOOK);
         loop {
             let count = seen >> COUNT_SHIFT;
-            // Relaxed: a stale `taken` is too high (B2), so it refuses early and never over-fills.
-            if capacity != 0
-                && count + u64::from(self.taken.load(Ordering::Relaxed)) >= u64::from(capacity)
-            {
+            // Relaxed: not older than the word (above). Newer or older within one turn of the word, it is
+            // too high (B2) and refuses early. What remains is a sender that stalls here while others
+            // fill the mailbox and the owner takes all of it, so that its CAS finds the same word again:
+            // its one message is above the bound then.
+            if capacity != 0 && count + u64::from(self.taken.load(Ordering::Relaxed)) >= u64::from(capacity) {
                 return Pushed::Full;
             }
             let below = std::ptr::with_exposed_provenance_mut((seen & ADDRESS) as usize);
@@ -194,10 +212,7 @@ impl Inbox {
             let count = if count == 0xffff { 0xffff } else { count + 1 };
             let new = count << COUNT_SHIFT | address | seen & TAGS & !IDLE;
             // AcqRel: Release is edge A; Acquire is edge B when this CAS removes IDLE.
-            match self
-                .word
-                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange_weak(seen, new, P::PUSH, P::LOOK) {
                 Ok(_) if seen & IDLE != 0 => return Pushed::Schedule,
                 Ok(_) => return Pushed::Queued,
                 Err(now) => seen = now,
@@ -236,10 +251,7 @@ impl Inbox {
             // AcqRel: Release publishes the signal to the owner's Acquire; Acquire is edge B when
             // this CAS removes IDLE or AWAIT. Done even when NOTIFY is set already: the owner that
             // clears it must see what came before this call.
-            match self
-                .word
-                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return seen & schedules_from != 0,
                 Err(now) => seen = now,
             }
@@ -250,12 +262,13 @@ impl Inbox {
     /// that it waits. `false`: there is room by now, or nothing moves here any more; try again.
     pub(crate) fn announce_waiter(&self) -> bool {
         let capacity = self.capacity.load(Ordering::Relaxed);
-        let mut seen = self.word.load(Ordering::Relaxed);
+        // Acquire, here and below: with the Release of `suspend` and of the take. Of an owner that has
+        // gone to wait for something, the last word on `taken` is seen: nobody gets in line at a mailbox
+        // that has room and stands still.
+        let mut seen = self.word.load(P::LOOK);
         loop {
             let count = seen >> COUNT_SHIFT;
-            if capacity == 0
-                || count + u64::from(self.taken.load(Ordering::Relaxed)) < u64::from(capacity)
-            {
+            if capacity == 0 || count + u64::from(self.taken.load(Ordering::Relaxed)) < u64::from(capacity) {
                 return false;
             }
             // An idle inbox that looks full: the owner published `taken` before it went idle, so this
@@ -265,15 +278,14 @@ impl Inbox {
                 seen = self.word.load(Ordering::Acquire);
                 continue;
             }
+            if !P::ANNOUNCE_IN_PLACE {
+                self.word.fetch_or(WAITERS, Ordering::AcqRel);
+                return true;
+            }
             // The CAS goes into the word that showed the inbox full. If the owner made room after
-            // our look at `taken`, it still has a take or a finish on this word before it and sees
-            // WAITERS there (B3).
-            match self.word.compare_exchange_weak(
-                seen,
-                seen | WAITERS,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            // our look at `taken`, it still has a take, a finish or a suspend on this word before it and
+            // sees WAITERS there (B3).
+            match self.word.compare_exchange_weak(seen, seen | WAITERS, Ordering::AcqRel, P::LOOK) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -325,10 +337,8 @@ impl Inbox {
     /// The caller is the owner (B1); on `true` it no longer is.
     #[inline(always)]
     pub(crate) unsafe fn close_after(&self, stamp: Stamp) -> bool {
-        // Release: edge B. Relaxed on failure: `take_above` follows.
-        self.word
-            .compare_exchange(stamp.0, IDLE, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        // Release: edge B. `take_above` follows if it fails.
+        self.replace(stamp.0, IDLE, P::LEAVE)
     }
 
     /// Takes everything pushed after `oldest`, which stays with the caller.
@@ -337,14 +347,8 @@ impl Inbox {
     ///
     /// The caller is the owner (B1), and `oldest` is the oldest node in the inbox.
     pub(crate) unsafe fn take_above(&self, oldest: NonNull<Node>) -> Taken {
-        // Release beside Acquire (edge A): the CAS that removes a later IDLE must see our writes even
-        // when it reads from this swap's successors.
-        let seen = self.word.swap(0, Ordering::AcqRel);
-        let taken = turn_round(seen, oldest.as_ptr());
-        // Relaxed: B2; the count was in the word until now, so for a moment it is not counted twice
-        // but short by what was just taken: at most one batch, and only in this rare path.
-        self.taken.store(taken.count, Ordering::Relaxed);
-        taken
+        // SAFETY: the caller's contract.
+        unsafe { self.take_down_to(oldest.as_ptr(), 1) }
     }
 
     /// Takes all messages.
@@ -354,23 +358,34 @@ impl Inbox {
     /// The caller is the owner (B1) and has no taken messages left.
     #[inline(always)]
     pub(crate) unsafe fn take(&self) -> Taken {
+        // SAFETY: the caller's contract.
+        unsafe { self.take_down_to(std::ptr::null_mut(), 0) }
+    }
+
+    /// Takes the messages above `bottom`, which are all but `kept`.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner (B1) and has no taken messages left.
+    #[inline(always)]
+    unsafe fn take_down_to(&self, bottom: *mut Node, kept: u32) -> Taken {
         if self.capacity.load(Ordering::Relaxed) == 0 {
-            let taken = turn_round(self.word.swap(0, Ordering::AcqRel), std::ptr::null_mut());
+            // AcqRel: Acquire is edge A; Release keeps the chain of edge B, for whoever reads this 0.
+            let taken = turn_round(self.word.swap(0, Ordering::AcqRel), bottom);
             self.taken.store(taken.count, Ordering::Relaxed);
             return taken;
         }
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             // Before the CAS, so that a sender counts the batch twice rather than not at all.
-            self.taken
-                .store((seen >> COUNT_SHIFT) as u32, Ordering::Relaxed);
+            if P::TAKEN_FIRST {
+                let batch = (seen >> COUNT_SHIFT) as u32 - kept;
+                self.taken.store(batch, Ordering::Relaxed);
+            }
             // AcqRel: Acquire is edge A; Release carries `taken` to whoever reads the new word.
-            match self
-                .word
-                .compare_exchange_weak(seen, 0, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange_weak(seen, 0, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
-                    let taken = turn_round(seen, std::ptr::null_mut());
+                    let taken = turn_round(seen, bottom);
                     // Our own notices ride above the bound and the count may have saturated.
                     self.taken.store(taken.count, Ordering::Relaxed);
                     return taken;
@@ -413,13 +428,12 @@ impl Inbox {
     pub(crate) unsafe fn finish(&self, keep_waiters: bool) -> bool {
         let idle = if keep_waiters { IDLE | WAITERS } else { IDLE };
         // Release: edge B.
-        self.word
-            .compare_exchange(0, idle, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        self.replace(0, idle, P::LEAVE)
     }
 
     /// Suspends the cell: pushes pile up, only a notify or a wake schedules it.
-    /// `false`: a notification came meanwhile.
+    /// `false`: a notification came meanwhile, or a sender that found the mailbox full (it may have seen
+    /// it before the owner last made room, and nobody would look again).
     ///
     /// # Safety
     ///
@@ -427,16 +441,11 @@ impl Inbox {
     pub(crate) unsafe fn suspend(&self) -> bool {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            if seen & NOTIFY != 0 {
+            if P::SUSPEND_LOOKS && seen & (NOTIFY | WAITERS) != 0 {
                 return false;
             }
             // Release: edge B.
-            match self.word.compare_exchange_weak(
-                seen,
-                seen | AWAIT,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match self.word.compare_exchange_weak(seen, seen | AWAIT, P::LEAVE, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -456,12 +465,23 @@ impl Inbox {
         // Acquire: pairs with the Release of `set_notify`: the signal is visible.
         self.word.fetch_and(!NOTIFY, Ordering::AcqRel) & NOTIFY != 0
     }
+
+    /// One CAS. Relaxed on failure: the callers look again.
+    #[inline(always)]
+    fn replace(&self, seen: u64, new: u64, ordering: Ordering) -> bool {
+        if P::ONE_STEP {
+            return self.word.compare_exchange(seen, new, ordering, Ordering::Relaxed).is_ok();
+        }
+        let is_so = self.word.load(Ordering::Acquire) == seen;
+        if is_so {
+            self.word.store(new, Ordering::Release);
+        }
+        is_so
+    }
 }
 
 fn node_at(word: u64) -> Option<NonNull<Node>> {
-    NonNull::new(std::ptr::with_exposed_provenance_mut(
-        (word & ADDRESS) as usize,
-    ))
+    NonNull::new(std::ptr::with_exposed_provenance_mut((word & ADDRESS) as usize))
 }
 
 /// The stack of a word as a FIFO, down to `bottom` (exclusive).
@@ -478,10 +498,13 @@ fn turn_round(word: u64, bottom: *mut Node) -> Taken {
         first = node.as_ptr();
         count += 1;
     }
-    Taken {
-        first,
-        count,
-        notified: word & NOTIFY != 0,
-        waiters: word & WAITERS != 0,
-    }
+    Taken { first, count, notified: word & NOTIFY != 0, waiters: word & WAITERS != 0 }
 }
+
+#[cfg(all(test, actor_loom))]
+#[path = "inbox_loom.rs"]
+mod models;
+
+#[cfg(all(test, not(actor_loom)))]
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -299,3 +299,7 @@ impl std::fmt::Display for Conservation {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Protocol};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Names one waiter, to change its waker or to remove it.
@@ -37,54 +37,53 @@ const SHARDS: usize = if cfg!(actor_loom) { 1 } else { 64 };
 
 impl Waiters {
     pub(crate) fn new() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::new(Shard::default())),
-        }
+        Self { shards: std::array::from_fn(|_| Mutex::new(Shard::default())) }
     }
 
     /// Waits for room. `None`: there is room, push again.
-    pub(crate) fn wait(&self, inbox: &Inbox, waker: &Waker) -> Option<Ticket> {
+    pub(crate) fn wait<P: Protocol>(&self, inbox: &Inbox<P>, waker: &Waker) -> Option<Ticket> {
+        let waker = waker.clone();
         let mut shard = self.shard(inbox);
         if !inbox.announce_waiter() {
+            drop(shard);
             return None;
         }
         shard.next += 1;
         let ticket = Ticket(shard.next);
-        let waiter = Waiter {
-            ticket,
-            waker: Some(waker.clone()),
-        };
+        let waiter = Waiter { ticket, waker: Some(waker) };
         shard.lists.entry(key(inbox)).or_default().push_back(waiter);
         Some(ticket)
     }
 
     /// Whether the waiter has been woken; if not, it will be by this waker.
-    pub(crate) fn is_woken(&self, inbox: &Inbox, ticket: Ticket, waker: &Waker) -> bool {
+    pub(crate) fn is_woken<P: Protocol>(&self, inbox: &Inbox<P>, ticket: Ticket, waker: &Waker) -> bool {
+        let mut waker = waker.clone();
         let mut shard = self.shard(inbox);
         let waiter = shard
             .lists
             .get_mut(&key(inbox))
             .and_then(|list| list.iter_mut().find(|waiter| waiter.ticket == ticket));
-        match waiter.and_then(|waiter| waiter.waker.as_mut()) {
-            Some(current) => {
-                current.clone_from(waker);
-                false
-            }
-            None => true,
+        let still = waiter.and_then(|waiter| waiter.waker.as_mut());
+        let is_woken = still.is_none();
+        if let Some(current) = still {
+            // The old one is dropped with our name for it, after the lock.
+            std::mem::swap(current, &mut waker);
         }
+        drop(shard);
+        is_woken
     }
 
     /// A woken waiter pushed, or a waiter gave up. If it had been woken and `used` is false, its room
     /// goes to the next in line.
-    pub(crate) fn leave(&self, inbox: &Inbox, ticket: Ticket, used: bool) {
+    pub(crate) fn leave<P: Protocol>(&self, inbox: &Inbox<P>, ticket: Ticket, used: bool) {
         let mut shard = self.shard(inbox);
-        let mut next = None;
+        let (mut mine, mut next) = (None, None);
         if let Some(list) = shard.lists.get_mut(&key(inbox)) {
-            let woken = list
+            mine = list
                 .iter()
                 .position(|waiter| waiter.ticket == ticket)
-                .and_then(|at| list.remove(at))
-                .is_some_and(|waiter| waiter.waker.is_none());
+                .and_then(|at| list.remove(at));
+            let woken = mine.as_ref().is_some_and(|waiter| waiter.waker.is_none());
             if woken && !used {
                 next = list.iter_mut().find_map(|waiter| waiter.waker.take());
             }
@@ -93,31 +92,36 @@ impl Waiters {
             }
         }
         drop(shard);
+        drop(mine);
         if let Some(waker) = next {
-            waker.wake();
+            wake(waker);
         }
     }
 
-    /// A woken waiter found the mailbox full again: back to the front of the line.
+    /// A woken waiter found the mailbox full again: back to its place in the line.
     /// `false`: there is room, push again.
-    pub(crate) fn wait_again(&self, inbox: &Inbox, ticket: Ticket, waker: &Waker) -> bool {
+    pub(crate) fn wait_again<P: Protocol>(&self, inbox: &Inbox<P>, ticket: Ticket, waker: &Waker) -> bool {
+        let waker = waker.clone();
         let mut shard = self.shard(inbox);
         if !inbox.announce_waiter() {
+            drop(shard);
             return false;
         }
         let list = shard.lists.entry(key(inbox)).or_default();
-        match list.iter_mut().find(|waiter| waiter.ticket == ticket) {
-            Some(waiter) => waiter.waker = Some(waker.clone()),
-            None => list.push_front(Waiter {
-                ticket,
-                waker: Some(waker.clone()),
-            }),
-        }
+        let before = match list.iter_mut().find(|waiter| waiter.ticket == ticket) {
+            Some(waiter) => waiter.waker.replace(waker),
+            None => {
+                list.push_front(Waiter { ticket, waker: Some(waker) });
+                None
+            }
+        };
+        drop(shard);
+        drop(before);
         true
     }
 
     /// For the owner of the cell: wakes up to `room` waiters in order. Says whether some still wait.
-    pub(crate) fn wake(&self, inbox: &Inbox, room: usize) -> bool {
+    pub(crate) fn wake<P: Protocol>(&self, inbox: &Inbox<P>, room: usize) -> bool {
         let mut shard = self.shard(inbox);
         let mut woken = Vec::new();
         let mut still = false;
@@ -134,23 +138,32 @@ impl Waiters {
             }
         }
         drop(shard);
-        for waker in woken {
-            waker.wake();
-        }
+        woken.into_iter().for_each(wake);
         still
     }
 
-    fn shard(&self, inbox: &Inbox) -> MutexGuard<'_, Shard> {
+    /// The shard of an inbox. Under its lock no waker is cloned, dropped or called: those are the
+    /// user's code, which may come back here.
+    fn shard<P>(&self, inbox: &Inbox<P>) -> MutexGuard<'_, Shard> {
         // Cells lie 128 bytes apart: the bits above tell them from each other.
         let shard = &self.shards[(key(inbox) >> 7) % SHARDS];
-        shard
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-fn key(inbox: &Inbox) -> usize {
+fn key<P>(inbox: &Inbox<P>) -> usize {
     std::ptr::from_ref(inbox).addr()
+}
+
+/// Calls a waker of the user's from a worker, which must not unwind. A payload that panics again when
+/// it is dropped is leaked.
+fn wake(waker: Waker) {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+    }
 }
 
 /// The process's table.
@@ -159,3 +172,11 @@ pub(crate) fn table() -> &'static Waiters {
     static TABLE: std::sync::OnceLock<Waiters> = std::sync::OnceLock::new();
     TABLE.get_or_init(Waiters::new)
 }
+
+#[cfg(all(test, actor_loom))]
+#[path = "waiters_loom.rs"]
+mod models;
+
+#[cfg(all(test, not(actor_loom)))]
+#[path = "waiters_tests.rs"]
+mod tests;
