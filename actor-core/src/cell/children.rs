@@ -45,8 +45,9 @@ impl CellRef {
     /// The caller owns the cell.
     pub(super) unsafe fn is_stopping(self) -> bool {
         // SAFETY: H2, by the caller.
-        let owned = unsafe { &*self.owned() };
-        owned.flags.has(Flags::URGENT) || !matches!(owned.phase, Phase::Starting | Phase::Running)
+        // Field by field: a reference to all of `Owned` would cover the sibling links (H3).
+        let (flags, phase) = unsafe { ((*self.owned()).flags, (*self.owned()).phase) };
+        flags.has(Flags::URGENT) || !matches!(phase, Phase::Starting | Phase::Running)
     }
 
     /// How many children there are.
@@ -55,8 +56,8 @@ impl CellRef {
     ///
     /// The caller owns the cell.
     pub(crate) unsafe fn child_count(self) -> usize {
-        // SAFETY: by the caller.
-        unsafe { self.extra_if_any() }.map_or(0, |extra| extra.children)
+        // SAFETY: H2, by the caller; a shared borrow, so that a handler may look from two threads.
+        unsafe { (*self.owned()).extra.as_ref() }.map_or(0, |extra| extra.children)
     }
 
     /// Adds the youngest child.

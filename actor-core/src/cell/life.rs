@@ -122,6 +122,8 @@ impl CellRef {
                 will_restart = restarts, "actor {reason}"
             );
             (*owned).flags.set(Flags::NO_STOPPED_HOOK);
+            // There is no state any more to drain the mailbox with.
+            (*owned).flags.clear(Flags::DRAIN);
             self.drop_state();
             self.begin_stop(reason, restarts);
         }
@@ -340,7 +342,7 @@ impl CellRef {
                         "restart limit reached ({} in {:?}): stopped for good",
                         supervision.intensity, supervision.period,
                     );
-                    let last = self.stop_reason();
+                    let last = extra.stop_reason.take().unwrap_or(StopReason::Normal);
                     extra.stop_reason = Some(StopReason::RestartLimit(last.to_string().into()));
                     self.terminate();
                     return;

@@ -5,6 +5,7 @@
 //! thread: `Context::scope` sets it outside of handlers too).
 
 use std::cell::Cell;
+use std::ptr::NonNull;
 
 use super::header::CellRef;
 use super::runtime::Runtime;
@@ -45,7 +46,9 @@ impl Local {
             cell: Cell::new(None),
             sends: Cell::new(0),
         });
-        LOCAL.set(&raw const *local);
+        // A raw pointer from here on: moving a Box would claim that nobody else reaches its content.
+        let local = NonNull::from(Box::leak(local));
+        LOCAL.set(local.as_ptr());
         Installed(local)
     }
 
@@ -89,8 +92,7 @@ impl Local {
         self.cell.set(Some(cell));
         self.sends.set(0);
         // Release: with the Acquire in `running_on`.
-        self.running
-            .store(cell.as_raw().as_ptr(), Ordering::Release);
+        self.running.store(cell.as_raw().as_ptr(), Ordering::Release);
     }
 
     #[inline(always)]
@@ -119,13 +121,13 @@ impl Local {
 
 /// Takes the thread's `Local` away again.
 #[derive(Debug)]
-pub(super) struct Installed(
-    #[expect(dead_code, reason = "owned until the thread ends")] Box<Local>,
-);
+pub(super) struct Installed(NonNull<Local>);
 
 impl Drop for Installed {
     fn drop(&mut self) {
         LOCAL.set(std::ptr::null());
+        // SAFETY: leaked from a box in `install`; nothing points to it any more.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 

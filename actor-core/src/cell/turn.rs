@@ -187,7 +187,10 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
             return Next::Taken(node);
         }
         match cell.inbox().look() {
-            Look::One(node, stamp) if (*owned).phase == Phase::Running => {
+            // Not while senders wait: in place the cell could go idle past them (inbox B3).
+            Look::One(node, stamp)
+                if (*owned).phase == Phase::Running && !(*owned).flags.has(Flags::WAITERS) =>
+            {
                 Next::InPlace(node, stamp)
             }
             Look::Empty => {
@@ -214,10 +217,7 @@ unsafe fn receive(cell: CellRef, taken: &Taken, left: &mut u32) {
     // SAFETY: H2, by the caller.
     unsafe {
         let owned = cell.owned();
-        debug_assert!(
-            (*owned).fifo.is_null(),
-            "taking a batch before the last one is done"
-        );
+        debug_assert!((*owned).fifo.is_null(), "taking a batch before the last one is done");
         (*owned).fifo = taken.first;
         *left = taken.count;
         if taken.waiters {
@@ -241,11 +241,7 @@ unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
             };
             (*owned).fifo = Node::next(node);
             *left -= 1;
-            let fate = if node.as_ref().generation == cell.generation() {
-                Fate::Oldest
-            } else {
-                Fate::ActorStopped
-            };
+            let fate = if node.as_ref().generation == cell.generation() { Fate::Oldest } else { Fate::ActorStopped };
             cell.end_node(node, End::Unhandled(fate));
         }
         cell.inbox().publish_taken(*left);
@@ -302,11 +298,7 @@ unsafe fn drained(cell: CellRef) -> bool {
         let owned = cell.owned();
         match (*owned).phase {
             Phase::Running => {
-                let reason = cell
-                    .extra()
-                    .stop_reason
-                    .clone()
-                    .unwrap_or(StopReason::Normal);
+                let reason = cell.extra().stop_reason.clone().unwrap_or(StopReason::Normal);
                 cell.begin_stop(reason, false);
                 true
             }
@@ -352,7 +344,9 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                 Phase::Dead => {
                     cell.bury_messages();
                     *left = 0;
-                    if cell.inbox().finish(false) {
+                    // The take in `bury_messages` removes the mark of a signal that came meanwhile; the
+                    // signal itself is visible then.
+                    if !cell.has_signals() && cell.inbox().finish(false) {
                         return Attended::Over(After::Done);
                     }
                     false
@@ -361,16 +355,17 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                     cell.start();
                     false
                 }
-                Phase::Running
-                    if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) =>
-                {
+                Phase::Running if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) => {
                     cell.stop_now();
                     false
                 }
                 // Draining is running on, until `drained` says otherwise.
                 Phase::Running => return Attended::Run,
+                // Only while there is a state to handle messages with: a failed life has none.
                 Phase::StoppingChildren
-                    if flags.has(Flags::DRAIN) && !flags.has(Flags::RESTARTING) =>
+                    if flags.has(Flags::DRAIN)
+                        && flags.has(Flags::STATE)
+                        && !flags.has(Flags::RESTARTING) =>
                 {
                     return Attended::Run;
                 }
@@ -525,11 +520,7 @@ impl CellRef {
     /// How many taken messages a former turn left.
     unsafe fn count_taken(self) -> u32 {
         // SAFETY: H2, by the caller.
-        if unsafe { (*self.owned()).fifo.is_null() } {
-            0
-        } else {
-            self.inbox().taken()
-        }
+        if unsafe { (*self.owned()).fifo.is_null() } { 0 } else { self.inbox().taken() }
     }
 }
 
@@ -546,7 +537,8 @@ pub(super) unsafe fn bury(cell: CellRef) {
             // Watches are answered, the rest is moot.
             process_signals(cell);
             cell.bury_messages();
-            if cell.inbox().finish(false) {
+            // As in `attend`: the mark of a later signal may be gone, the signal is not.
+            if !cell.has_signals() && cell.inbox().finish(false) {
                 return;
             }
         }
