@@ -160,10 +160,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             target.count(Count::Offered);
             target.count(Count::RefusedOther);
             let message = self.take_message();
-            return Err(AskError::WouldBlock {
-                target: target.id,
-                message,
-            });
+            return Err(AskError::WouldBlock { target: target.id, message });
         }
         block_on(self)
     }
@@ -171,17 +168,11 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     fn take_message(&mut self) -> M {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Unsent(message) => message,
-            State::Sent(_) | State::Done => {
-                unreachable!("a call is taken apart before it is polled")
-            }
+            State::Sent(_) | State::Done => unreachable!("a call is taken apart before it is polled"),
         }
     }
 
-    fn poll_unsent(
-        &mut self,
-        mut message: M,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Result<M::Reply, AskError<M>>> {
+    fn poll_unsent(&mut self, mut message: M, cx: &mut task::Context<'_>) -> Poll<Result<M::Reply, AskError<M>>> {
         let target = Target::of(self.target.id());
         if !self.offered {
             self.offered = true;
@@ -193,13 +184,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
         loop {
             if !target.admits() {
-                return self.refuse(
-                    Count::RefusedDead,
-                    AskError::Dead {
-                        target: target.id,
-                        message: Some(message),
-                    },
-                );
+                return self.refuse(Count::RefusedDead, AskError::Dead { target: target.id, message: Some(message) });
             }
             if let Some(fate) = context.refusal() {
                 let error = self.gave_up(refused(target, fate, message));
@@ -220,16 +205,12 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             }
             let (arena, generation) = (target.id.numa_node().0, target.id.generation());
             let waker = cx.waker().clone();
-            let node = match AskNode::alloc::<A>(arena, generation, context.clone(), message, waker)
-            {
+            let node = match AskNode::alloc::<A>(arena, generation, context.clone(), message, waker) {
                 Ok(node) => node,
                 Err(NoMemory(message)) => {
                     return self.refuse(
                         Count::RefusedOverloaded,
-                        AskError::Overloaded {
-                            target: target.id,
-                            message,
-                        },
+                        AskError::Overloaded { target: target.id, message },
                     );
                 }
             };
@@ -240,7 +221,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                         line.done();
                     }
                     self.state = State::Sent(node);
-                    return self.poll_sent(node, cx);
+                    return self.poll_sent(node, cx, true);
                 }
                 Offered::Drop => {
                     target.record(Fate::Newest, std::any::type_name::<M>());
@@ -259,11 +240,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 let capacity = target.capacity();
                 return self.refuse(
                     Count::RefusedFull,
-                    AskError::Full {
-                        target: target.id,
-                        capacity,
-                        message,
-                    },
+                    AskError::Full { target: target.id, capacity, message },
                 );
             }
             match &self.line {
@@ -273,14 +250,27 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
     }
 
+    /// `is_fresh`: the node was sent a moment ago, with the task's waker.
     #[inline(always)]
     fn poll_sent(
         &mut self,
         node: NonNull<AskNode<M>>,
         cx: &mut task::Context<'_>,
+        is_fresh: bool,
     ) -> Poll<Result<M::Reply, AskError<M>>> {
+        let same_waker =
+            is_fresh || self.asker.is_some() && CellRef::of_waker(cx.waker()) == self.asker;
         // SAFETY: the node is alive while the state is `Sent` (reply R3).
-        let polled = unsafe { (*node.as_ptr()).reply.poll(cx.waker()) };
+        let reply = unsafe { &(*node.as_ptr()).reply };
+        // The responder clears `waiting_on` only through the waker it takes. So as long as there is a
+        // note, the waker stays in its place: an answer that slips in while the asker looks at its waker
+        // would leave the note standing, and a later ask would be refused as a circle.
+        let polled = if same_waker {
+            reply.look()
+        } else {
+            self.stop_waiting();
+            reply.poll(cx.waker())
+        };
         if polled != Polled::Pending {
             return Poll::Ready(self.resolve(node, polled));
         }
@@ -299,15 +289,8 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 self.state = State::Done;
                 let target = self.target.id();
                 Poll::Ready(Err(match fate {
-                    Fate::Cancelled => AskError::Cancelled {
-                        target,
-                        message: None,
-                    },
-                    _ => AskError::Expired {
-                        target,
-                        waited: self.waited(),
-                        message: None,
-                    },
+                    Fate::Cancelled => AskError::Cancelled { target, message: None },
+                    _ => AskError::Expired { target, waited: self.waited(), message: None },
                 }))
             }
             // The reply came at the last moment.
@@ -317,11 +300,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
 
     /// The answer is there, and the node is ours.
     #[inline(always)]
-    fn resolve(
-        &mut self,
-        node: NonNull<AskNode<M>>,
-        polled: Polled,
-    ) -> Result<M::Reply, AskError<M>> {
+    fn resolve(&mut self, node: NonNull<AskNode<M>>, polled: Polled) -> Result<M::Reply, AskError<M>> {
         self.state = State::Done;
         self.asker = None;
         if polled == Polled::Value {
@@ -336,20 +315,12 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         };
         Err(match fate {
             fate if fate == Fate::Panicked as u8 => AskError::Panicked { target },
-            fate if fate == Fate::Expired as u8 => AskError::Expired {
-                target,
-                waited: self.waited(),
-                message: None,
-            },
-            fate if fate == Fate::Cancelled as u8 => AskError::Cancelled {
-                target,
-                message: None,
-            },
+            fate if fate == Fate::Expired as u8 => {
+                AskError::Expired { target, waited: self.waited(), message: None }
+            }
+            fate if fate == Fate::Cancelled as u8 => AskError::Cancelled { target, message: None },
             fate if fate == Fate::ActorStopped as u8 || fate == Fate::Interrupted as u8 => {
-                AskError::Dead {
-                    target,
-                    message: None,
-                }
+                AskError::Dead { target, message: None }
             }
             _ => AskError::NoReply { target },
         })
@@ -367,9 +338,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
         // SeqCst, with the loads below: of two actors that ask each other at the same time at least one
         // sees the other's note (a store-buffering pair needs one total order).
-        asker
-            .waiting_on()
-            .store(target.id.as_u64(), Ordering::SeqCst);
+        asker.waiting_on().store(target.id.as_u64(), Ordering::SeqCst);
         self.asker = Some(asker);
         let path = circle(asker, target);
         if path.is_some() {
@@ -388,21 +357,15 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
 
     fn gave_up(&self, error: SendError<M>) -> AskError<M> {
         match error {
-            SendError::Expired { target, message } => AskError::Expired {
-                target,
-                waited: self.waited(),
-                message: Some(message),
-            },
+            SendError::Expired { target, message } => {
+                AskError::Expired { target, waited: self.waited(), message: Some(message) }
+            }
             other => other.into(),
         }
     }
 
     fn waited(&self) -> Duration {
-        if self.began == Tick(0) {
-            Duration::ZERO
-        } else {
-            self.began.until(Tick::now())
-        }
+        if self.began == Tick(0) { Duration::ZERO } else { self.began.until(Tick::now()) }
     }
 }
 
@@ -459,7 +422,7 @@ impl<A: Handler<M>, M: Message> Future for Call<A, M> {
             State::Unsent(message) => this.poll_unsent(message, cx),
             State::Sent(node) => {
                 this.state = State::Sent(node);
-                this.poll_sent(node, cx)
+                this.poll_sent(node, cx, false)
             }
             State::Done => panic!("a Call was polled after it was ready"),
         }

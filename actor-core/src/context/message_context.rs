@@ -67,6 +67,9 @@ unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
 
+/// Half the range, as `Arc`: no number of threads gets from here to the end before one aborts.
+const COUNT_MAX: u32 = u32::MAX / 2;
+
 const LAYOUT: Layout = Layout::new::<Block>();
 const CLASS: Class = class_for(LAYOUT);
 
@@ -253,7 +256,11 @@ impl Clone for Context {
         if let Some(block) = self.0 {
             // SAFETY: as in `fields`.
             // Relaxed: a new count comes from an existing one; nothing is published by it (as `Arc`).
-            unsafe { &(*block.as_ptr()).count }.fetch_add(1, Ordering::Relaxed);
+            let before = unsafe { &(*block.as_ptr()).count }.fetch_add(1, Ordering::Relaxed);
+            if before > COUNT_MAX {
+                // Clones leaked by the billion: the next ones would free the block under them.
+                std::process::abort();
+            }
         }
         Self(self.0)
     }
