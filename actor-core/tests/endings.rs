@@ -13,7 +13,11 @@ const ROUNDS: usize = if cfg!(miri) { 20 } else { 2_000 };
 fn finish(system: ActorSystem) {
     let report = system.shutdown_blocking(LONG);
     assert!(report.is_clean(), "{report}");
-    assert!(report.conservation.holds_at_rest(), "{}", report.conservation);
+    assert!(
+        report.conservation.holds_at_rest(),
+        "{}",
+        report.conservation
+    );
 }
 
 /// Says what it was, and what it is asked to do with it.
@@ -64,7 +68,12 @@ impl SyncHandler<Look> for Holder {
 fn after_a_panic_while_draining_the_rest_are_dead_letters() {
     let system = ActorSystem::new().expect("a system");
     let (seen, sights) = mpsc::channel();
-    let holder = system.spawn(Holder { text: String::from("alive"), seen }).expect("an actor");
+    let holder = system
+        .spawn(Holder {
+            text: String::from("alive"),
+            seen,
+        })
+        .expect("an actor");
     let (open, gate) = mpsc::channel();
     holder.tell(Hold(gate)).expect("room");
     holder.tell(Look).expect("room");
@@ -75,9 +84,16 @@ fn after_a_panic_while_draining_the_rest_are_dead_letters() {
     holder.stop_with(StopMode::Drain);
     open.send(()).expect("it waits");
     assert_eq!(sights.recv_timeout(LONG).as_deref(), Ok("alive"));
-    assert!(sights.recv_timeout(LONG).is_err(), "no message is handled without a state");
+    assert!(
+        sights.recv_timeout(LONG).is_err(),
+        "no message is handled without a state"
+    );
     let books = system.stats().messages;
-    assert_eq!((books.dropped.panicked, books.dead_letters.actor_stopped), (1, 100), "{books}");
+    assert_eq!(
+        (books.dropped.panicked, books.dead_letters.actor_stopped),
+        (1, 100),
+        "{books}"
+    );
     finish(system);
 }
 
@@ -118,7 +134,8 @@ fn a_watch_that_crosses_the_end_is_answered() {
         mortal.stop();
         _ = mortal.tell(Ping);
         watcher.tell(Watch(mortal)).expect("room");
-        ends.recv_timeout(LONG).unwrap_or_else(|_| panic!("round {round}: the end was never told"));
+        ends.recv_timeout(LONG)
+            .unwrap_or_else(|_| panic!("round {round}: the end was never told"));
     }
     finish(system);
 }
@@ -133,7 +150,11 @@ impl SyncHandler<Ping> for Narrow {
 fn every_sender_that_waits_for_room_gets_in() {
     let system = ActorSystem::new().expect("a system");
     for capacity in [1, 2, 40] {
-        let narrow = system.actor(Narrow).mailbox(Mailbox::bounded(capacity)).spawn().expect("an actor");
+        let narrow = system
+            .actor(Narrow)
+            .mailbox(Mailbox::bounded(capacity))
+            .spawn()
+            .expect("an actor");
         let each = ROUNDS / 4;
         system.block_on(async {
             let senders: Vec<_> = (0..8)
@@ -146,7 +167,10 @@ fn every_sender_that_waits_for_room_gets_in() {
                 })
                 .collect();
             for sender in senders {
-                tokio::time::timeout(LONG, sender).await.expect("nobody waits for ever").expect("no panic");
+                tokio::time::timeout(LONG, sender)
+                    .await
+                    .expect("nobody waits for ever")
+                    .expect("no panic");
             }
         });
     }
@@ -180,7 +204,11 @@ impl SyncHandler<Answer> for Friend {
     fn handle(&mut self, Answer: Answer, _cx: &mut ActorContext<Self>) {}
 }
 impl Handler<AskOther> for Friend {
-    async fn handle(&mut self, AskOther: AskOther, _cx: &mut ActorContext<Self>) -> Result<(), AskError<()>> {
+    async fn handle(
+        &mut self,
+        AskOther: AskOther,
+        _cx: &mut ActorContext<Self>,
+    ) -> Result<(), AskError<()>> {
         let other = self.other.expect("they have met");
         other.ask(Answer).await.map_err(AskError::without_message)
     }

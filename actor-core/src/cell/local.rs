@@ -92,7 +92,8 @@ impl Local {
         self.cell.set(Some(cell));
         self.sends.set(0);
         // Release: with the Acquire in `running_on`.
-        self.running.store(cell.as_raw().as_ptr(), Ordering::Release);
+        self.running
+            .store(cell.as_raw().as_ptr(), Ordering::Release);
     }
 
     #[inline(always)]

@@ -217,7 +217,10 @@ unsafe fn receive(cell: CellRef, taken: &Taken, left: &mut u32) {
     // SAFETY: H2, by the caller.
     unsafe {
         let owned = cell.owned();
-        debug_assert!((*owned).fifo.is_null(), "taking a batch before the last one is done");
+        debug_assert!(
+            (*owned).fifo.is_null(),
+            "taking a batch before the last one is done"
+        );
         (*owned).fifo = taken.first;
         *left = taken.count;
         if taken.waiters {
@@ -241,7 +244,11 @@ unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
             };
             (*owned).fifo = Node::next(node);
             *left -= 1;
-            let fate = if node.as_ref().generation == cell.generation() { Fate::Oldest } else { Fate::ActorStopped };
+            let fate = if node.as_ref().generation == cell.generation() {
+                Fate::Oldest
+            } else {
+                Fate::ActorStopped
+            };
             cell.end_node(node, End::Unhandled(fate));
         }
         cell.inbox().publish_taken(*left);
@@ -298,7 +305,11 @@ unsafe fn drained(cell: CellRef) -> bool {
         let owned = cell.owned();
         match (*owned).phase {
             Phase::Running => {
-                let reason = cell.extra().stop_reason.clone().unwrap_or(StopReason::Normal);
+                let reason = cell
+                    .extra()
+                    .stop_reason
+                    .clone()
+                    .unwrap_or(StopReason::Normal);
                 cell.begin_stop(reason, false);
                 true
             }
@@ -355,7 +366,9 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                     cell.start();
                     false
                 }
-                Phase::Running if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) => {
+                Phase::Running
+                    if flags.has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits())) =>
+                {
                     cell.stop_now();
                     false
                 }
@@ -520,7 +533,11 @@ impl CellRef {
     /// How many taken messages a former turn left.
     unsafe fn count_taken(self) -> u32 {
         // SAFETY: H2, by the caller.
-        if unsafe { (*self.owned()).fifo.is_null() } { 0 } else { self.inbox().taken() }
+        if unsafe { (*self.owned()).fifo.is_null() } {
+            0
+        } else {
+            self.inbox().taken()
+        }
     }
 }
 

@@ -160,7 +160,10 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             target.count(Count::Offered);
             target.count(Count::RefusedOther);
             let message = self.take_message();
-            return Err(AskError::WouldBlock { target: target.id, message });
+            return Err(AskError::WouldBlock {
+                target: target.id,
+                message,
+            });
         }
         block_on(self)
     }
@@ -168,11 +171,17 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     fn take_message(&mut self) -> M {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Unsent(message) => message,
-            State::Sent(_) | State::Done => unreachable!("a call is taken apart before it is polled"),
+            State::Sent(_) | State::Done => {
+                unreachable!("a call is taken apart before it is polled")
+            }
         }
     }
 
-    fn poll_unsent(&mut self, mut message: M, cx: &mut task::Context<'_>) -> Poll<Result<M::Reply, AskError<M>>> {
+    fn poll_unsent(
+        &mut self,
+        mut message: M,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Result<M::Reply, AskError<M>>> {
         let target = Target::of(self.target.id());
         if !self.offered {
             self.offered = true;
@@ -184,7 +193,13 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
         loop {
             if !target.admits() {
-                return self.refuse(Count::RefusedDead, AskError::Dead { target: target.id, message: Some(message) });
+                return self.refuse(
+                    Count::RefusedDead,
+                    AskError::Dead {
+                        target: target.id,
+                        message: Some(message),
+                    },
+                );
             }
             if let Some(fate) = context.refusal() {
                 let error = self.gave_up(refused(target, fate, message));
@@ -205,12 +220,16 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             }
             let (arena, generation) = (target.id.numa_node().0, target.id.generation());
             let waker = cx.waker().clone();
-            let node = match AskNode::alloc::<A>(arena, generation, context.clone(), message, waker) {
+            let node = match AskNode::alloc::<A>(arena, generation, context.clone(), message, waker)
+            {
                 Ok(node) => node,
                 Err(NoMemory(message)) => {
                     return self.refuse(
                         Count::RefusedOverloaded,
-                        AskError::Overloaded { target: target.id, message },
+                        AskError::Overloaded {
+                            target: target.id,
+                            message,
+                        },
                     );
                 }
             };
@@ -240,7 +259,11 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 let capacity = target.capacity();
                 return self.refuse(
                     Count::RefusedFull,
-                    AskError::Full { target: target.id, capacity, message },
+                    AskError::Full {
+                        target: target.id,
+                        capacity,
+                        message,
+                    },
                 );
             }
             match &self.line {
@@ -289,8 +312,15 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 self.state = State::Done;
                 let target = self.target.id();
                 Poll::Ready(Err(match fate {
-                    Fate::Cancelled => AskError::Cancelled { target, message: None },
-                    _ => AskError::Expired { target, waited: self.waited(), message: None },
+                    Fate::Cancelled => AskError::Cancelled {
+                        target,
+                        message: None,
+                    },
+                    _ => AskError::Expired {
+                        target,
+                        waited: self.waited(),
+                        message: None,
+                    },
                 }))
             }
             // The reply came at the last moment.
@@ -300,7 +330,11 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
 
     /// The answer is there, and the node is ours.
     #[inline(always)]
-    fn resolve(&mut self, node: NonNull<AskNode<M>>, polled: Polled) -> Result<M::Reply, AskError<M>> {
+    fn resolve(
+        &mut self,
+        node: NonNull<AskNode<M>>,
+        polled: Polled,
+    ) -> Result<M::Reply, AskError<M>> {
         self.state = State::Done;
         self.asker = None;
         if polled == Polled::Value {
@@ -315,12 +349,20 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         };
         Err(match fate {
             fate if fate == Fate::Panicked as u8 => AskError::Panicked { target },
-            fate if fate == Fate::Expired as u8 => {
-                AskError::Expired { target, waited: self.waited(), message: None }
-            }
-            fate if fate == Fate::Cancelled as u8 => AskError::Cancelled { target, message: None },
+            fate if fate == Fate::Expired as u8 => AskError::Expired {
+                target,
+                waited: self.waited(),
+                message: None,
+            },
+            fate if fate == Fate::Cancelled as u8 => AskError::Cancelled {
+                target,
+                message: None,
+            },
             fate if fate == Fate::ActorStopped as u8 || fate == Fate::Interrupted as u8 => {
-                AskError::Dead { target, message: None }
+                AskError::Dead {
+                    target,
+                    message: None,
+                }
             }
             _ => AskError::NoReply { target },
         })
@@ -338,7 +380,9 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
         // SeqCst, with the loads below: of two actors that ask each other at the same time at least one
         // sees the other's note (a store-buffering pair needs one total order).
-        asker.waiting_on().store(target.id.as_u64(), Ordering::SeqCst);
+        asker
+            .waiting_on()
+            .store(target.id.as_u64(), Ordering::SeqCst);
         self.asker = Some(asker);
         let path = circle(asker, target);
         if path.is_some() {
@@ -357,15 +401,21 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
 
     fn gave_up(&self, error: SendError<M>) -> AskError<M> {
         match error {
-            SendError::Expired { target, message } => {
-                AskError::Expired { target, waited: self.waited(), message: Some(message) }
-            }
+            SendError::Expired { target, message } => AskError::Expired {
+                target,
+                waited: self.waited(),
+                message: Some(message),
+            },
             other => other.into(),
         }
     }
 
     fn waited(&self) -> Duration {
-        if self.began == Tick(0) { Duration::ZERO } else { self.began.until(Tick::now()) }
+        if self.began == Tick(0) {
+            Duration::ZERO
+        } else {
+            self.began.until(Tick::now())
+        }
     }
 }
 

@@ -14,17 +14,33 @@ fn send_errors() -> [(SendError<Order>, &'static str); 5] {
     let (target, message) = (target(), Order(4));
     [
         (
-            SendError::Full { target, capacity: 16, message: message.clone() },
+            SendError::Full {
+                target,
+                capacity: 16,
+                message: message.clone(),
+            },
             "mailbox of actor:1.7.3 is full (16 messages); wait with send(..).await, retry, or give it a \
              larger mailbox",
         ),
-        (SendError::Dead { target, message: message.clone() }, "actor:1.7.3 has stopped"),
         (
-            SendError::Overloaded { target, message: message.clone() },
+            SendError::Dead {
+                target,
+                message: message.clone(),
+            },
+            "actor:1.7.3 has stopped",
+        ),
+        (
+            SendError::Overloaded {
+                target,
+                message: message.clone(),
+            },
             "message to actor:1.7.3 refused: the process is at its memory limit for messages",
         ),
         (
-            SendError::Expired { target, message: message.clone() },
+            SendError::Expired {
+                target,
+                message: message.clone(),
+            },
             "message to actor:1.7.3 not sent: its deadline passed first",
         ),
         (
@@ -40,7 +56,10 @@ fn a_refused_message_comes_back_with_the_reason() {
         assert_eq!(error.to_string(), words);
         assert_eq!(error.target(), target());
         let debug = format!("{error:?}");
-        assert!(debug.contains("actor:1.7.3") && debug.contains("Order"), "{debug}");
+        assert!(
+            debug.contains("actor:1.7.3") && debug.contains("Order"),
+            "{debug}"
+        );
         assert_eq!(error.is_full(), matches!(error, SendError::Full { .. }));
         assert_eq!(error.is_dead(), matches!(error, SendError::Dead { .. }));
         assert!(error.into_message() == Order(4));
@@ -54,7 +73,10 @@ fn an_ask_that_was_not_sent_says_the_same_and_gives_back_as_much() {
         assert_eq!(ask.target(), target());
         let debug = format!("{error:?}");
         let name = debug.split_whitespace().next().expect("a name");
-        assert!(format!("{ask:?}").starts_with(name), "{ask:?} was {error:?}");
+        assert!(
+            format!("{ask:?}").starts_with(name),
+            "{ask:?} was {error:?}"
+        );
         assert!(ask.into_message() == Some(Order(4)));
     }
 }
@@ -63,30 +85,68 @@ fn an_ask_that_was_not_sent_says_the_same_and_gives_back_as_much() {
 fn an_ask_says_what_became_of_it() {
     let target = target();
     let path = DeadlockPath(vec![target, ActorId::new(0, 1, 1)]);
-    assert_eq!(path.to_string(), "actor:1.7.3 -> actor:0.1.1 -> actor:1.7.3");
+    assert_eq!(
+        path.to_string(),
+        "actor:1.7.3 -> actor:0.1.1 -> actor:1.7.3"
+    );
     assert_eq!(path.actors().len(), 2);
     let errors: [(AskError<Order>, &str, bool); 7] = [
-        (AskError::Dead { target, message: None }, "stopped before it could reply", false),
         (
-            AskError::Expired { target, waited: Duration::from_millis(5), message: None },
+            AskError::Dead {
+                target,
+                message: None,
+            },
+            "stopped before it could reply",
+            false,
+        ),
+        (
+            AskError::Expired {
+                target,
+                waited: Duration::from_millis(5),
+                message: None,
+            },
             "before the deadline (waited 5ms)",
             false,
         ),
-        (AskError::Cancelled { target, message: None }, "was cancelled", false),
-        (AskError::Panicked { target }, "panicked while handling the message", false),
+        (
+            AskError::Cancelled {
+                target,
+                message: None,
+            },
+            "was cancelled",
+            false,
+        ),
+        (
+            AskError::Panicked { target },
+            "panicked while handling the message",
+            false,
+        ),
         (AskError::NoReply { target }, "without a reply", false),
         (
-            AskError::Deadlock { path, message: Order(4) },
+            AskError::Deadlock {
+                path,
+                message: Order(4),
+            },
             "actor:1.7.3 -> actor:0.1.1 -> actor:1.7.3; use tell in one direction",
             true,
         ),
-        (AskError::WouldBlock { target, message: Order(4) }, "use ask(..).await", true),
+        (
+            AskError::WouldBlock {
+                target,
+                message: Order(4),
+            },
+            "use ask(..).await",
+            true,
+        ),
     ];
     for (error, words, comes_back) in errors {
         assert!(error.to_string().contains(words), "{error}");
         assert!(format!("{error:?}").contains("actor:"), "{error:?}");
         let without = error.clone().without_message();
-        assert_eq!((without.target(), without.to_string()), (error.target(), error.to_string()));
+        assert_eq!(
+            (without.target(), without.to_string()),
+            (error.target(), error.to_string())
+        );
         assert_eq!(error.into_message().is_some(), comes_back);
     }
 }
@@ -94,8 +154,14 @@ fn an_ask_says_what_became_of_it() {
 #[test]
 fn a_deadlock_names_the_actor_that_was_asked() {
     let (asker, asked) = (ActorId::new(0, 1, 1), ActorId::new(0, 2, 1));
-    let error = AskError::Deadlock { path: DeadlockPath(vec![asker, asked]), message: () };
+    let error = AskError::Deadlock {
+        path: DeadlockPath(vec![asker, asked]),
+        message: (),
+    };
     assert_eq!(error.target(), asked);
-    let oneself = AskError::Deadlock { path: DeadlockPath(vec![asker]), message: () };
+    let oneself = AskError::Deadlock {
+        path: DeadlockPath(vec![asker]),
+        message: (),
+    };
     assert_eq!(oneself.target(), asker);
 }

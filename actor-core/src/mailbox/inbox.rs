@@ -158,7 +158,11 @@ impl<P: Protocol> Inbox<P> {
     #[cfg(not(actor_loom))]
     pub(crate) unsafe fn claim_fresh(&self, capacity: u32) {
         // Zero is "no tag, nothing waits": scheduled, which is what a claimed cell is.
-        debug_assert_eq!(self.word.load(Ordering::Relaxed), 0, "a fresh cell has been used");
+        debug_assert_eq!(
+            self.word.load(Ordering::Relaxed),
+            0,
+            "a fresh cell has been used"
+        );
         self.set_bound(capacity);
     }
 
@@ -194,7 +198,11 @@ impl<P: Protocol> Inbox<P> {
     #[inline(always)]
     unsafe fn push_within(&self, node: NonNull<Node>, capacity: u32) -> Pushed {
         let address = node.as_ptr().expose_provenance() as u64;
-        debug_assert_eq!(address & !ADDRESS, 0, "node {address:#x} is not aligned or not in user space");
+        debug_assert_eq!(
+            address & !ADDRESS,
+            0,
+            "node {address:#x} is not aligned or not in user space"
+        );
         // Acquire: with the Release of the take: a word without its batch is seen with `taken` raised.
         let mut seen = self.word.load(P::LOOK);
         loop {
@@ -203,7 +211,9 @@ impl<P: Protocol> Inbox<P> {
             // too high (B2) and refuses early. What remains is a sender that stalls here while others
             // fill the mailbox and the owner takes all of it, so that its CAS finds the same word again:
             // its one message is above the bound then.
-            if capacity != 0 && count + u64::from(self.taken.load(Ordering::Relaxed)) >= u64::from(capacity) {
+            if capacity != 0
+                && count + u64::from(self.taken.load(Ordering::Relaxed)) >= u64::from(capacity)
+            {
                 return Pushed::Full;
             }
             let below = std::ptr::with_exposed_provenance_mut((seen & ADDRESS) as usize);
@@ -251,7 +261,10 @@ impl<P: Protocol> Inbox<P> {
             // AcqRel: Release publishes the signal to the owner's Acquire; Acquire is edge B when
             // this CAS removes IDLE or AWAIT. Done even when NOTIFY is set already: the owner that
             // clears it must see what came before this call.
-            match self.word.compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return seen & schedules_from != 0,
                 Err(now) => seen = now,
             }
@@ -268,7 +281,9 @@ impl<P: Protocol> Inbox<P> {
         let mut seen = self.word.load(P::LOOK);
         loop {
             let count = seen >> COUNT_SHIFT;
-            if capacity == 0 || count + u64::from(self.taken.load(Ordering::Relaxed)) < u64::from(capacity) {
+            if capacity == 0
+                || count + u64::from(self.taken.load(Ordering::Relaxed)) < u64::from(capacity)
+            {
                 return false;
             }
             // An idle inbox that looks full: the owner published `taken` before it went idle, so this
@@ -285,7 +300,10 @@ impl<P: Protocol> Inbox<P> {
             // The CAS goes into the word that showed the inbox full. If the owner made room after
             // our look at `taken`, it still has a take, a finish or a suspend on this word before it and
             // sees WAITERS there (B3).
-            match self.word.compare_exchange_weak(seen, seen | WAITERS, Ordering::AcqRel, P::LOOK) {
+            match self
+                .word
+                .compare_exchange_weak(seen, seen | WAITERS, Ordering::AcqRel, P::LOOK)
+            {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -383,7 +401,10 @@ impl<P: Protocol> Inbox<P> {
                 self.taken.store(batch, Ordering::Relaxed);
             }
             // AcqRel: Acquire is edge A; Release carries `taken` to whoever reads the new word.
-            match self.word.compare_exchange_weak(seen, 0, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(seen, 0, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => {
                     let taken = turn_round(seen, bottom);
                     // Our own notices ride above the bound and the count may have saturated.
@@ -445,7 +466,10 @@ impl<P: Protocol> Inbox<P> {
                 return false;
             }
             // Release: edge B.
-            match self.word.compare_exchange_weak(seen, seen | AWAIT, P::LEAVE, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(seen, seen | AWAIT, P::LEAVE, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }
@@ -470,7 +494,10 @@ impl<P: Protocol> Inbox<P> {
     #[inline(always)]
     fn replace(&self, seen: u64, new: u64, ordering: Ordering) -> bool {
         if P::ONE_STEP {
-            return self.word.compare_exchange(seen, new, ordering, Ordering::Relaxed).is_ok();
+            return self
+                .word
+                .compare_exchange(seen, new, ordering, Ordering::Relaxed)
+                .is_ok();
         }
         let is_so = self.word.load(Ordering::Acquire) == seen;
         if is_so {
@@ -481,7 +508,9 @@ impl<P: Protocol> Inbox<P> {
 }
 
 fn node_at(word: u64) -> Option<NonNull<Node>> {
-    NonNull::new(std::ptr::with_exposed_provenance_mut((word & ADDRESS) as usize))
+    NonNull::new(std::ptr::with_exposed_provenance_mut(
+        (word & ADDRESS) as usize,
+    ))
 }
 
 /// The stack of a word as a FIFO, down to `bottom` (exclusive).
@@ -498,7 +527,12 @@ fn turn_round(word: u64, bottom: *mut Node) -> Taken {
         first = node.as_ptr();
         count += 1;
     }
-    Taken { first, count, notified: word & NOTIFY != 0, waiters: word & WAITERS != 0 }
+    Taken {
+        first,
+        count,
+        notified: word & NOTIFY != 0,
+        waiters: word & WAITERS != 0,
+    }
 }
 
 #[cfg(all(test, actor_loom))]

@@ -42,7 +42,11 @@ impl Protocol for BlindSuspend {
     const SUSPEND_LOOKS: bool = false;
 }
 
-static VTABLE: NodeVtable = NodeVtable { run, finish, message: || "model" };
+static VTABLE: NodeVtable = NodeVtable {
+    run,
+    finish,
+    message: || "model",
+};
 
 unsafe fn run(_: NonNull<()>, _: NonNull<Node>) -> Step {
     unreachable!("the models handle messages themselves")
@@ -65,7 +69,10 @@ fn message(from: u32, number: u32) -> NonNull<Node> {
         vtable: &VTABLE,
         context: std::ptr::null_mut(),
         generation: 0,
-        meta: Meta { arena: 0, internal: false },
+        meta: Meta {
+            arena: 0,
+            internal: false,
+        },
     };
     NonNull::from(Box::leak(Box::new(Message { node, from, number }))).cast()
 }
@@ -123,7 +130,8 @@ impl<P: Protocol> Cell<P> {
     fn handle(&self, node: NonNull<Node>) {
         let who = end(node);
         // SAFETY: we are the owner, says the inbox.
-        self.owned.with_mut(|owned| unsafe { (*owned).handled.push(who) });
+        self.owned
+            .with_mut(|owned| unsafe { (*owned).handled.push(who) });
     }
 
     fn handle_chain(&self, mut at: *mut Node) {
@@ -141,7 +149,8 @@ impl<P: Protocol> Cell<P> {
     fn take_signals(&self) {
         let n = self.signals.swap(0, Ordering::Relaxed);
         // SAFETY: as in `handle`.
-        self.owned.with_mut(|owned| unsafe { (*owned).signals += n });
+        self.owned
+            .with_mut(|owned| unsafe { (*owned).signals += n });
     }
 
     /// `cell::turn::run`, in short.
@@ -161,7 +170,8 @@ impl<P: Protocol> Cell<P> {
                             let message = node.cast::<Message>().as_ref();
                             (message.from, message.number)
                         };
-                        self.owned.with_mut(|owned| (*owned).handled.push((from, number)));
+                        self.owned
+                            .with_mut(|owned| (*owned).handled.push((from, number)));
                         if !self.has_signals() && self.inbox.close_after(stamp) {
                             end(node);
                             return;
@@ -192,9 +202,16 @@ impl<P: Protocol> Cell<P> {
         });
         assert_eq!(seen, signals, "a signal is handled once");
         for sender in 0..senders {
-            let numbers: Vec<u32> =
-                handled.iter().filter(|(from, _)| *from == sender).map(|(_, number)| *number).collect();
-            assert_eq!(numbers, (0..each).collect::<Vec<_>>(), "sender {sender}: all, once, in order");
+            let numbers: Vec<u32> = handled
+                .iter()
+                .filter(|(from, _)| *from == sender)
+                .map(|(_, number)| *number)
+                .collect();
+            assert_eq!(
+                numbers,
+                (0..each).collect::<Vec<_>>(),
+                "sender {sender}: all, once, in order"
+            );
         }
     }
 }
@@ -268,7 +285,12 @@ fn wake_against_suspend<P: Protocol + 'static>(by_signal: bool) {
         let theirs = cell.clone();
         let other = thread::spawn(move || {
             theirs.signals.fetch_add(1, Ordering::Relaxed);
-            if by_signal { theirs.inbox.notify() } else { theirs.inbox.wake() }.then(|| handler(&theirs));
+            if by_signal {
+                theirs.inbox.notify()
+            } else {
+                theirs.inbox.wake()
+            }
+            .then(|| handler(&theirs));
         });
         handler(&cell);
         // A message meanwhile waits its turn: it schedules nothing, or runs after the handler.
@@ -303,7 +325,8 @@ fn claim_against_stale_push<P: Protocol + 'static>() {
         let stale = thread::spawn(move || theirs.send(0, 0));
         if cell.inbox.claim(7) {
             // SAFETY: claimed.
-            cell.owned.with_mut(|owned| unsafe { (*owned).handled.reserve(1) });
+            cell.owned
+                .with_mut(|owned| unsafe { (*owned).handled.reserve(1) });
             cell.turn();
         }
         stale.join().unwrap();
@@ -348,7 +371,11 @@ fn bound_holds<P: Protocol + 'static>(in_place: bool) {
             sender.join().unwrap();
         }
         let waiting = cell.inbox.len() - cell.inbox.taken();
-        assert!(held.count + waiting <= 2, "{} taken and {waiting} waiting in a mailbox of 2", held.count);
+        assert!(
+            held.count + waiting <= 2,
+            "{} taken and {waiting} waiting in a mailbox of 2",
+            held.count
+        );
         // SAFETY: claimed above; the first batch is walked before the second is taken.
         unsafe {
             cell.handle_chain(held.first);

@@ -6,7 +6,11 @@ use super::super::node::{End, Meta, NodeVtable, Step};
 use super::*;
 use crate::sync::{UnsafeCell, thread};
 
-static VTABLE: NodeVtable = NodeVtable { run, finish, message: || "test" };
+static VTABLE: NodeVtable = NodeVtable {
+    run,
+    finish,
+    message: || "test",
+};
 
 unsafe fn run(_: NonNull<()>, _: NonNull<Node>) -> Step {
     Step::Done
@@ -28,7 +32,10 @@ fn message(number: u32) -> NonNull<Node> {
         vtable: &VTABLE,
         context: std::ptr::null_mut(),
         generation: 0,
-        meta: Meta { arena: 0, internal: false },
+        meta: Meta {
+            arena: 0,
+            internal: false,
+        },
     };
     NonNull::from(Box::leak(Box::new(Message { node, number }))).cast()
 }
@@ -76,7 +83,10 @@ fn only_the_first_push_into_an_idle_inbox_schedules() {
     let inbox = Inbox::<Sound>::new(0);
     assert_eq!(send(&inbox, 0), Pushed::Schedule);
     assert_eq!(send(&inbox, 1), Pushed::Queued);
-    assert!(!finish_idle(&inbox), "an inbox with messages does not go idle");
+    assert!(
+        !finish_idle(&inbox),
+        "an inbox with messages does not go idle"
+    );
     assert_eq!(drain(take(&inbox).first), [0, 1]);
     assert!(finish_idle(&inbox));
     assert_eq!(send(&inbox, 2), Pushed::Schedule);
@@ -110,7 +120,11 @@ fn a_bound_counts_what_waits_and_what_was_taken() {
         assert_eq!(send(&inbox, 0), Pushed::Full);
         let taken = take(&inbox);
         assert_eq!((taken.count, inbox.taken()), (capacity, capacity));
-        assert_eq!(send(&inbox, 0), Pushed::Full, "taken and not handled is not room");
+        assert_eq!(
+            send(&inbox, 0),
+            Pushed::Full,
+            "taken and not handled is not room"
+        );
         // SAFETY: we are the owner.
         unsafe { inbox.publish_taken(capacity - 1) };
         assert_eq!(send(&inbox, 0), Pushed::Queued);
@@ -184,9 +198,19 @@ fn a_stamp_is_void_once_anything_has_come() {
             }
             assert!(!inbox.close_after(stamp));
             let above = inbox.take_above(node);
-            assert_eq!((above.count, above.notified), if newcomer { (2, false) } else { (0, true) });
-            assert_eq!(inbox.taken(), above.count, "the one in place is not counted any more");
-            assert_eq!(drain(above.first), if newcomer { vec![1, 2] } else { vec![] });
+            assert_eq!(
+                (above.count, above.notified),
+                if newcomer { (2, false) } else { (0, true) }
+            );
+            assert_eq!(
+                inbox.taken(),
+                above.count,
+                "the one in place is not counted any more"
+            );
+            assert_eq!(
+                drain(above.first),
+                if newcomer { vec![1, 2] } else { vec![] }
+            );
             assert_eq!(end(node), 0);
             inbox.publish_taken(0);
         }
@@ -218,12 +242,19 @@ fn a_notification_schedules_the_idle_and_the_suspended_and_marks_the_running() {
     assert!(!inbox.notify(), "scheduled: a mark");
     // SAFETY: the first notification made us the owner.
     unsafe {
-        assert!(!inbox.finish(false) && !inbox.suspend(), "a mark must be seen to");
+        assert!(
+            !inbox.finish(false) && !inbox.suspend(),
+            "a mark must be seen to"
+        );
         assert!(inbox.clear_notify());
         assert!(!inbox.clear_notify());
         assert!(inbox.suspend());
     }
-    assert_eq!(send(&inbox, 0), Pushed::Queued, "a suspended cell is not woken by messages");
+    assert_eq!(
+        send(&inbox, 0),
+        Pushed::Queued,
+        "a suspended cell is not woken by messages"
+    );
     assert!(inbox.wake(), "suspended: the waker schedules");
     assert!(!inbox.wake());
     // SAFETY: the wake made us the owner.
@@ -276,7 +307,10 @@ fn a_waiter_announces_itself_only_where_it_is_full() {
     let taken = take(&inbox);
     assert!(taken.waiters, "the next owner knows");
     drain(taken.first);
-    assert!(!Inbox::<Sound>::new(0).announce_waiter(), "an unbounded mailbox has always room");
+    assert!(
+        !Inbox::<Sound>::new(0).announce_waiter(),
+        "an unbounded mailbox has always room"
+    );
 }
 
 #[test]
@@ -300,7 +334,11 @@ fn threads_lose_nothing_and_keep_their_order() {
     let mut next = [0; SENDERS as usize];
     while next.iter().sum::<u32>() < SENDERS * each {
         let taken = take(&inbox);
-        assert!(taken.count <= 64 + SENDERS, "{} in a mailbox of 64", taken.count);
+        assert!(
+            taken.count <= 64 + SENDERS,
+            "{} in a mailbox of 64",
+            taken.count
+        );
         for number in drain(taken.first) {
             let sender = (number >> 24) as usize;
             assert_eq!(number & 0xff_ffff, next[sender], "sender {sender}");

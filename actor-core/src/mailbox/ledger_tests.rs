@@ -30,16 +30,29 @@ fn what_workers_and_others_count_is_one_sum() {
     }
     ledger.add(Count::Offered, 5);
     ledger.add(Count::Accepted, 5);
-    assert_eq!((ledger.sum(Count::Offered), ledger.sum(Count::Accepted)), (35, 32));
+    assert_eq!(
+        (ledger.sum(Count::Offered), ledger.sum(Count::Accepted)),
+        (35, 32)
+    );
     let sums = ledger.conservation();
-    assert_eq!((sums.refused.full, sums.refused.total(), sums.queued()), (3, 3, 32));
+    assert_eq!(
+        (sums.refused.full, sums.refused.total(), sums.queued()),
+        (3, 3, 32)
+    );
     assert!(!sums.holds_at_rest(), "32 messages are nowhere yet");
     ledger.worker(1).add_owned(Count::Handled, 25);
     for fate in FATES {
         ledger.fate(fate);
     }
     let sums = ledger.conservation();
-    assert_eq!((sums.queued(), sums.dead_letters.total(), sums.dropped.total()), (0, 1, 6));
+    assert_eq!(
+        (
+            sums.queued(),
+            sums.dead_letters.total(),
+            sums.dropped.total()
+        ),
+        (0, 1, 6)
+    );
     assert!(sums.holds_at_rest());
 }
 
@@ -70,10 +83,16 @@ fn the_report_names_what_is_not_zero() {
     let sums = Conservation {
         offered: 10,
         accepted: 8,
-        refused: Refused { full: 2, ..Refused::default() },
+        refused: Refused {
+            full: 2,
+            ..Refused::default()
+        },
         handled: 5,
         dead_letters: DeadLetters { actor_stopped: 1 },
-        dropped: Dropped { panicked: 1, ..Dropped::default() },
+        dropped: Dropped {
+            panicked: 1,
+            ..Dropped::default()
+        },
     };
     assert_eq!(
         sums.to_string(),

@@ -43,7 +43,10 @@ struct Bed {
 
 impl Bed {
     fn new() -> Arc<Self> {
-        Arc::new(Self { rung: Mutex::new(false), bell: Condvar::new() })
+        Arc::new(Self {
+            rung: Mutex::new(false),
+            bell: Condvar::new(),
+        })
     }
 
     fn sleep(&self) {
@@ -119,9 +122,15 @@ impl<P: Protocol> Node<P> {
 
     fn assert_freed_once(&self) {
         // SAFETY: both threads are joined.
-        let (freed, value) =
-            (self.freed.with(|freed| unsafe { *freed }), self.value.with(|value| unsafe { *value }));
-        assert_eq!((freed, value), (1, None), "the node is freed once, with nothing in it");
+        let (freed, value) = (
+            self.freed.with(|freed| unsafe { *freed }),
+            self.value.with(|value| unsafe { *value }),
+        );
+        assert_eq!(
+            (freed, value),
+            (1, None),
+            "the node is freed once, with nothing in it"
+        );
     }
 }
 
@@ -154,7 +163,11 @@ fn answer_is_heard<P: Protocol + 'static>(failure: Option<Fate>, moved: bool) {
         responder.join().unwrap();
         node.assert_freed_once();
         drop((waker, node));
-        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 1), "wakers are dropped once");
+        assert_eq!(
+            (Arc::strong_count(&first), Arc::strong_count(&second)),
+            (1, 1),
+            "wakers are dropped once"
+        );
     });
 }
 
@@ -209,7 +222,11 @@ fn giving_up<P: Protocol + 'static>(failure: Option<Fate>, after_a_poll: bool) {
         responder.join().unwrap();
         node.assert_freed_once();
         drop((waker, node));
-        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 1), "wakers are dropped once");
+        assert_eq!(
+            (Arc::strong_count(&first), Arc::strong_count(&second)),
+            (1, 1),
+            "wakers are dropped once"
+        );
     });
 }
 

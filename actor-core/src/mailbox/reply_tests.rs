@@ -39,8 +39,15 @@ fn an_answer_wakes_who_waits_and_shows_the_waker_first() {
     assert_eq!(shown, 1);
     waker.wake();
     assert_eq!(rung.try_iter().count(), 1);
-    assert_eq!((slot.look(), slot.poll(&bell.clone().into())), (Polled::Value, Polled::Value));
-    assert_eq!(slot.abandon(), Some(Polled::Value), "too late to give up: the node is the asker's");
+    assert_eq!(
+        (slot.look(), slot.poll(&bell.clone().into())),
+        (Polled::Value, Polled::Value)
+    );
+    assert_eq!(
+        slot.abandon(),
+        Some(Polled::Value),
+        "too late to give up: the node is the asker's"
+    );
     assert_eq!(Arc::strong_count(&bell), 1, "no waker is left");
 }
 
@@ -72,14 +79,27 @@ fn another_waker_takes_the_place_of_the_first() {
     let ((first, first_rung), (second, second_rung)) = (bell(), bell());
     let slot = slot(&first);
     assert_eq!(slot.poll(&second.clone().into()), Polled::Pending);
-    assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 2));
-    assert_eq!(slot.poll(&second.clone().into()), Polled::Pending, "the same one stays");
+    assert_eq!(
+        (Arc::strong_count(&first), Arc::strong_count(&second)),
+        (1, 2)
+    );
+    assert_eq!(
+        slot.poll(&second.clone().into()),
+        Polled::Pending,
+        "the same one stays"
+    );
     assert_eq!(Arc::strong_count(&second), 2);
     let Responded::Wake(waker) = slot.respond(None, |_| ()) else {
         panic!("somebody waits");
     };
     waker.wake();
-    assert_eq!((first_rung.try_iter().count(), second_rung.try_iter().count()), (0, 1));
+    assert_eq!(
+        (
+            first_rung.try_iter().count(),
+            second_rung.try_iter().count()
+        ),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -110,7 +130,11 @@ fn a_poll_while_the_waker_is_taken_asks_to_be_polled_again() {
     let slot = slot(&first);
     let responded = slot.respond(None, |_| {
         assert_eq!(slot.poll(&second.clone().into()), Polled::Pending);
-        assert_eq!(rung.try_iter().count(), 1, "it relies on no waker that is on its way out");
+        assert_eq!(
+            rung.try_iter().count(),
+            1,
+            "it relies on no waker that is on its way out"
+        );
     });
     assert!(matches!(responded, Responded::Wake(_)));
 }
@@ -118,14 +142,19 @@ fn a_poll_while_the_waker_is_taken_asks_to_be_polled_again() {
 #[test]
 fn a_waker_whose_clone_panics_leaves_a_slot_that_still_works() {
     use std::task::{RawWaker, RawWakerVTable};
-    static BOMB: RawWakerVTable = RawWakerVTable::new(|_| panic!("no clone of this"), |_| (), |_| (), |_| ());
+    static BOMB: RawWakerVTable =
+        RawWakerVTable::new(|_| panic!("no clone of this"), |_| (), |_| (), |_| ());
     // SAFETY: the functions do nothing with the pointer.
     let bomb = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &BOMB)) };
     let (bell, rung) = bell();
     let slot = slot(&bell);
     let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| slot.poll(&bomb)));
     assert!(polled.is_err());
-    assert_eq!(slot.poll(&bell.clone().into()), Polled::Pending, "not an answer that was never given");
+    assert_eq!(
+        slot.poll(&bell.clone().into()),
+        Polled::Pending,
+        "not an answer that was never given"
+    );
     let Responded::Wake(waker) = slot.respond(None, |_| ()) else {
         panic!("somebody waits");
     };
@@ -150,10 +179,14 @@ fn threads_hear_of_every_answer() {
             std::hint::spin_loop();
         }
         while slot.poll(&second.clone().into()) == Polled::Pending {
-            rung.recv_timeout(std::time::Duration::from_secs(20)).expect("an answer is never kept back");
+            rung.recv_timeout(std::time::Duration::from_secs(20))
+                .expect("an answer is never kept back");
         }
         responder.join().expect("no panic");
         drop(slot);
-        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 1));
+        assert_eq!(
+            (Arc::strong_count(&first), Arc::strong_count(&second)),
+            (1, 1)
+        );
     }
 }

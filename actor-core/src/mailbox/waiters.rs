@@ -37,7 +37,9 @@ const SHARDS: usize = if cfg!(actor_loom) { 1 } else { 64 };
 
 impl Waiters {
     pub(crate) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::new(Shard::default())) }
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(Shard::default())),
+        }
     }
 
     /// Waits for room. `None`: there is room, push again.
@@ -50,13 +52,21 @@ impl Waiters {
         }
         shard.next += 1;
         let ticket = Ticket(shard.next);
-        let waiter = Waiter { ticket, waker: Some(waker) };
+        let waiter = Waiter {
+            ticket,
+            waker: Some(waker),
+        };
         shard.lists.entry(key(inbox)).or_default().push_back(waiter);
         Some(ticket)
     }
 
     /// Whether the waiter has been woken; if not, it will be by this waker.
-    pub(crate) fn is_woken<P: Protocol>(&self, inbox: &Inbox<P>, ticket: Ticket, waker: &Waker) -> bool {
+    pub(crate) fn is_woken<P: Protocol>(
+        &self,
+        inbox: &Inbox<P>,
+        ticket: Ticket,
+        waker: &Waker,
+    ) -> bool {
         let mut waker = waker.clone();
         let mut shard = self.shard(inbox);
         let waiter = shard
@@ -100,7 +110,12 @@ impl Waiters {
 
     /// A woken waiter found the mailbox full again: back to its place in the line.
     /// `false`: there is room, push again.
-    pub(crate) fn wait_again<P: Protocol>(&self, inbox: &Inbox<P>, ticket: Ticket, waker: &Waker) -> bool {
+    pub(crate) fn wait_again<P: Protocol>(
+        &self,
+        inbox: &Inbox<P>,
+        ticket: Ticket,
+        waker: &Waker,
+    ) -> bool {
         let waker = waker.clone();
         let mut shard = self.shard(inbox);
         if !inbox.announce_waiter() {
@@ -111,7 +126,10 @@ impl Waiters {
         let before = match list.iter_mut().find(|waiter| waiter.ticket == ticket) {
             Some(waiter) => waiter.waker.replace(waker),
             None => {
-                list.push_front(Waiter { ticket, waker: Some(waker) });
+                list.push_front(Waiter {
+                    ticket,
+                    waker: Some(waker),
+                });
                 None
             }
         };
@@ -147,7 +165,9 @@ impl Waiters {
     fn shard<P>(&self, inbox: &Inbox<P>) -> MutexGuard<'_, Shard> {
         // Cells lie 128 bytes apart: the bits above tell them from each other.
         let shard = &self.shards[(key(inbox) >> 7) % SHARDS];
-        shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        shard
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

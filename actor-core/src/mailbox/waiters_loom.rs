@@ -17,7 +17,11 @@ impl Protocol for AnnounceAnywhere {
     const ANNOUNCE_IN_PLACE: bool = false;
 }
 
-static VTABLE: NodeVtable = NodeVtable { run, finish, message: || "model" };
+static VTABLE: NodeVtable = NodeVtable {
+    run,
+    finish,
+    message: || "model",
+};
 
 unsafe fn run(_: NonNull<()>, _: NonNull<Node>) -> Step {
     unreachable!("the models handle messages themselves")
@@ -36,7 +40,10 @@ fn message() -> NonNull<Node> {
         vtable: &VTABLE,
         context: std::ptr::null_mut(),
         generation: 0,
-        meta: Meta { arena: 0, internal: false },
+        meta: Meta {
+            arena: 0,
+            internal: false,
+        },
     };
     NonNull::from(Box::leak(Box::new(Message(node)))).cast()
 }
@@ -53,7 +60,10 @@ struct Bed {
 
 impl Bed {
     fn new() -> Arc<Self> {
-        Arc::new(Self { rung: Mutex::new(false), bell: Condvar::new() })
+        Arc::new(Self {
+            rung: Mutex::new(false),
+            bell: Condvar::new(),
+        })
     }
 
     fn sleep(&self) {
@@ -155,7 +165,9 @@ impl<P: Protocol> Cell<P> {
         unsafe {
             loop {
                 match self.inbox.look() {
-                    Look::One(node, stamp) if !self.knows() || self.owner == Owner::InPlaceAlways => {
+                    Look::One(node, stamp)
+                        if !self.knows() || self.owner == Owner::InPlaceAlways =>
+                    {
                         self.handled.fetch_add(1, Ordering::Relaxed);
                         if self.inbox.close_after(stamp) {
                             return end(node);
@@ -204,7 +216,9 @@ impl<P: Protocol> Cell<P> {
         }
         if self.knows() {
             let room = self.inbox.capacity().saturating_sub(self.inbox.len()) as usize;
-            if room > 0 && (!self.waiters.wake(&self.inbox, room) || self.owner == Owner::ForgetsTheRest) {
+            if room > 0
+                && (!self.waiters.wake(&self.inbox, room) || self.owner == Owner::ForgetsTheRest)
+            {
                 self.know(false);
             }
         }
@@ -235,8 +249,15 @@ fn everybody_gets_in<P: Protocol + 'static>(senders: u32, preemptions: usize, ow
         for thread in threads {
             thread.join().unwrap();
         }
-        assert_eq!(cell.handled.load(Ordering::Relaxed), senders, "each message is handled once");
-        assert!(cell.waiters.shard(&cell.inbox).lists.is_empty(), "nobody is left in line");
+        assert_eq!(
+            cell.handled.load(Ordering::Relaxed),
+            senders,
+            "each message is handled once"
+        );
+        assert!(
+            cell.waiters.shard(&cell.inbox).lists.is_empty(),
+            "nobody is left in line"
+        );
     });
 }
 
@@ -249,7 +270,10 @@ fn unused_turn_is_handed_on(says_so: bool) {
         unsafe { cell.inbox.publish_taken(1) };
         let (first, second) = (Bed::new(), Bed::new());
         let one = cell.waiters.wait(&cell.inbox, &first.into()).unwrap();
-        let two = cell.waiters.wait(&cell.inbox, &second.clone().into()).unwrap();
+        let two = cell
+            .waiters
+            .wait(&cell.inbox, &second.clone().into())
+            .unwrap();
         let theirs = cell.clone();
         let quitter = thread::spawn(move || theirs.waiters.leave(&theirs.inbox, one, !says_so));
         cell.turn();

@@ -29,9 +29,20 @@ impl Line {
         // SAFETY: claimed.
         unsafe { inbox.publish_taken(1) };
         let (sender, woken) = mpsc::channel();
-        let wakers: Vec<Waker> = (0..n).map(|i| Arc::new(Bell(i, sender.clone())).into()).collect();
-        let tickets = wakers.iter().map(|waker| table.wait(&inbox, waker).expect("it is full")).collect();
-        Self { inbox, table, tickets, wakers, woken }
+        let wakers: Vec<Waker> = (0..n)
+            .map(|i| Arc::new(Bell(i, sender.clone())).into())
+            .collect();
+        let tickets = wakers
+            .iter()
+            .map(|waker| table.wait(&inbox, waker).expect("it is full"))
+            .collect();
+        Self {
+            inbox,
+            table,
+            tickets,
+            wakers,
+            woken,
+        }
     }
 
     fn woken(&self) -> Vec<usize> {
@@ -44,15 +55,24 @@ fn room_goes_to_those_who_came_first() {
     let line = Line::new(3);
     assert!(line.table.wake(&line.inbox, 2), "one still waits");
     assert_eq!(line.woken(), [0, 1]);
-    let is_woken = |i: usize| line.table.is_woken(&line.inbox, line.tickets[i], &line.wakers[i]);
+    let is_woken = |i: usize| {
+        line.table
+            .is_woken(&line.inbox, line.tickets[i], &line.wakers[i])
+    };
     assert_eq!([is_woken(0), is_woken(1), is_woken(2)], [true, true, false]);
-    assert!(!line.table.wake(&line.inbox, 2), "those woken already are not woken twice");
+    assert!(
+        !line.table.wake(&line.inbox, 2),
+        "those woken already are not woken twice"
+    );
     assert_eq!(line.woken(), [2]);
     for ticket in &line.tickets {
         line.table.leave(&line.inbox, *ticket, true);
     }
     assert!(line.woken().is_empty());
-    assert!(line.table.shard(&line.inbox).lists.is_empty(), "an inbox without waiters has no entry");
+    assert!(
+        line.table.shard(&line.inbox).lists.is_empty(),
+        "an inbox without waiters has no entry"
+    );
 }
 
 #[test]
@@ -72,12 +92,20 @@ fn a_turn_not_used_goes_to_the_next() {
 fn a_full_mailbox_sends_a_woken_waiter_back_to_its_place() {
     let line = Line::new(2);
     assert!(line.table.wake(&line.inbox, 1));
-    assert!(line.table.wait_again(&line.inbox, line.tickets[0], &line.wakers[0]));
+    assert!(
+        line.table
+            .wait_again(&line.inbox, line.tickets[0], &line.wakers[0])
+    );
     assert!(line.table.wake(&line.inbox, 1));
     assert_eq!(line.woken(), [0, 0], "still the first");
     // SAFETY: claimed.
     unsafe { line.inbox.publish_taken(0) };
-    assert!(!line.table.wait_again(&line.inbox, line.tickets[0], &line.wakers[0]), "there is room");
+    assert!(
+        !line
+            .table
+            .wait_again(&line.inbox, line.tickets[0], &line.wakers[0]),
+        "there is room"
+    );
     assert!(line.table.wait(&line.inbox, &line.wakers[0]).is_none());
 }
 
@@ -88,7 +116,10 @@ fn a_new_waker_replaces_the_old_one() {
     let waker = Waker::from(Arc::new(Bell(9, sender)));
     assert!(!line.table.is_woken(&line.inbox, line.tickets[0], &waker));
     assert!(!line.table.wake(&line.inbox, 1));
-    assert_eq!((line.woken(), other.try_iter().collect::<Vec<_>>()), (vec![], vec![9]));
+    assert_eq!(
+        (line.woken(), other.try_iter().collect::<Vec<_>>()),
+        (vec![], vec![9])
+    );
 }
 
 #[test]
@@ -116,8 +147,15 @@ fn a_waker_that_panics_or_comes_back_harms_nobody() {
     // SAFETY: claimed.
     unsafe { inbox.publish_taken(1) };
     let bomb = table.wait(inbox, &Arc::new(Bomb).into()).expect("full");
-    let nosy = table.wait(inbox, &Arc::new(Nosy(shared.clone())).into()).expect("full");
-    assert!(!table.is_woken(inbox, nosy, Waker::noop()), "replaced, and dropped outside the lock");
+    let nosy = table
+        .wait(inbox, &Arc::new(Nosy(shared.clone())).into())
+        .expect("full");
+    assert!(
+        !table.is_woken(inbox, nosy, Waker::noop()),
+        "replaced, and dropped outside the lock"
+    );
     assert!(!table.wake(inbox, 2));
-    assert!(table.is_woken(inbox, bomb, Waker::noop()) && table.is_woken(inbox, nosy, Waker::noop()));
+    assert!(
+        table.is_woken(inbox, bomb, Waker::noop()) && table.is_woken(inbox, nosy, Waker::noop())
+    );
 }
