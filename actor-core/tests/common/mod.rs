@@ -1,0 +1,165 @@
+//! What the integration tests share: a system, patience, and the check that ends every test.
+//!
+//! Every test ends with [`settle`]: the books must come to rest and the conservation law must hold,
+//! whatever the test was about. The shape of the machine is the environment's (`ACTOR_TOPOLOGY`), so
+//! that one suite runs over all of them.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(unreachable_pub, reason = "compiled into each test binary, as a module")]
+#![allow(missing_debug_implementations, reason = "not an interface")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use actor_core::prelude::*;
+use actor_core::{Conservation, SystemRef};
+
+/// How long a test waits for what must come: far beyond any honest delay on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A system on the machine as it is, or as `ACTOR_TOPOLOGY` describes it.
+pub fn system() -> ActorSystem {
+    ActorSystem::new().expect("a system starts")
+}
+
+/// Waits until no message is waiting or being handled, and checks the conservation law.
+///
+/// The books must say the same twice in a row: a message on its way from one actor to the next is in
+/// neither's mailbox for a moment.
+#[track_caller]
+pub fn settle(system: &SystemRef) -> Conservation {
+    let began = Instant::now();
+    let mut last = None;
+    loop {
+        let books = system.stats().messages;
+        if books.holds_at_rest() && last == Some(books) {
+            return books;
+        }
+        assert!(began.elapsed() < PATIENCE, "the books do not come to rest:\n{}", system.stats());
+        last = Some(books);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// [`settle`], then a clean shutdown, after which the law must still hold.
+#[track_caller]
+pub fn finish(system: ActorSystem) -> Conservation {
+    settle(&system);
+    let report = system.shutdown_blocking(PATIENCE);
+    assert!(report.is_clean(), "not a clean shutdown:\n{report}");
+    assert!(report.conservation.holds_at_rest(), "{report}");
+    report.conservation
+}
+
+/// Waits until `is` says so.
+#[track_caller]
+pub fn wait_until(what: &str, is: impl FnMut() -> bool) {
+    wait_within(PATIENCE, what, is);
+}
+
+/// Waits until `is` says so, at most that long.
+#[track_caller]
+pub fn wait_within(patience: Duration, what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Counts the values it has made that are still alive, and those that were dropped.
+#[derive(Clone, Default)]
+pub struct Tally(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    made: AtomicUsize,
+    dropped: AtomicUsize,
+}
+
+/// A payload whose drop is counted, exactly once or the test says so.
+pub struct Token {
+    counts: Arc<Counts>,
+}
+
+impl Tally {
+    /// None made yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more payload.
+    pub fn token(&self) -> Token {
+        self.0.made.fetch_add(1, Ordering::SeqCst);
+        Token { counts: self.0.clone() }
+    }
+
+    pub fn made(&self) -> usize {
+        self.0.made.load(Ordering::SeqCst)
+    }
+
+    pub fn dropped(&self) -> usize {
+        self.0.dropped.load(Ordering::SeqCst)
+    }
+
+    /// Payloads that are still somewhere.
+    pub fn alive(&self) -> usize {
+        let dropped = self.dropped();
+        let made = self.made();
+        assert!(dropped <= made, "{dropped} drops of {made} payloads");
+        made - dropped
+    }
+
+    /// Waits until every payload has been dropped, once.
+    #[track_caller]
+    pub fn all_dropped(&self) {
+        wait_until("every payload is dropped", || self.alive() == 0);
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.counts.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A gate that tests hold shut while an actor waits in its handler, thread and all.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(std::sync::Mutex<bool>, std::sync::Condvar)>);
+
+impl Gate {
+    /// A gate that is shut.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is open.
+    pub fn pass(&self) {
+        let open = self.0.0.lock().unwrap();
+        let (open, _) = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
+        assert!(*open, "nobody opened the gate");
+    }
+}
+
+/// A small generator for tests that shake things: xorshift64*, the same run for the same seed.
+pub struct Shake(u64);
+
+impl Shake {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+}
