@@ -150,7 +150,9 @@ unsafe fn handle(
         if let Some(stamp) = in_place {
             idle = matches!(step, Step::Done)
                 && !cell.has_signals()
-                && !(*owned).flags.has(Flags::URGENT)
+                // Inbox B3: with senders in line the way to idle is `next`'s, which wakes them or leaves
+                // word; the word as it was seen says nothing of those that a former turn took over.
+                && !(*owned).flags.has(Flags::any(Flags::URGENT.bits() | Flags::WAITERS.bits()))
                 && cell.inbox().close_after(stamp);
             if !idle {
                 let taken = cell.inbox().take_above(node);

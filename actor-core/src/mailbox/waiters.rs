@@ -84,7 +84,7 @@ impl Waiters {
     }
 
     /// A woken waiter pushed, or a waiter gave up. If it had been woken and `used` is false, its room
-    /// goes to the next in line.
+    /// goes to the next in line; if it is true, what room there is by now.
     pub(crate) fn leave<P: Protocol>(&self, inbox: &Inbox<P>, ticket: Ticket, used: bool) {
         let mut shard = self.shard(inbox);
         let (mut mine, mut next) = (None, None);
@@ -94,7 +94,12 @@ impl Waiters {
                 .position(|waiter| waiter.ticket == ticket)
                 .and_then(|at| list.remove(at));
             let woken = mine.as_ref().is_some_and(|waiter| waiter.waker.is_none());
-            if woken && !used {
+            // A waiter that pushed held the next one up until now: the owner may have handled its
+            // message meanwhile and gone idle. What it published before it looked at this list is
+            // visible under the lock.
+            let on_their_way = list.iter().filter(|waiter| waiter.waker.is_none()).count();
+            let room = inbox.capacity().saturating_sub(inbox.len()) as usize;
+            if woken && (!used || room > on_their_way) {
                 next = list.iter_mut().find_map(|waiter| waiter.waker.take());
             }
             if list.is_empty() {
@@ -138,12 +143,18 @@ impl Waiters {
         true
     }
 
-    /// For the owner of the cell: wakes up to `room` waiters in order. Says whether some still wait.
+    /// For the owner of the cell: sees to it that the first `room` waiters are awake. Says whether
+    /// some still wait.
+    ///
+    /// Those that were woken before and have not pushed yet count: the room is theirs, and waking
+    /// another for it would let it push ahead of them.
     pub(crate) fn wake<P: Protocol>(&self, inbox: &Inbox<P>, room: usize) -> bool {
         let mut shard = self.shard(inbox);
         let mut woken = Vec::new();
         let mut still = false;
         if let Some(list) = shard.lists.get_mut(&key(inbox)) {
+            let on_their_way = list.iter().filter(|waiter| waiter.waker.is_none()).count();
+            let room = room.saturating_sub(on_their_way);
             for waiter in list.iter_mut() {
                 if woken.len() == room {
                     still |= waiter.waker.is_some();
