@@ -254,7 +254,8 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                     message = unsafe { AskNode::take_back(node) };
                 }
             }
-            self.stop_waiting();
+            // The note stays while it waits for room: an actor that waits for a place with one that
+            // waits for its reply closes a circle just as well.
             if !target.cell.waits_for_room() {
                 let capacity = target.capacity();
                 return self.refuse(
@@ -336,7 +337,15 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         polled: Polled,
     ) -> Result<M::Reply, AskError<M>> {
         self.state = State::Done;
-        self.asker = None;
+        if let Some(asker) = self.asker.take() {
+            // The responder has cleared the note, unless it answered while this call was looking at
+            // its waker. A load, because that is the rare case, and because an ask beside this one may
+            // have left a note of its own.
+            // Relaxed: only this actor writes notes, and the answer's Acquire shows the responder's.
+            if asker.waiting_on().load(Ordering::Relaxed) == self.target.id().as_u64() {
+                asker.waiting_on().store(0, Ordering::SeqCst);
+            }
+        }
         if polled == Polled::Value {
             // SAFETY: the slot says that the value is there and ours.
             return Ok(unsafe { AskNode::into_reply(node) });
