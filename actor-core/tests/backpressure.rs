@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_core::{SendFuture, StopMode};
-use common::{PATIENCE, Shake, Tally, Token, finish, settle, system, wait_until};
+use common::{Shake, Tally, Token, finish, poll_once, settle, system, wait_until, within};
 use tokio::sync::oneshot;
 
 /// Writes down what it gets.
@@ -22,7 +22,10 @@ struct Sink {
 
 impl Actor for Sink {}
 
-struct Item(u64, #[expect(dead_code, reason = "counts drops")] Option<Token>);
+struct Item(
+    u64,
+    #[expect(dead_code, reason = "counts drops")] Option<Token>,
+);
 
 impl Message for Item {
     type Reply = u64;
@@ -62,15 +65,29 @@ struct Held {
 /// An actor that is busy in a handler, with an empty mailbox.
 fn held(system: &ActorSystem, mailbox: Mailbox) -> Held {
     let seen = Arc::default();
-    let sink = system.actor(Sink { seen: Arc::clone(&seen) }).mailbox(mailbox).spawn().unwrap();
+    let sink = system
+        .actor(Sink {
+            seen: Arc::clone(&seen),
+        })
+        .mailbox(mailbox)
+        .spawn()
+        .unwrap();
     let release = hold(sink);
-    Held { sink, seen, release }
+    Held {
+        sink,
+        seen,
+        release,
+    }
 }
 
 fn hold(sink: ActorRef<Sink>) -> oneshot::Sender<()> {
     let (begun, has_begun) = oneshot::channel();
     let (release, released) = oneshot::channel();
-    sink.tell(Hold { begun, release: released }).unwrap();
+    sink.tell(Hold {
+        begun,
+        release: released,
+    })
+    .unwrap();
     has_begun.blocking_recv().unwrap();
     // Its message leaves the mailbox when the handler first waits.
     wait_until("the actor waits in its handler", || sink.queue_len() == 0);
@@ -91,19 +108,31 @@ fn m03_a_full_mailbox_gives_the_message_back() {
                 held.sink.tell(item(n)).unwrap();
             }
             match held.sink.tell(item(4711)) {
-                Err(SendError::Full { target, capacity: said, message }) => {
+                Err(SendError::Full {
+                    target,
+                    capacity: said,
+                    message,
+                }) => {
                     assert_eq!((target, said, message.0), (held.sink.id(), capacity, 4711));
                 }
                 other => panic!("{capacity}: {other:?}"),
             }
             let error = held.sink.recipient().tell(item(4712)).unwrap_err();
             assert!(error.is_full() && !error.is_dead(), "{error:?}");
-            assert!(error.to_string().contains(&format!("({capacity} messages)")), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("({capacity} messages)")),
+                "{error}"
+            );
             assert_eq!(error.into_message().0, 4712);
 
             held.release.send(()).unwrap();
             let books = settle(&system);
-            assert_eq!(*held.seen.lock().unwrap(), (0..capacity as u64).collect::<Vec<_>>());
+            assert_eq!(
+                *held.seen.lock().unwrap(),
+                (0..capacity as u64).collect::<Vec<_>>()
+            );
             assert_eq!(books.refused.full, 2);
             assert_eq!(books.handled, capacity as u64 + 1);
             finish(system);
@@ -119,9 +148,15 @@ fn m03_reject_refuses_sends_and_asks_at_once() {
     held.sink.tell(item(2)).unwrap();
     system.block_on(async {
         let error = held.sink.send(item(3)).await.unwrap_err();
-        assert!(matches!(&error, SendError::Full { message, .. } if message.0 == 3), "{error:?}");
+        assert!(
+            matches!(&error, SendError::Full { message, .. } if message.0 == 3),
+            "{error:?}"
+        );
         let error = held.sink.ask(item(4)).await.unwrap_err();
-        assert!(matches!(&error, AskError::Full { capacity: 2, message, .. } if message.0 == 4), "{error:?}");
+        assert!(
+            matches!(&error, AskError::Full { capacity: 2, message, .. } if message.0 == 4),
+            "{error:?}"
+        );
     });
     let error = held.sink.ask_blocking(item(5)).unwrap_err();
     assert_eq!(error.into_message().map(|message| message.0), Some(5));
@@ -139,9 +174,17 @@ fn m03_drop_newest_keeps_the_oldest_and_counts_the_rest() {
     for n in 0..10 {
         held.sink.tell(Item(n, Some(tally.token()))).unwrap();
     }
-    system.block_on(held.sink.send(Item(10, Some(tally.token())))).unwrap();
-    let error = held.sink.ask_blocking(Item(11, Some(tally.token()))).unwrap_err();
-    assert!(matches!(error, AskError::NoReply { target } if target == held.sink.id()), "{error:?}");
+    system
+        .block_on(held.sink.send(Item(10, Some(tally.token()))))
+        .unwrap();
+    let error = held
+        .sink
+        .ask_blocking(Item(11, Some(tally.token())))
+        .unwrap_err();
+    assert!(
+        matches!(error, AskError::NoReply { target } if target == held.sink.id()),
+        "{error:?}"
+    );
     assert_eq!(tally.dropped(), 8);
 
     held.release.send(()).unwrap();
@@ -162,10 +205,15 @@ fn m03_drop_oldest_keeps_the_newest_and_refuses_at_twice_the_capacity() {
         held.sink.tell(Item(n, Some(tally.token()))).unwrap();
     }
     let error = held.sink.tell(Item(8, Some(tally.token()))).unwrap_err();
-    assert!(matches!(&error, SendError::Full { capacity, .. } if *capacity >= 4), "{error:?}");
+    assert!(
+        matches!(&error, SendError::Full { capacity, .. } if *capacity >= 4),
+        "{error:?}"
+    );
     drop(error);
     // It does not wait either: there is no room to wait for.
-    let error = system.block_on(held.sink.send(Item(9, Some(tally.token())))).unwrap_err();
+    let error = system
+        .block_on(held.sink.send(Item(9, Some(tally.token()))))
+        .unwrap_err();
     assert!(error.is_full());
     drop(error);
 
@@ -236,7 +284,10 @@ fn m03_waiting_senders_are_woken_in_order() {
             // Of several that were woken together the first to be polled is the first to push.
             seen.sort_unstable();
         }
-        assert!(seen.iter().copied().eq(0..capacity as u64 + 200), "capacity {capacity}: {seen:?}");
+        assert!(
+            seen.iter().copied().eq(0..capacity as u64 + 200),
+            "capacity {capacity}: {seen:?}"
+        );
         finish(system);
     }
 }
@@ -299,7 +350,9 @@ fn m03_a_cancelled_send_leaves_no_place_taken_and_passes_its_turn_on() {
         assert_eq!(survivors, 10);
         assert_eq!(books.handled, capacity as u64 + 1 + survivors);
         assert_eq!(books.refused.other, 40 - survivors);
-        let expected: Vec<u64> = (0..capacity as u64).chain((0..10).map(|n| 103 + 4 * n)).collect();
+        let expected: Vec<u64> = (0..capacity as u64)
+            .chain((0..10).map(|n| 103 + 4 * n))
+            .collect();
         let mut seen = held.seen.lock().unwrap().clone();
         seen.sort_unstable();
         assert_eq!(seen, expected);
@@ -336,10 +389,22 @@ fn m03_senders_that_wait_are_told_when_the_actor_stops() {
             _ = held.release.send(());
             for (send, n) in waiting.into_iter().zip(1..) {
                 let error = within(send).await.unwrap_err();
-                assert!(matches!(&error, SendError::Dead { message, .. } if message.0 == n), "{error:?}");
+                assert!(
+                    matches!(&error, SendError::Dead { message, .. } if message.0 == n),
+                    "{error:?}"
+                );
             }
             let error = within(ask).await.unwrap_err();
-            assert!(matches!(&error, AskError::Dead { message: Some(Item(20, _)), .. }), "{error:?}");
+            assert!(
+                matches!(
+                    &error,
+                    AskError::Dead {
+                        message: Some(Item(20, _)),
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
         });
         let books = settle(&system);
         assert_eq!(books.refused.dead, 20);
@@ -355,19 +420,31 @@ fn m03_a_send_waits_no_longer_than_its_deadline_or_its_token() {
     let held = held(&system, Mailbox::bounded(1));
     held.sink.tell(item(0)).unwrap();
     system.block_on(async {
-        let late = held.sink.ask(item(1)).within(Duration::from_millis(20)).send();
+        let late = held
+            .sink
+            .ask(item(1))
+            .within(Duration::from_millis(20))
+            .send();
         let error = within(late).await.unwrap_err();
-        assert!(matches!(&error, SendError::Expired { message, .. } if message.0 == 1), "{error:?}");
+        assert!(
+            matches!(&error, SendError::Expired { message, .. } if message.0 == 1),
+            "{error:?}"
+        );
 
         let token = CancelToken::new();
         let mut unwanted = Box::pin(held.sink.ask(item(2)).cancel(&token).send());
         assert!(poll_once(unwanted.as_mut()).await.is_none());
         token.cancel();
         let error = within(unwanted).await.unwrap_err();
-        assert!(matches!(&error, SendError::Cancelled { message, .. } if message.0 == 2), "{error:?}");
+        assert!(
+            matches!(&error, SendError::Cancelled { message, .. } if message.0 == 2),
+            "{error:?}"
+        );
 
         // An ask that waits for room is no different, and gives its message back.
-        let error = within(held.sink.ask(item(3)).within(Duration::from_millis(20))).await.unwrap_err();
+        let error = within(held.sink.ask(item(3)).within(Duration::from_millis(20)))
+            .await
+            .unwrap_err();
         assert!(
             matches!(&error, AskError::Expired { message: Some(Item(3, _)), waited, .. }
                 if *waited >= Duration::from_millis(20)),
@@ -424,15 +501,21 @@ fn m03_many_senders_on_a_small_mailbox_lose_nothing() {
         let system = system();
         let seen = Arc::default();
         let sink = system
-            .actor(Sink { seen: Arc::clone(&seen) })
+            .actor(Sink {
+                seen: Arc::clone(&seen),
+            })
             .mailbox(Mailbox::bounded(capacity))
             .spawn()
             .unwrap();
-        let feeders: Vec<_> = (0..8).map(|_| system.spawn(Feeder(sink)).unwrap()).collect();
+        let feeders: Vec<_> = (0..8)
+            .map(|_| system.spawn(Feeder(sink)).unwrap())
+            .collect();
         system.block_on(async {
             let mut tasks = Vec::new();
             for feeder in feeders {
-                tasks.push(tokio::spawn(async move { feeder.ask(Feed(300)).await.unwrap() }));
+                tasks.push(tokio::spawn(
+                    async move { feeder.ask(Feed(300)).await.unwrap() },
+                ));
             }
             for _ in 0..8 {
                 tasks.push(tokio::spawn(async move {
@@ -456,7 +539,11 @@ fn m03_many_senders_on_a_small_mailbox_lose_nothing() {
 fn m03_senders_that_come_and_go_leave_nothing_behind() {
     let system = system();
     let tally = Tally::new();
-    let sink = system.actor(Sink::default()).mailbox(Mailbox::bounded(2)).spawn().unwrap();
+    let sink = system
+        .actor(Sink::default())
+        .mailbox(Mailbox::bounded(2))
+        .spawn()
+        .unwrap();
     let sent = system.block_on(async {
         let mut tasks = Vec::new();
         for seed in 1..=8 {
@@ -496,17 +583,6 @@ fn m03_senders_that_come_and_go_leave_nothing_behind() {
 
 type Sending = Pin<Box<SendFuture<Sink, Item>>>;
 
-/// Polls once: `None` while it is pending.
-async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|cx| {
-        Poll::Ready(match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
 /// Polls all of them, in order, until all are done.
 async fn all(mut sends: Vec<Sending>) {
     poll_fn(|cx| {
@@ -517,15 +593,11 @@ async fn all(mut sends: Vec<Sending>) {
             }
             Poll::Pending => true,
         });
-        if sends.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if sends.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
-}
-
-async fn within<F: Future>(future: F) -> F::Output {
-    let began = Instant::now();
-    let output = tokio::time::timeout(PATIENCE, future).await.expect("it hangs");
-    // A future that was not woken is ready all the same when the time-out polls it once more.
-    assert!(began.elapsed() < PATIENCE / 2, "a wake-up was lost");
-    output
 }

@@ -5,11 +5,17 @@
 //! that one suite runs over all of them.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(unreachable_pub, reason = "compiled into each test binary, as a module")]
+#![allow(
+    unreachable_pub,
+    reason = "compiled into each test binary, as a module"
+)]
 #![allow(missing_debug_implementations, reason = "not an interface")]
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actor_core::prelude::*;
@@ -36,7 +42,11 @@ pub fn settle(system: &SystemRef) -> Conservation {
         if books.holds_at_rest() && last == Some(books) {
             return books;
         }
-        assert!(began.elapsed() < PATIENCE, "the books do not come to rest:\n{}", system.stats());
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the books do not come to rest:\n{}",
+            system.stats()
+        );
         last = Some(books);
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -63,7 +73,10 @@ pub fn wait_until(what: &str, is: impl FnMut() -> bool) {
 pub fn wait_within(patience: Duration, what: &str, mut is: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is() {
-        assert!(began.elapsed() < patience, "waited {patience:?} in vain until {what}");
+        assert!(
+            began.elapsed() < patience,
+            "waited {patience:?} in vain until {what}"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -72,13 +85,14 @@ pub fn wait_within(patience: Duration, what: &str, mut is: impl FnMut() -> bool)
 #[derive(Clone, Default)]
 pub struct Tally(Arc<Counts>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counts {
     made: AtomicUsize,
     dropped: AtomicUsize,
 }
 
 /// A payload whose drop is counted, exactly once or the test says so.
+#[derive(Debug)]
 pub struct Token {
     counts: Arc<Counts>,
 }
@@ -92,7 +106,9 @@ impl Tally {
     /// One more payload.
     pub fn token(&self) -> Token {
         self.0.made.fetch_add(1, Ordering::SeqCst);
-        Token { counts: self.0.clone() }
+        Token {
+            counts: self.0.clone(),
+        }
     }
 
     pub fn made(&self) -> usize {
@@ -142,7 +158,11 @@ impl Gate {
     /// Waits until it is open.
     pub fn pass(&self) {
         let open = self.0.0.lock().unwrap();
-        let (open, _) = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
+        let (open, _) = self
+            .0
+            .1
+            .wait_timeout_while(open, PATIENCE, |open| !*open)
+            .unwrap();
         assert!(*open, "nobody opened the gate");
     }
 }
@@ -162,4 +182,26 @@ impl Shake {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
     }
+}
+
+/// Polls once: `None` while it is pending.
+pub async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Waits for what must come soon.
+pub async fn within<F: Future>(future: F) -> F::Output {
+    let began = Instant::now();
+    let output = tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it hangs");
+    // A future that was not woken is ready all the same when the time-out polls it once more.
+    assert!(began.elapsed() < PATIENCE / 2, "a wake-up was lost");
+    output
 }
