@@ -15,7 +15,8 @@ impl Wake for Bell {
 
 /// A full inbox of one, owned by the test, with `n` waiters.
 struct Line {
-    inbox: Inbox,
+    /// Boxed: the table knows an inbox by its address.
+    inbox: Box<Inbox>,
     table: Waiters,
     tickets: Vec<Ticket>,
     wakers: Vec<Waker>,
@@ -24,7 +25,7 @@ struct Line {
 
 impl Line {
     fn new(n: usize) -> Self {
-        let (inbox, table) = (Inbox::new(1), Waiters::new());
+        let (inbox, table) = (Box::new(Inbox::new(1)), Waiters::new());
         assert!(inbox.claim(1));
         // SAFETY: claimed.
         unsafe { inbox.publish_taken(1) };
@@ -61,9 +62,11 @@ fn room_goes_to_those_who_came_first() {
     };
     assert_eq!([is_woken(0), is_woken(1), is_woken(2)], [true, true, false]);
     assert!(
-        !line.table.wake(&line.inbox, 2),
-        "those woken already are not woken twice"
+        line.table.wake(&line.inbox, 2),
+        "those woken already are not woken twice, and the room is theirs"
     );
+    assert!(line.woken().is_empty());
+    assert!(!line.table.wake(&line.inbox, 3));
     assert_eq!(line.woken(), [2]);
     for ticket in &line.tickets {
         line.table.leave(&line.inbox, *ticket, true);
