@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use actor_core::prelude::*;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 mod common;

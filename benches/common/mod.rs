@@ -9,13 +9,13 @@ use actor_core::topology::Topology;
 use actor_core::{CrossNumaStealing, NumaNodeId};
 
 /// The defaults.
-pub fn system() -> ActorSystem {
+pub(crate) fn system() -> ActorSystem {
     ActorSystem::new().expect("the machine can run a system")
 }
 
 /// Two pretended NUMA nodes with one worker each and no stealing between them, so that who runs where
 /// is certain: what is sent from the first to the second crosses CPUs.
-pub fn two_workers() -> ActorSystem {
+pub(crate) fn two_workers() -> ActorSystem {
     ActorSystem::builder()
         .topology(Topology::pretend("2x1").expect("a valid machine"))
         .cross_numa_stealing(CrossNumaStealing::Never)
@@ -24,26 +24,26 @@ pub fn two_workers() -> ActorSystem {
 }
 
 /// The NUMA node of the first or second of [`two_workers`].
-pub fn side(system: &ActorSystem, index: usize) -> NumaNodeId {
+pub(crate) fn side(system: &ActorSystem, index: usize) -> NumaNodeId {
     system.numa_nodes()[index]
 }
 
 /// Ends a bench: the books must be right, or its figures are not worth anything.
-pub fn close(system: ActorSystem) {
+pub(crate) fn close(system: ActorSystem) {
     let report = system.shutdown_blocking(Duration::from_secs(30));
     assert!(report.conservation.holds_at_rest(), "{report}");
 }
 
 /// Adds up what it is sent.
 #[derive(Actor)]
-pub struct Counter {
-    pub sum: u64,
+pub(crate) struct Counter {
+    pub(crate) sum: u64,
 }
 
 #[messages]
 impl Counter {
     #[message]
-    pub fn add(&mut self, n: u64) -> u64 {
+    pub(crate) fn add(&mut self, n: u64) -> u64 {
         self.sum += n;
         self.sum
     }
@@ -51,13 +51,13 @@ impl Counter {
 
 /// Sends from inside of the runtime.
 #[derive(Actor)]
-pub struct Driver;
+pub(crate) struct Driver;
 
 #[messages]
 impl Driver {
     /// `n` messages with backpressure; answers when the last one is accepted.
     #[message]
-    pub async fn flood(&mut self, to: ActorRef<Counter>, n: u64) {
+    pub(crate) async fn flood(&mut self, to: ActorRef<Counter>, n: u64) {
         for i in 0..n {
             to.send(Add { n: i }).await.expect("the counter lives");
         }
@@ -65,7 +65,7 @@ impl Driver {
 
     /// `n` asks, one after the other; answers with the time they took.
     #[message]
-    pub async fn ask_often(&mut self, whom: ActorRef<Counter>, n: u64) -> Duration {
+    pub(crate) async fn ask_often(&mut self, whom: ActorRef<Counter>, n: u64) -> Duration {
         let began = Instant::now();
         for i in 0..n {
             whom.ask(Add { n: i }).await.expect("the counter answers");
@@ -75,7 +75,7 @@ impl Driver {
 
     /// Spawns `n` actors of eight bytes and sends each a message.
     #[message]
-    pub fn spawn_many(&mut self, n: u64, cx: &mut ActorContext<Self>) {
+    pub(crate) fn spawn_many(&mut self, n: u64, cx: &mut ActorContext<Self>) {
         for _ in 0..n {
             let actor = cx
                 .spawn(Counter { sum: 0 })
@@ -87,21 +87,21 @@ impl Driver {
 
 /// Bounces a number to its peer so many times.
 #[derive(Actor)]
-pub struct Player {
-    pub peer: Option<ActorRef<Player>>,
-    pub done: Option<std::sync::mpsc::Sender<()>>,
-    pub left: u64,
+pub(crate) struct Player {
+    pub(crate) peer: Option<ActorRef<Self>>,
+    pub(crate) done: Option<std::sync::mpsc::Sender<()>>,
+    pub(crate) left: u64,
 }
 
 #[messages]
 impl Player {
     #[message]
-    pub fn meet(&mut self, peer: ActorRef<Player>) {
+    pub(crate) fn meet(&mut self, peer: ActorRef<Self>) {
         self.peer = Some(peer);
     }
 
     #[message]
-    pub fn ball(&mut self, n: u64) {
+    pub(crate) fn ball(&mut self, n: u64) {
         if self.left == 0 {
             if let Some(done) = &self.done {
                 done.send(()).expect("the bench waits");
@@ -116,7 +116,7 @@ impl Player {
 }
 
 /// `pairs` pairs play `messages` balls each; the wall time.
-pub fn play(system: &ActorSystem, pairs: usize, messages: u64) -> Duration {
+pub(crate) fn play(system: &ActorSystem, pairs: usize, messages: u64) -> Duration {
     let (done, ended) = std::sync::mpsc::channel();
     let players: Vec<_> = (0..pairs)
         .map(|_| {

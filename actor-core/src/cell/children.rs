@@ -65,7 +65,7 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the parent `self`; `child` is linked nowhere.
-    pub(super) unsafe fn link_child(self, child: CellRef) {
+    pub(super) unsafe fn link_child(self, child: Self) {
         let sibling = Sibling::of(child);
         // SAFETY: H2 for the parent, H3 for the links of its children.
         unsafe {
@@ -86,7 +86,7 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the parent `self`, whose child it is.
-    unsafe fn unlink_child(self, child: CellRef) {
+    unsafe fn unlink_child(self, child: Self) {
         // SAFETY: H2 for the parent, H3 for the links.
         unsafe {
             let (prev, next) = ((*child.owned()).prev, (*child.owned()).next);
@@ -108,7 +108,7 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the parent `self`, whose child it is.
-    pub(super) unsafe fn child_gone(self, child: CellRef, reusable: bool) {
+    pub(super) unsafe fn child_gone(self, child: Self, reusable: bool) {
         // SAFETY: by the caller; the child's turn has left the cell but for its own dead letters,
         // which `claim` waits for.
         unsafe {
@@ -182,7 +182,7 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the parent `self`, whose child it is. May end the parent's current life.
-    pub(super) unsafe fn child_down(self, child: CellRef, reason: StopReason) {
+    pub(super) unsafe fn child_down(self, child: Self, reason: StopReason) {
         // SAFETY: by the caller.
         unsafe {
             if self.is_stopping() {

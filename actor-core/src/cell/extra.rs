@@ -1,11 +1,9 @@
 //! What few actors need: children, watchers, a factory, a name. Boxed on first use.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::header::{CellRef, Sibling};
 use super::reason::StopReason;
-use super::watch::Terminated;
 use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
@@ -37,9 +35,6 @@ pub(crate) struct Extra {
     pub(super) watchers: Vec<ActorId>,
     /// Whose end this actor wants to hear of.
     pub(super) watching: Vec<ActorId>,
-    /// Notices taken out of the mailbox while a hook or handler was suspended never pile up here:
-    /// only those that arrive while the cell cannot run `terminated` yet.
-    pub(super) notices: VecDeque<Terminated>,
     /// Overflow bound of a `DropOldest` mailbox.
     pub(super) keep_newest: u32,
 }
@@ -62,7 +57,6 @@ impl Extra {
             stopping_child: None,
             watchers: Vec::new(),
             watching: Vec::new(),
-            notices: VecDeque::new(),
             keep_newest: 0,
         }
     }

@@ -34,8 +34,6 @@ pub(crate) struct FrameVtable {
     ///
     /// F1; the frame is alive.
     pub(crate) cancel: unsafe fn(NonNull<Frame>),
-    /// Whether it serves a message (which is in `Owned::current`) or a hook.
-    pub(crate) is_message: bool,
 }
 
 /// What a poll of a frame found.

@@ -202,12 +202,10 @@ unsafe impl Send for CellRef {}
 // SAFETY: as above.
 unsafe impl Sync for CellRef {}
 
-/// Sender flag: refuse messages that do not come from an actor; the system is shutting down.
-const REFUSE_OUTSIDE: u32 = 1 << 16;
 /// Sender flag: full means drop the new message.
-const DROP_NEWEST: u32 = 1 << 17;
+const DROP_NEWEST: u32 = 1 << 16;
 /// Sender flag: `send` does not wait for room.
-const NO_WAIT: u32 = 1 << 18;
+const NO_WAIT: u32 = 1 << 17;
 
 impl CellRef {
     /// The cell of an id.
@@ -321,16 +319,6 @@ impl CellRef {
     pub(super) unsafe fn parent(self) -> Option<Self> {
         // SAFETY: H2, by the caller.
         unsafe { *self.header().parent.get() }
-    }
-
-    pub(crate) fn refuses_outside(self) -> bool {
-        self.header().place.load(Ordering::Relaxed) & REFUSE_OUTSIDE != 0
-    }
-
-    pub(super) fn set_refuse_outside(self) {
-        self.header()
-            .place
-            .fetch_or(REFUSE_OUTSIDE, Ordering::Relaxed);
     }
 
     pub(crate) fn drops_newest(self) -> bool {

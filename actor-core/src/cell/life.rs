@@ -25,7 +25,6 @@ use crate::clock::Tick;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node};
 use crate::mailbox::waiters;
-use crate::memory;
 use crate::supervision::{RestartWindow, Verdict};
 
 impl CellRef {
@@ -517,15 +516,5 @@ impl CellRef {
 
     fn is_root(self) -> bool {
         self.runtime().root() == self
-    }
-
-    /// Gives the cell's memory back; for the one cell without a parent.
-    ///
-    /// # Safety
-    ///
-    /// The actor has terminated.
-    pub(crate) unsafe fn release_root(self) {
-        // SAFETY: by the caller.
-        unsafe { memory::free_cell(self.as_raw(), self.id().numa_node().0) };
     }
 }

@@ -100,10 +100,6 @@ impl Runtime {
         self.root.get().is_some()
     }
 
-    pub(crate) fn numa_count(&self) -> usize {
-        self.arenas.len()
-    }
-
     pub(crate) fn arena(&self, numa_index: usize) -> u8 {
         self.arenas[numa_index]
     }
@@ -177,10 +173,10 @@ impl Runtime {
             Some(local) if std::ptr::eq(local.runtime(), self) => local.counters().fate_owned(fate),
             _ => self.ledger.fate(fate),
         }
-        if fate == Fate::ActorStopped {
-            if let Some(suppressed) = self.dead_letter_log.admit() {
-                tracing::info!(%target, message, suppressed, "dead letter: {fate}");
-            }
+        if fate == Fate::ActorStopped
+            && let Some(suppressed) = self.dead_letter_log.admit()
+        {
+            tracing::info!(%target, message, suppressed, "dead letter: {fate}");
         }
     }
 

@@ -38,6 +38,7 @@ struct Notice {
 static NOTICE: NodeVtable = NodeVtable {
     run,
     finish,
+    abandoned: |_| false,
     message: || "Terminated",
 };
 

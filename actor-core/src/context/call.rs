@@ -205,15 +205,15 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 let error = self.gave_up(refused(target, fate, message));
                 return self.refuse(Count::RefusedOther, error);
             }
-            if let Some(line) = &self.line {
-                if !line.is_woken(cx.waker()) {
-                    if let Some(fate) = self.patience.poll(target.cell.runtime(), &context, cx) {
-                        let error = self.gave_up(refused(target, fate, message));
-                        return self.refuse(Count::RefusedOther, error);
-                    }
-                    self.state = State::Unsent(message);
-                    return Poll::Pending;
+            if let Some(line) = &self.line
+                && !line.is_woken(cx.waker())
+            {
+                if let Some(fate) = self.patience.poll(target.cell.runtime(), &context, cx) {
+                    let error = self.gave_up(refused(target, fate, message));
+                    return self.refuse(Count::RefusedOther, error);
                 }
+                self.state = State::Unsent(message);
+                return Poll::Pending;
             }
             if let Some(path) = self.wait_for(target, cx) {
                 return self.refuse(Count::RefusedOther, AskError::Deadlock { path, message });

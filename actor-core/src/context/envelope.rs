@@ -39,7 +39,6 @@ pub(super) struct AskNode<M: Message> {
 union Content<M: Message> {
     message: ManuallyDrop<M>,
     reply: ManuallyDrop<M::Reply>,
-    nothing: (),
 }
 
 /// The message comes back: over the memory limit.
@@ -207,6 +206,7 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
         finish: Self::finish,
+        abandoned: |_| false,
         message: std::any::type_name::<M>,
     };
 
@@ -253,6 +253,10 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
         finish: Self::finish,
+        abandoned: |node| {
+            // SAFETY: by `NodeVtable::abandoned`; this vtable is only on asks of `M`.
+            unsafe { (*node.cast::<AskNode<M>>().as_ptr()).reply.is_abandoned() }
+        },
         message: std::any::type_name::<M>,
     };
 
@@ -323,14 +327,4 @@ impl<M: Message> Answer<M> for IntoNode {
         // SAFETY: by `Answer::answer` the node is an ask of this message type in our hands (reply R2).
         unsafe { (*node.cast::<AskNode<M>>().as_ptr()).content.reply = ManuallyDrop::new(reply) };
     }
-}
-
-/// Whether the asker of the message in `node` has gone away.
-///
-/// # Safety
-///
-/// The node is alive and an ask of `M`.
-pub(super) unsafe fn asker_gone<M: Message>(node: NonNull<Node>) -> bool {
-    // SAFETY: by the caller.
-    unsafe { (*node.cast::<AskNode<M>>().as_ptr()).reply.is_abandoned() }
 }

@@ -19,10 +19,7 @@ use super::actor::{Actor, ActorError, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::context_of;
 use super::message_context::InForce;
-use crate::cell::{
-    ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, StopReason, Terminated,
-    contain,
-};
+use crate::cell::{ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, contain};
 use crate::mailbox::node::{Node, Step};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
@@ -145,8 +142,6 @@ fn enabled_span(cell: CellRef, actor_type: &'static str, message: &'static str) 
 
 /// What becomes of a future's output.
 trait Outcome<T> {
-    const IS_MESSAGE: bool;
-
     /// # Safety
     ///
     /// For a message: `node` is the one being handled.
@@ -159,8 +154,6 @@ struct Stopped;
 struct Ended;
 
 impl<M: Message, R: Answer<M>> Outcome<M::Reply> for Replies<M, R> {
-    const IS_MESSAGE: bool = true;
-
     unsafe fn done(node: Option<NonNull<Node>>, output: M::Reply) -> FrameDone {
         if let Some(node) = node {
             // SAFETY: by the caller.
@@ -171,8 +164,6 @@ impl<M: Message, R: Answer<M>> Outcome<M::Reply> for Replies<M, R> {
 }
 
 impl Outcome<Result<(), ActorError>> for Started {
-    const IS_MESSAGE: bool = false;
-
     unsafe fn done(_node: Option<NonNull<Node>>, output: Result<(), ActorError>) -> FrameDone {
         FrameDone::Started(output.map_err(|error| {
             // The error's Display and Drop are the user's.
@@ -185,16 +176,12 @@ impl Outcome<Result<(), ActorError>> for Started {
 }
 
 impl Outcome<()> for Stopped {
-    const IS_MESSAGE: bool = false;
-
     unsafe fn done(_node: Option<NonNull<Node>>, (): ()) -> FrameDone {
         FrameDone::Stopped
     }
 }
 
 impl Outcome<()> for Ended {
-    const IS_MESSAGE: bool = false;
-
     unsafe fn done(_node: Option<NonNull<Node>>, (): ()) -> FrameDone {
         FrameDone::Terminated
     }
@@ -220,7 +207,6 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
     const VTABLE: FrameVtable = FrameVtable {
         poll: Self::poll,
         cancel: Self::cancel,
-        is_message: O::IS_MESSAGE,
     };
 
     unsafe fn poll(
@@ -330,7 +316,7 @@ where
         (&raw mut (*this).arena).write(arena);
         (&raw mut (*this).span).write(span);
         let actor = &mut *cell.state().cast::<A>();
-        let cx = &mut *(&raw mut (*this).cx);
+        let cx = &mut (*this).cx;
         let future = &raw mut (*this).future;
         let made: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| {
             future.write(ManuallyDrop::new(make(actor, cx)));
@@ -357,7 +343,8 @@ where
 pub(super) unsafe fn current_refused(cell: CellRef) -> bool {
     // SAFETY: by the caller; the current node is alive while it is handled.
     unsafe {
-        cell.current_node()
-            .is_some_and(|node| context_of(node).refusal().is_some())
+        cell.current_node().is_some_and(|node| {
+            context_of(node).refusal().is_some() || (node.as_ref().vtable.abandoned)(node)
+        })
     }
 }

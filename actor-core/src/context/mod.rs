@@ -41,5 +41,4 @@ pub use trace::{
     TraceParent, TraceParseError, TraceStateError,
 };
 
-pub(crate) use blocking::block_on;
 pub(crate) use spawn::{Parent, builder};

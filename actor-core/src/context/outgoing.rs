@@ -46,7 +46,8 @@ impl Target {
         if self.cell.generation() != self.id.generation() {
             return false;
         }
-        !self.cell.refuses_outside() || crate::cell::current_cell().is_some()
+        // A thread that is no worker brings new work; that is over once shutdown has begun.
+        Local::current().is_some() || !self.cell.runtime().is_closed()
     }
 
     /// Pushes a node and does the books. `offered` has been counted by the caller.
@@ -140,10 +141,10 @@ impl Patience {
                 Box::pin(async move { token.cancelled().await }) as _
             });
         }
-        if let Some(cancel) = &mut self.cancel {
-            if cancel.as_mut().poll(task).is_ready() {
-                return Some(Fate::Cancelled);
-            }
+        if let Some(cancel) = &mut self.cancel
+            && cancel.as_mut().poll(task).is_ready()
+        {
+            return Some(Fate::Cancelled);
         }
         if let Some(at) = self.deadline {
             if Tick::now() >= at {

@@ -80,17 +80,17 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 this.line = None;
                 return Poll::Ready(Err(refused(target, fate, message)));
             }
-            if let Some(line) = &this.line {
-                if !line.is_woken(cx.waker()) {
-                    // The context said above that it is not over; this arms its timer.
-                    if let Some(fate) = this.patience.poll(target.cell.runtime(), &context, cx) {
-                        target.count(Count::RefusedOther);
-                        this.line = None;
-                        return Poll::Ready(Err(refused(target, fate, message)));
-                    }
-                    this.message = Some(message);
-                    return Poll::Pending;
+            if let Some(line) = &this.line
+                && !line.is_woken(cx.waker())
+            {
+                // The context said above that it is not over; this arms its timer.
+                if let Some(fate) = this.patience.poll(target.cell.runtime(), &context, cx) {
+                    target.count(Count::RefusedOther);
+                    this.line = None;
+                    return Poll::Ready(Err(refused(target, fate, message)));
                 }
+                this.message = Some(message);
+                return Poll::Pending;
             }
             let arena = target.id.numa_node().0;
             let node =

@@ -264,7 +264,7 @@ impl<M> AskError<M> {
             Self::Deadlock { path, .. } => path
                 .0
                 .get(1)
-                .or(path.0.first())
+                .or_else(|| path.0.first())
                 .copied()
                 .unwrap_or(ActorId(0)),
         }

@@ -108,6 +108,13 @@ pub(crate) struct Taken {
     pub(crate) first: *mut Node,
     pub(crate) count: u32,
     /// A signal or wake-up came: look at the signal lane and the suspended frame.
+    #[cfg_attr(
+        not(any(test, actor_loom)),
+        expect(
+            dead_code,
+            reason = "the owner looks at the lane itself; the models ask"
+        )
+    )]
     pub(crate) notified: bool,
     /// Senders wait for room.
     pub(crate) waiters: bool,
@@ -338,10 +345,11 @@ impl<P: Protocol> Inbox<P> {
         if seen == 0 {
             return Look::Empty;
         }
-        if seen >> COUNT_SHIFT == 1 && seen & TAGS == 0 {
-            if let Some(node) = node_at(seen) {
-                return Look::One(node, Stamp(seen));
-            }
+        if seen >> COUNT_SHIFT == 1
+            && seen & TAGS == 0
+            && let Some(node) = node_at(seen)
+        {
+            return Look::One(node, Stamp(seen));
         }
         Look::More
     }

@@ -59,6 +59,12 @@ pub(crate) struct NodeVtable {
     ///
     /// The caller owns the node and gives it up. `end` says truly whether the message is still in it.
     pub(crate) finish: unsafe fn(node: NonNull<Node>, end: End),
+    /// Whether somebody asked and has given up waiting for the reply.
+    ///
+    /// # Safety
+    ///
+    /// The node is alive and being handled by the caller.
+    pub(crate) abandoned: unsafe fn(node: NonNull<Node>) -> bool,
     /// The message type's name, for reports.
     pub(crate) message: fn() -> &'static str,
 }

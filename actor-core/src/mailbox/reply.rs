@@ -262,7 +262,7 @@ impl<P: Protocol> ReplySlot<P> {
 
 /// What the answer in a state word says, if there is one.
 fn outcome(state: u32) -> Option<Polled> {
-    (state & STATE == ANSWERED).then(|| match state >> OUTCOME_SHIFT {
+    (state & STATE == ANSWERED).then_some(match state >> OUTCOME_SHIFT {
         0 => Polled::Value,
         fate => Polled::Failed(fate as u8),
     })

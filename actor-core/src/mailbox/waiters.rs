@@ -190,10 +190,10 @@ fn key<P>(inbox: &Inbox<P>) -> usize {
 /// it is dropped is leaked.
 fn wake(waker: Waker) {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(second);
-        }
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+        && let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(second);
     }
 }
 

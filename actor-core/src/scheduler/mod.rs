@@ -49,7 +49,6 @@ pub(crate) use task::{Link, Task};
 pub(crate) use {
     config::{Config, CrossNuma, Pin, SeatSpec},
     pool::{Driver, Scheduler},
-    stats::{NumaStats, SchedulerStats, WorkerStats},
     task::{After, Hint},
     worker::Worker,
 };

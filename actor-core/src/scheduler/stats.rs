@@ -104,6 +104,7 @@ pub(crate) struct SchedulerStats {
 }
 
 impl SchedulerStats {
+    #[cfg(test)]
     /// Tasks in all queues, about; LIFO slots are not visible from outside.
     pub(crate) fn queued(&self) -> usize {
         let rings: usize = self.workers.iter().map(|worker| worker.queued).sum();

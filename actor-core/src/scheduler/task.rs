@@ -23,7 +23,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    #[cfg(not(actor_loom))]
+    #[cfg(all(test, not(actor_loom)))]
     pub(crate) const fn new() -> Self {
         Self {
             next: UnsafeCell::new(ptr::null_mut()),

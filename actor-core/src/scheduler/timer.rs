@@ -27,4 +27,4 @@ pub(crate) mod wheel;
 #[cfg(not(actor_loom))]
 mod service;
 #[cfg(not(actor_loom))]
-pub(crate) use service::{TimerKey, TimerStats, Timers};
+pub(crate) use service::{TimerKey, Timers};

@@ -101,6 +101,7 @@ impl Worker {
         CURRENT.get()
     }
 
+    #[cfg(test)]
     /// Where it works.
     #[inline(always)]
     pub(crate) fn scheduler(&self) -> &'static Scheduler {

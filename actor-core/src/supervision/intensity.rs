@@ -57,6 +57,7 @@ impl RestartWindow {
         verdict
     }
 
+    #[cfg(test)]
     /// Crashes that counted when the last was recorded, it included, up to the intensity.
     pub(crate) fn len(&self) -> usize {
         self.crashes.len()

@@ -19,6 +19,10 @@ pub struct Stats {
     pub messages: Conservation,
     /// Actors by what happened to them.
     pub actors: ActorStats,
+    /// Visits of workers to actors, all together.
+    pub turns: u64,
+    /// Workers woken by threads that are none.
+    pub wakes_from_outside: u64,
     /// Workers, in order.
     pub workers: Vec<WorkerStats>,
     /// NUMA nodes that have workers.
@@ -101,6 +105,8 @@ impl Stats {
                 late_replies: ledger.sum(Count::LateReplies),
                 termination_notices: ledger.sum(Count::Notices),
             },
+            turns: scheduler.total.turns,
+            wakes_from_outside: scheduler.wakes_from_outside,
             workers: scheduler
                 .workers
                 .iter()

@@ -134,6 +134,7 @@ impl Timers {
         }
     }
 
+    #[cfg(test)]
     /// What the timers did so far.
     pub(crate) fn stats(&self) -> TimerStats {
         let state = self.shared.lock();

@@ -176,6 +176,7 @@ impl<T> Wheel<T> {
         Tick(at.0.div_ceil(NANOS).saturating_mul(NANOS))
     }
 
+    #[cfg(test)]
     /// Timers that have not fired.
     pub(crate) fn len(&self) -> usize {
         self.len
