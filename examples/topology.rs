@@ -1,9 +1,11 @@
-//! Draws the machine as the runtime sees it, and where its workers would be pinned.
+//! Draws the machine as the runtime sees it and where its workers are pinned, then starts a system there
+//! and tells where its actors ran.
 //!
 //! ```text
 //! cargo run --example topology
+//! cargo run --example topology -- --plan
 //! cargo run --example topology -- --pretend 2x4 --workers 6 --verify
-//! cargo run --example topology --features hwloc -- --source hwloc
+//! cargo run --example topology --features actor-core/hwloc -- --source hwloc
 //! ```
 
 use std::collections::BTreeMap;
@@ -12,14 +14,16 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use actor_core::id::{CpuId, NumaNodeId};
+use actor_core::prelude::*;
 use actor_core::topology::{
     PinError, Seat, Source, Topology, TopologyError, Workers, affinity, cpu_list, plan,
 };
 
 const USAGE: &str = "\
-Draws the machine as the runtime sees it, and where its workers would be pinned.
+Draws the machine as the runtime sees it, where its workers would be pinned, and where actors run.
 
 Usage: topology [OPTIONS]
 
@@ -27,6 +31,7 @@ Usage: topology [OPTIONS]
   --sysfs DIR            a recorded tree below DIR instead of the running machine
   --source sysfs|hwloc   ask only the kernel, or only hwloc (default: as a system would)
   --workers N            so many workers (default: one per CPU, within the CPU quota)
+  --plan                 only draw, start nothing (so it is with --sysfs: that is another machine)
   --verify               pin a thread per worker and ask the kernel where it runs
   --help                 this text
 
@@ -80,6 +85,9 @@ fn run(options: &Options, out: &mut impl Write) -> Result<bool, Box<dyn Error>> 
         writeln!(out, "  {numa}: workers {workers}, {cpus}")?;
     }
 
+    if !options.plan && options.sysfs.is_none() {
+        run_system(machine.clone(), options.workers, out)?;
+    }
     if !options.verify {
         return Ok(true);
     }
@@ -108,6 +116,58 @@ fn run(options: &Options, out: &mut impl Write) -> Result<bool, Box<dyn Error>> 
         all_right &= !matches!(outcome, Outcome::Failed(_));
     }
     Ok(all_right)
+}
+
+/// Says where it is.
+#[derive(Actor)]
+#[actor(placement = spread)]
+struct Resident;
+
+#[messages]
+impl Resident {
+    #[message]
+    fn home(&self, cx: &ActorContext<Self>) -> (NumaNodeId, String) {
+        let thread = thread::current();
+        (cx.numa_node(), thread.name().unwrap_or("?").to_owned())
+    }
+}
+
+/// Actors spread over the NUMA nodes, some of them stolen by idle workers.
+const RESIDENTS: usize = 1000;
+
+/// Starts a system on the machine, asks actors where they are, and checks the books.
+fn run_system(
+    machine: Topology,
+    workers: Workers,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let system = ActorSystem::builder()
+        .topology(machine)
+        .workers(workers)
+        .build()?;
+    let mut homes = BTreeMap::<_, usize>::new();
+    for _ in 0..RESIDENTS {
+        let resident = system.spawn(Resident)?;
+        *homes.entry(resident.home().blocking()?).or_default() += 1;
+    }
+    writeln!(
+        out,
+        "\na running system: {RESIDENTS} actors, each asked once"
+    )?;
+    for ((home, thread), count) in homes {
+        writeln!(out, "  {count} of {home} answered on thread {thread}")?;
+    }
+    for (worker, why) in system.pin_failures() {
+        writeln!(out, "  {worker} is not pinned: {why}")?;
+    }
+    writeln!(out, "{}", system.stats())?;
+    let report = system.shutdown_blocking(Duration::from_secs(5));
+    writeln!(out, "{report}")?;
+    if report.conservation.holds_at_rest() {
+        Ok(())
+    } else {
+        Err("the books do not balance".into())
+    }
 }
 
 enum Outcome {
@@ -161,6 +221,7 @@ struct Options {
     sysfs: Option<PathBuf>,
     source: Option<Source>,
     workers: Workers,
+    plan: bool,
     verify: bool,
 }
 
@@ -172,6 +233,7 @@ impl Options {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "--help" | "-h" => return Ok(None),
+                "--plan" => options.plan = true,
                 "--verify" => options.verify = true,
                 "--pretend" => options.pretend = Some(value()?),
                 "--sysfs" => options.sysfs = Some(value()?.into()),
