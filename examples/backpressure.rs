@@ -54,7 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!(
         "\nwait slows the sender down to the actor's pace; reject lets it decide; drop_newest keeps what\n\
-         was first, drop_oldest what is fresh. No message is lost without being counted."
+         was first, drop_oldest what is fresh (while a handler runs it lets as many again pile up, and\n\
+         gives back what comes then). No message is lost without being counted."
     );
     Ok(())
 }
