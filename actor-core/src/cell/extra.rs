@@ -28,6 +28,8 @@ pub(crate) struct Extra {
     pub(super) children: usize,
     pub(super) supervision: Supervision,
     pub(super) window: Option<RestartWindow>,
+    /// The restarts of this actor itself, if it is a top-level one: the root counts for each alone.
+    pub(super) own_window: Option<RestartWindow>,
     /// The child that has been told to stop; the next one is told when it is gone.
     pub(super) stopping_child: Option<CellRef>,
 
@@ -54,6 +56,7 @@ impl Extra {
             children: 0,
             supervision: Supervision::one_for_one(),
             window: None,
+            own_window: None,
             stopping_child: None,
             watchers: Vec::new(),
             watching: Vec::new(),

@@ -140,9 +140,13 @@ impl CellRef {
                 RestartPolicy::Transient => !reason.is_normal(),
                 RestartPolicy::Temporary => false,
             };
-            let can = self
-                .extra_if_any()
-                .is_some_and(|extra| extra.factory.is_some());
+            let extra = self.extra_if_any();
+            let can = extra.as_ref().is_some_and(|extra| extra.factory.is_some());
+            // Asked to stop before it failed: it stops.
+            let asked = (*owned).flags.has(Flags::STOP)
+                && extra
+                    .and_then(|extra| extra.stop_reason.as_ref())
+                    .is_some_and(|asked| ends_for_good(asked, (*owned).restart));
             if by_policy && !can {
                 tracing::warn!(
                     actor = %self.id(), actor_type = (self.vtable().type_name)(),
@@ -151,6 +155,7 @@ impl CellRef {
             }
             by_policy
                 && can
+                && !asked
                 && !(*owned)
                     .flags
                     .has(Flags::any(Flags::DRAIN.bits() | Flags::KILL.bits()))
@@ -213,11 +218,22 @@ impl CellRef {
                     extra.stop_reason = Some(reason.clone());
                 }
             }
-            if matches!(reason, StopReason::Shutdown | StopReason::Killed) {
+            // Asked to stop between two lives: the next one is not wanted, unless an orderly end is a
+            // reason to restart by itself.
+            if ends_for_good(&reason, (*owned).restart) || mode == StopMode::Drain {
                 (*owned).flags.clear(Flags::RESTARTING);
             }
             match mode {
-                StopMode::Drain => (*owned).flags.set(Flags::DRAIN),
+                // Too late to drain once the end has begun: the state may be gone, and an earlier stop
+                // has given up what waits.
+                StopMode::Drain => {
+                    let stopping = (*owned)
+                        .flags
+                        .has(Flags::any(Flags::STOP.bits() | Flags::KILL.bits()));
+                    if matches!((*owned).phase, Phase::Starting | Phase::Running) && !stopping {
+                        (*owned).flags.set(Flags::DRAIN);
+                    }
+                }
                 StopMode::Now => {
                     (*owned).flags.set(Flags::STOP);
                     (*owned).flags.clear(Flags::DRAIN);
@@ -280,6 +296,11 @@ impl CellRef {
             }
             let reason = self.stop_reason();
             match (self.vtable().stopped)(self, reason) {
+                // Killed: what the hook awaits is not waited for, as with a handler.
+                FramePoll::Pending if (*owned).flags.has(Flags::KILL) => {
+                    self.cut_off_frame();
+                    self.life_over();
+                }
                 FramePoll::Pending => {}
                 FramePoll::Done(done) => self.hook_done(done),
                 FramePoll::Panicked(payload) => self.hook_panicked(payload),
@@ -332,7 +353,7 @@ impl CellRef {
             let under_root = self.parent().is_some_and(Self::is_root);
             if under_root {
                 let supervision = crate::supervision::Supervision::one_for_one();
-                let window = extra.window.get_or_insert_with(|| {
+                let window = extra.own_window.get_or_insert_with(|| {
                     RestartWindow::new(supervision.intensity, supervision.period)
                 });
                 if window.record(now) == Verdict::LimitReached {
@@ -352,6 +373,12 @@ impl CellRef {
                 .next(now, &extra.backoff, crate::random::next_u64());
             extra.restarts += 1;
             extra.stop_reason = None;
+            // The children that crashed are gone with the life that had them.
+            extra.window = None;
+            // The next life has not asked for these notices (W07).
+            for watched in std::mem::take(&mut extra.watching) {
+                Self::of(watched).unwatch(watched.generation(), self.id());
+            }
             (*owned).flags.clear(Flags::any(
                 Flags::RESTARTING.bits() | Flags::NO_STOPPED_HOOK.bits() | Flags::URGENT.bits(),
             ));
@@ -516,5 +543,13 @@ impl CellRef {
 
     fn is_root(self) -> bool {
         self.runtime().root() == self
+    }
+}
+
+/// Whether a stop for this reason leaves no room for another life.
+fn ends_for_good(reason: &StopReason, restart: RestartPolicy) -> bool {
+    match reason {
+        StopReason::Shutdown | StopReason::Killed => true,
+        other => other.is_normal() && restart != RestartPolicy::Permanent,
     }
 }

@@ -12,7 +12,8 @@ pub enum StopMode {
     /// Stop after the message being handled; what waits becomes dead letters.
     Now,
     /// Stop at once: a handler suspended at an `.await` is cut off and its message counted as
-    /// interrupted. A handler that does not await cannot be cut off; Rust has no way to.
+    /// interrupted, and so is the `stopped` hook at its first `.await` that is not ready. A handler that
+    /// does not await cannot be cut off; Rust has no way to.
     Kill,
 }
 

@@ -60,7 +60,8 @@ pub trait Actor: Sized + Send + 'static {
     }
 
     /// Runs at an orderly end, after the children have stopped. Not run for a life that failed: its
-    /// state may be broken and is dropped at once. A panic here is logged, the actor stops all the same.
+    /// state may be broken and is dropped at once. After a kill it is cut off at its first `.await` that
+    /// is not ready. A panic here is logged, the actor stops all the same.
     fn stopped(
         &mut self,
         reason: &StopReason,

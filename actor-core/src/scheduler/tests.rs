@@ -7,8 +7,9 @@ use std::ptr::NonNull;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use super::stats::SchedulerStats;
 use super::{
-    After, Config, CrossNuma, Driver, Hint, Link, Scheduler, SchedulerStats, SeatSpec, Task, Worker,
+    After, Config, CrossNuma, Driver, Hint, Link, Scheduler, SeatSpec, Task, Worker,
 };
 use crate::id::WorkerId;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
