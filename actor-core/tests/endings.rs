@@ -88,13 +88,15 @@ fn after_a_panic_while_draining_the_rest_are_dead_letters() {
         sights.recv_timeout(LONG).is_err(),
         "no message is handled without a state"
     );
-    let books = system.stats().messages;
+    let report = system.shutdown_blocking(LONG);
+    assert!(report.is_clean(), "{report}");
+    let books = report.conservation;
     assert_eq!(
         (books.dropped.panicked, books.dead_letters.actor_stopped),
         (1, 100),
         "{books}"
     );
-    finish(system);
+    assert!(books.holds_at_rest(), "{books}");
 }
 
 struct Watcher(mpsc::Sender<()>);

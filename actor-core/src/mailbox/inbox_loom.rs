@@ -45,7 +45,6 @@ impl Protocol for BlindSuspend {
 static VTABLE: NodeVtable = NodeVtable {
     run,
     finish,
-    abandoned: |_| false,
     message: || "model",
 };
 

@@ -9,7 +9,6 @@ use crate::sync::{UnsafeCell, thread};
 static VTABLE: NodeVtable = NodeVtable {
     run,
     finish,
-    abandoned: |_| false,
     message: || "test",
 };
 
@@ -113,7 +112,8 @@ fn messages_come_out_in_the_order_they_were_sent() {
 
 #[test]
 fn a_bound_counts_what_waits_and_what_was_taken() {
-    for capacity in [1, 2, 3, 1024, CAPACITY_MAX] {
+    let largest = if cfg!(miri) { 100 } else { CAPACITY_MAX };
+    for capacity in [1, 2, 3, 64, largest] {
         let inbox = Inbox::<Sound>::new(capacity);
         for number in 0..capacity {
             assert_ne!(send(&inbox, number), Pushed::Full, "{number} of {capacity}");

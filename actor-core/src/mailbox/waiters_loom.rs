@@ -20,7 +20,6 @@ impl Protocol for AnnounceAnywhere {
 static VTABLE: NodeVtable = NodeVtable {
     run,
     finish,
-    abandoned: |_| false,
     message: || "model",
 };
 

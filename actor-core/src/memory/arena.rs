@@ -291,11 +291,13 @@ fn reserve_cells() -> MmapMut {
     };
     let mut cells = most;
     loop {
-        match MmapOptions::new()
-            .len(cells * CELL_SIZE)
-            .no_reserve_swap()
-            .map_anon()
-        {
+        let mut range = MmapOptions::new();
+        range.len(cells * CELL_SIZE);
+        // Miri knows plain mappings only.
+        if !cfg!(miri) {
+            range.no_reserve_swap();
+        }
+        match range.map_anon() {
             Ok(map) => return map,
             // A limit on address space (`ulimit -v`): take less.
             Err(_) if cells > 1 << 10 => cells /= 2,
