@@ -181,7 +181,7 @@ fn every_sender_that_waits_for_room_gets_in() {
 
 /// Asks its friend; and is asked by it, when it waits for nobody.
 struct Friend {
-    other: Option<ActorRef<Friend>>,
+    other: Option<ActorRef<Self>>,
 }
 struct Meet(ActorRef<Friend>);
 struct AskOther;
