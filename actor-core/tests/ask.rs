@@ -15,7 +15,11 @@ use tokio::sync::oneshot;
 struct Server;
 impl Actor for Server {}
 
-struct Echo(u64, Token, Tally);
+struct Echo(
+    u64,
+    #[expect(dead_code, reason = "counts drops")] Token,
+    Tally,
+);
 impl Message for Echo {
     type Reply = (u64, Token);
 }

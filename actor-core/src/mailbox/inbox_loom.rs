@@ -45,6 +45,7 @@ impl Protocol for BlindSuspend {
 static VTABLE: NodeVtable = NodeVtable {
     run,
     finish,
+    abandoned: |_| false,
     message: || "model",
 };
 

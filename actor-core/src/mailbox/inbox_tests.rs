@@ -9,6 +9,7 @@ use crate::sync::{UnsafeCell, thread};
 static VTABLE: NodeVtable = NodeVtable {
     run,
     finish,
+    abandoned: |_| false,
     message: || "test",
 };
 

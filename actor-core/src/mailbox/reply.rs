@@ -123,7 +123,10 @@ impl<P: Protocol> ReplySlot<P> {
         if seen == WAITING && P::TAKE_BACK {
             // Take the waker back to look at it (R1).
             // Acquire on both ways: our own last write, or the value.
-            match self.state.compare_exchange(WAITING, EMPTY, P::HAND_OVER, Ordering::Acquire) {
+            match self
+                .state
+                .compare_exchange(WAITING, EMPTY, P::HAND_OVER, Ordering::Acquire)
+            {
                 Ok(_) => seen = EMPTY,
                 Err(now) => seen = now,
             }
@@ -139,7 +142,10 @@ impl<P: Protocol> ReplySlot<P> {
                 }
             });
             // Release: publishes the waker to the responder's Acquire.
-            match self.state.compare_exchange(seen, WAITING, P::HAND_OVER, Ordering::Acquire) {
+            match self
+                .state
+                .compare_exchange(seen, WAITING, P::HAND_OVER, Ordering::Acquire)
+            {
                 Ok(_) => return Polled::Pending,
                 Err(now) => {
                     self.drop_waker();
@@ -175,7 +181,10 @@ impl<P: Protocol> ReplySlot<P> {
                 return None;
             }
             // AcqRel: Release hands the node to the responder, Acquire sees its answer.
-            match self.state.compare_exchange(seen, next, P::HAND_OVER, Ordering::Acquire) {
+            match self
+                .state
+                .compare_exchange(seen, next, P::HAND_OVER, Ordering::Acquire)
+            {
                 Ok(_) if next == EMPTY => {
                     self.drop_waker();
                     seen = EMPTY;
@@ -196,7 +205,12 @@ impl<P: Protocol> ReplySlot<P> {
             match seen {
                 WAITING => {
                     // Acquire on success: the waker, with the asker's Release into WAITING.
-                    match self.state.compare_exchange(WAITING, TAKING, Ordering::AcqRel, Ordering::Acquire) {
+                    match self.state.compare_exchange(
+                        WAITING,
+                        TAKING,
+                        Ordering::AcqRel,
+                        Ordering::Acquire,
+                    ) {
                         Ok(_) => break,
                         Err(now) => seen = now,
                     }
@@ -212,7 +226,10 @@ impl<P: Protocol> ReplySlot<P> {
                 EMPTY => {
                     // Release: publishes the value to the asker. Acquire on failure: as above, or the
                     // asker's last writes if it gave up.
-                    match self.state.compare_exchange(EMPTY, answered, P::ANSWER, Ordering::Acquire) {
+                    match self
+                        .state
+                        .compare_exchange(EMPTY, answered, P::ANSWER, Ordering::Acquire)
+                    {
                         Ok(_) => return Responded::Delivered,
                         Err(now) => seen = now,
                     }

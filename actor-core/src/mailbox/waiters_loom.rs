@@ -20,6 +20,7 @@ impl Protocol for AnnounceAnywhere {
 static VTABLE: NodeVtable = NodeVtable {
     run,
     finish,
+    abandoned: |_| false,
     message: || "model",
 };
 

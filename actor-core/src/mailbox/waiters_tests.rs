@@ -62,9 +62,11 @@ fn room_goes_to_those_who_came_first() {
     };
     assert_eq!([is_woken(0), is_woken(1), is_woken(2)], [true, true, false]);
     assert!(
-        !line.table.wake(&line.inbox, 2),
-        "those woken already are not woken twice"
+        line.table.wake(&line.inbox, 2),
+        "those woken already are not woken twice, and the room is theirs"
     );
+    assert!(line.woken().is_empty());
+    assert!(!line.table.wake(&line.inbox, 3));
     assert_eq!(line.woken(), [2]);
     for ticket in &line.tickets {
         line.table.leave(&line.inbox, *ticket, true);

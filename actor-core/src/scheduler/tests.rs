@@ -8,9 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::stats::SchedulerStats;
-use super::{
-    After, Config, CrossNuma, Driver, Hint, Link, Scheduler, SeatSpec, Task, Worker,
-};
+use super::{After, Config, CrossNuma, Driver, Hint, Link, Scheduler, SeatSpec, Task, Worker};
 use crate::id::WorkerId;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, thread};

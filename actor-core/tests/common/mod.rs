@@ -155,6 +155,13 @@ impl Gate {
         self.0.1.notify_all();
     }
 
+    /// Waits until it is open, in async code.
+    pub async fn passed(&self) {
+        while !*self.0.0.lock().unwrap() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Waits until it is open.
     pub fn pass(&self) {
         let open = self.0.0.lock().unwrap();
