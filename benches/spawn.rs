@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use actor_core::prelude::*;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 mod common;
