@@ -250,7 +250,8 @@ fn s08_limit_zero_stops_at_the_first_crash() {
 #[test]
 fn s09_restart_by_policy_and_by_end() {
     quiet();
-    let ends: [(&str, fn(&ActorRef<Node>)); 5] = [
+    type End = fn(&ActorRef<Node>);
+    let ends: [(&str, End); 5] = [
         ("normal", |child| child.stop()),
         ("own word", |child| {
             child.ask_blocking(with(|_, cx| cx.stop())).unwrap()

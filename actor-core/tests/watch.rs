@@ -47,7 +47,8 @@ fn w01_the_reason_is_told() {
     quiet();
     let (system, log) = (system(), Log::new());
     let w = Spec::new("w", &log).spawn(&system);
-    let ends: [(&str, fn(&ActorRef<Node>)); 5] = [
+    type End = fn(&ActorRef<Node>);
+    let ends: [(&str, End); 5] = [
         ("stopped", |a| a.stop()),
         ("stopped", |a| a.stop_with(StopMode::Drain)),
         ("killed", NodeRef::kill),
