@@ -248,48 +248,41 @@ impl LogLimit {
     }
 }
 
-/// Opens once; threads and tasks can wait for it.
+/// Opens once; threads can wait for it.
 #[derive(Debug)]
 pub(crate) struct Latch {
-    state: std::sync::Mutex<(bool, Vec<std::task::Waker>)>,
+    is_open: std::sync::Mutex<bool>,
     opened: std::sync::Condvar,
 }
 
 impl Latch {
     const fn new() -> Self {
         Self {
-            state: std::sync::Mutex::new((false, Vec::new())),
+            is_open: std::sync::Mutex::new(false),
             opened: std::sync::Condvar::new(),
         }
     }
 
     pub(crate) fn open(&self) {
-        let wakers = {
-            let mut state = self.lock();
-            state.0 = true;
-            std::mem::take(&mut state.1)
-        };
+        *self.lock() = true;
         self.opened.notify_all();
-        for waker in wakers {
-            waker.wake();
-        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.lock().0
+        *self.lock()
     }
 
     /// Waits on this thread; whether it is open.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        let (state, _) = self
+        let (is_open, _) = self
             .opened
-            .wait_timeout_while(self.lock(), timeout, |state| !state.0)
+            .wait_timeout_while(self.lock(), timeout, |is_open| !*is_open)
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.0
+        *is_open
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (bool, Vec<std::task::Waker>)> {
-        self.state
+    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.is_open
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

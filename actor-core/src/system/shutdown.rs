@@ -7,10 +7,12 @@
 //! ```
 
 use std::fmt;
+use std::io;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::builder::{Engine, KILL_GRACE};
-use super::os_signal::Termination;
+use super::os_signal::{OsSignal, Termination};
 use super::{ActorSystem, SystemRef};
 use crate::cell::{Local, StopMode, StopReason};
 use crate::id::{ActorId, WorkerId};
@@ -80,10 +82,13 @@ impl ActorSystem {
     /// Takes at most `grace` plus half a second for the cutting off. A handler that neither returns nor
     /// awaits cannot be stopped; it is named in the report and its thread left behind.
     ///
+    /// # Panics
+    ///
+    /// If the operating system has no thread for it.
+    ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the system goes on being drained by nobody and is then stopped
-    /// abruptly by its `Drop`.
+    /// Once polled, the shutdown runs to its end whether or not anybody waits; only the report is lost.
     pub async fn shutdown(self, grace: Duration) -> ShutdownReport {
         // Waiting needs a thread anyway (workers are joined), and must hold up no reactor.
         let (tell, told) = tokio::sync::oneshot::channel();
@@ -123,43 +128,48 @@ impl ActorSystem {
     /// # Errors
     ///
     /// If the signals cannot be listened to; the system is then stopped abruptly.
-    pub fn run_until_terminated(self, grace: Duration) -> std::io::Result<ShutdownReport> {
-        let handle = self.system.tokio().clone();
+    pub fn run_until_terminated(self, grace: Duration) -> io::Result<ShutdownReport> {
+        let (tell, told) = mpsc::channel();
+        let system = self.system;
+        // One listener for both signals, or one that follows on the heels of the first would be missed;
+        // on a thread of its own, because the system's reactors end with the system.
+        std::thread::Builder::new()
+            .name("actor-signal".to_owned())
+            .spawn(move || listen(system, &tell))?;
+        let Ok(first) = told.recv() else {
+            unreachable!("the listener tells of a signal or of why there is none");
+        };
+        let first = first?;
+        tracing::info!(signal = %first, "shutting down");
+        Ok(self.shutdown_blocking(grace))
+    }
+}
+
+/// Tells of the first signal; ends the process at the second.
+fn listen(system: SystemRef, tell: &mpsc::Sender<io::Result<OsSignal>>) {
+    let both = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let mut signals = {
-            let _entered = handle.enter();
+            let _entered = runtime.enter();
             Termination::listen()?
         };
-        let first = handle.block_on(signals.next())?;
-        tracing::info!(signal = %first, "shutting down");
-        let system = self.system;
-        // On a thread of its own: the reactor that could await it ends with the system.
-        let second = std::thread::Builder::new()
-            .name("actor-signal".to_owned())
-            .spawn(move || {
-                let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                else {
-                    return;
-                };
-                let signal = {
-                    let _entered = runtime.enter();
-                    let Ok(mut again) = Termination::listen() else {
-                        return;
-                    };
-                    let Ok(signal) = runtime.block_on(again.next()) else {
-                        return;
-                    };
-                    signal
-                };
-                eprintln!("second {signal}: exiting now with {}", system.stats());
-                std::process::exit(match signal {
-                    super::OsSignal::Interrupt => 130,
-                    super::OsSignal::Terminate => 143,
-                });
+        let first = runtime.block_on(signals.next())?;
+        // Nobody listens any more if the caller's thread is gone; the signal was heard all the same.
+        let _ = tell.send(Ok(first));
+        runtime.block_on(signals.next())
+    };
+    match both() {
+        Ok(second) => {
+            eprintln!("second {second}: exiting now with {}", system.stats());
+            std::process::exit(match second {
+                OsSignal::Interrupt => 130,
+                OsSignal::Terminate => 143,
             });
-        drop(second);
-        Ok(self.shutdown_blocking(grace))
+        }
+        // After the first signal there is nobody to tell; the shutdown goes on by itself.
+        Err(error) => drop(tell.send(Err(error))),
     }
 }
 
