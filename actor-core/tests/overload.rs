@@ -73,7 +73,16 @@ fn c8_messages_over_the_memory_limit_come_back() {
             .unwrap_err();
         assert!(matches!(&error, SendError::Overloaded { .. }), "{error:?}");
         // What the runtime itself needs is still there: actors start, stop and hear of each other.
-        let other = system.spawn(Hoard(0)).unwrap();
+        // Not on the NUMA node whose worker the gate holds, if that is its only one.
+        let elsewhere = system
+            .numa_nodes()
+            .into_iter()
+            .rfind(|node| *node != hoard.id().numa_node());
+        let other = system
+            .actor(Hoard(0))
+            .placement(elsewhere.map_or(Placement::Inherit, Placement::Node))
+            .spawn()
+            .unwrap();
         other.stop();
         common::wait_until("it is dead", || !other.is_alive());
 
