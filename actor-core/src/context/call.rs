@@ -13,7 +13,7 @@ use super::envelope::{AskNode, NoMemory};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
 use super::send::Send;
-use crate::cell::{CellRef, Local};
+use crate::cell::{CellRef, Local, Runtime};
 use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::mailbox::ledger::Count;
@@ -72,6 +72,7 @@ pub struct Call<A: Actor, M: Message> {
     patience: Patience,
     began: Tick,
     offered: bool,
+    books: Option<&'static Runtime>,
     /// The actor that waits in this ask, whose `waiting_on` names the target.
     asker: Option<CellRef>,
 }
@@ -100,6 +101,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             patience: Patience::default(),
             began: Tick(0),
             offered: false,
+            books: None,
             asker: None,
         }
     }
@@ -139,7 +141,11 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     pub fn tell(mut self) -> Result<(), SendError<M>> {
         let message = self.take_message();
         let context = self.context.take().unwrap_or_else(inherited);
-        tell::<A, M>(Target::of(self.target.id()), message, context)
+        tell::<A, M>(
+            Target::found(self.target.id(), &mut self.books),
+            message,
+            context,
+        )
     }
 
     /// Sends the message, waiting for room; a reply is dropped.
@@ -156,7 +162,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     /// As when awaited; on a worker `WouldBlock`.
     pub fn blocking(mut self) -> Result<M::Reply, AskError<M>> {
         if Local::current().is_some() {
-            let target = Target::of(self.target.id());
+            let target = Target::found(self.target.id(), &mut self.books);
             target.count(Count::Offered);
             target.count(Count::RefusedOther);
             let message = self.take_message();
@@ -182,7 +188,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         mut message: M,
         cx: &mut task::Context<'_>,
     ) -> Poll<Result<M::Reply, AskError<M>>> {
-        let target = Target::of(self.target.id());
+        let target = Target::found(self.target.id(), &mut self.books);
         if !self.offered {
             self.offered = true;
             target.count(Count::Offered);
@@ -208,7 +214,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             if let Some(line) = &self.line
                 && !line.is_woken(cx.waker())
             {
-                if let Some(fate) = self.patience.poll(target.cell.runtime(), &context, cx) {
+                if let Some(fate) = self.patience.poll(target.runtime, &context, cx) {
                     let error = self.gave_up(refused(target, fate, message));
                     return self.refuse(Count::RefusedOther, error);
                 }
@@ -302,7 +308,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         if context.is_empty() {
             return Poll::Pending;
         }
-        let runtime = Target::of(self.target.id()).cell.runtime();
+        let runtime = Target::found(self.target.id(), &mut self.books).runtime;
         let Some(fate) = self.patience.poll(runtime, context, cx) else {
             return Poll::Pending;
         };
@@ -401,7 +407,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     }
 
     fn refuse(&mut self, count: Count, error: AskError<M>) -> Poll<Result<M::Reply, AskError<M>>> {
-        Target::of(self.target.id()).count(count);
+        Target::found(self.target.id(), &mut self.books).count(count);
         self.stop_waiting();
         self.line = None;
         self.state = State::Done;
@@ -506,7 +512,7 @@ impl<A: Actor, M: Message> Drop for Call<A, M> {
             }
             State::Unsent(_) if self.offered => {
                 // Given up while waiting for room: it was offered, so it needs a fate.
-                Target::of(self.target.id()).count(Count::RefusedOther);
+                Target::found(self.target.id(), &mut self.books).count(Count::RefusedOther);
             }
             State::Unsent(_) | State::Done => {}
         }

@@ -20,6 +20,9 @@ use crate::scheduler::timer::TimerKey;
 pub(super) struct Target {
     pub(super) id: ActorId,
     pub(super) cell: CellRef,
+    /// Whose books the send is in: looked up once. A cell whose actor is gone may be taken over by
+    /// another system of the process between two looks, and half of the send would be in its books.
+    pub(super) runtime: &'static Runtime,
 }
 
 /// What became of a node that was offered.
@@ -34,10 +37,19 @@ pub(super) enum Offered {
 impl Target {
     #[inline(always)]
     pub(super) fn of(id: ActorId) -> Self {
+        let cell = CellRef::of(id);
         Self {
             id,
-            cell: CellRef::of(id),
+            cell,
+            runtime: cell.runtime(),
         }
+    }
+
+    /// As `of`, in the books of the system that it was found in before.
+    pub(super) fn found(id: ActorId, before: &mut Option<&'static Runtime>) -> Self {
+        let mut target = Self::of(id);
+        target.runtime = before.get_or_insert(target.runtime);
+        target
     }
 
     /// Whether the actor takes messages from here: it lives, and is not shutting down to outsiders.
@@ -47,7 +59,7 @@ impl Target {
             return false;
         }
         // A thread that is no worker brings new work; that is over once shutdown has begun.
-        Local::current().is_some() || !self.cell.runtime().is_closed()
+        Local::current().is_some() || !self.runtime.is_closed()
     }
 
     /// Pushes a node and does the books. `offered` has been counted by the caller.
@@ -86,7 +98,7 @@ impl Target {
     /// The sum wraps: adding `u64::MAX` takes one back.
     #[inline(always)]
     fn count_from(self, local: Option<&Local>, count: Count, n: u64) {
-        let runtime = self.cell.runtime();
+        let runtime = self.runtime;
         match local {
             Some(local) if std::ptr::eq(local.runtime(), runtime) => {
                 local.counters().add_owned(count, n)
@@ -96,7 +108,7 @@ impl Target {
     }
 
     pub(super) fn record(self, fate: Fate, message: &'static str) {
-        self.cell.runtime().record_fate(fate, self.id, message);
+        self.runtime.record_fate(fate, self.id, message);
     }
 
     pub(super) fn capacity(self) -> usize {

@@ -8,6 +8,7 @@ use super::actor_ref::{ActorRef, refused};
 use super::envelope::{NoMemory, TellNode};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
+use crate::cell::Runtime;
 use crate::mailbox::SendError;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
@@ -25,6 +26,7 @@ pub struct Send<A, M: Message> {
     line: Option<InLine>,
     patience: Patience,
     offered: bool,
+    books: Option<&'static Runtime>,
 }
 
 impl<A, M: Message> std::fmt::Debug for Send<A, M> {
@@ -47,6 +49,7 @@ impl<A, M: Message> Send<A, M> {
             line: None,
             patience: Patience::default(),
             offered: false,
+            books: None,
         }
     }
 }
@@ -56,7 +59,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let target = Target::of(this.target.id());
+        let target = Target::found(this.target.id(), &mut this.books);
         let mut message = this
             .message
             .take()
@@ -84,7 +87,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 && !line.is_woken(cx.waker())
             {
                 // The context said above that it is not over; this arms its timer.
-                if let Some(fate) = this.patience.poll(target.cell.runtime(), &context, cx) {
+                if let Some(fate) = this.patience.poll(target.runtime, &context, cx) {
                     target.count(Count::RefusedOther);
                     this.line = None;
                     return Poll::Ready(Err(refused(target, fate, message)));
@@ -146,7 +149,7 @@ impl<A, M: Message> Drop for Send<A, M> {
     fn drop(&mut self) {
         // Given up while waiting for room: it was offered, so it needs a fate.
         if self.offered && self.message.is_some() {
-            Target::of(self.target.id()).count(Count::RefusedOther);
+            Target::found(self.target.id(), &mut self.books).count(Count::RefusedOther);
         }
     }
 }
