@@ -13,8 +13,18 @@ use actor_core::prelude::*;
 use common::*;
 use life::*;
 
+/// One test at a time: a reference to an actor of an ended system is counted in the books of whoever took
+/// over its cell, and here that shall be nobody.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[test]
 fn s04_the_tree_stops_in_reverse_order() {
+    let _alone = alone();
     quiet();
     let (system, log) = (system(), Log::new());
     let tree = |name: &str| {
@@ -39,6 +49,7 @@ fn s04_the_tree_stops_in_reverse_order() {
 
 #[test]
 fn c13_nothing_accepted_is_lost_unreported() {
+    let _alone = alone();
     quiet();
     for round in 0..10 {
         let system = system();
@@ -112,6 +123,7 @@ fn c13_nothing_accepted_is_lost_unreported() {
 
 #[test]
 fn x02_grace_over_cuts_handlers_off() {
+    let _alone = alone();
     quiet();
     let (system, log) = (system(), Log::new());
     let nodes: Vec<_> = (0..1000)
@@ -139,6 +151,7 @@ fn x02_grace_over_cuts_handlers_off() {
 
 #[test]
 fn x02_sleepers_that_wake_in_time_are_waited_for() {
+    let _alone = alone();
     quiet();
     let (system, log) = (system(), Log::new());
     for _ in 0..1000 {
@@ -156,6 +169,7 @@ fn x02_sleepers_that_wake_in_time_are_waited_for() {
 
 #[test]
 fn s13_a_handler_that_blocks_is_abandoned_and_named() {
+    let _alone = alone();
     quiet();
     let (system, log) = (system(), Log::new());
     let handle = system.handle();
@@ -183,6 +197,7 @@ fn s13_a_handler_that_blocks_is_abandoned_and_named() {
 
 #[test]
 fn afterwards_spawns_and_sends_are_refused_and_the_books_stay() {
+    let _alone = alone();
     quiet();
     let (system, log) = (system(), Log::new());
     let handle = system.handle();
@@ -205,6 +220,7 @@ fn afterwards_spawns_and_sends_are_refused_and_the_books_stay() {
 
 #[test]
 fn dropped_without_shutdown_everywhere() {
+    let _alone = alone();
     quiet();
     let log = Log::new();
     let busy = || {
@@ -246,6 +262,7 @@ fn dropped_without_shutdown_everywhere() {
 
 #[test]
 fn two_systems_do_not_mix() {
+    let _alone = alone();
     quiet();
     let (one, two, log) = (system(), system(), Log::new());
     let (a, b) = (
@@ -269,6 +286,7 @@ fn threads() -> usize {
 
 #[test]
 fn systems_come_and_go() {
+    let _alone = alone();
     quiet();
     for n in 0..if cfg!(debug_assertions) { 60 } else { 200 } {
         let system = system();
@@ -315,6 +333,7 @@ fn wait_for_line(child: &mut std::process::Child, wanted: &str) {
 #[cfg(unix)]
 #[test]
 fn x01_sigterm_ends_with_zero_and_a_second_one_at_once() {
+    let _alone = alone();
     quiet();
     const ME: &str = "x01_sigterm_ends_with_zero_and_a_second_one_at_once";
     if let Ok(role) = std::env::var("ACTOR_TEST_ROLE") {
