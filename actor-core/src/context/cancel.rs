@@ -3,8 +3,8 @@
 //!
 //! A token carries no time. A deadline is a number in the context that shrinks from hop to hop and
 //! is compared, which is cheaper than any token; a token is for what cannot be known beforehand
-//! (the caller went away, the operator pressed stop). Where both exist, the deadline's expiry
-//! cancels the token, so that code which waits need only watch one of them.
+//! (the caller went away, the operator pressed stop). The two are
+//! independent: an expired deadline does not cancel the token. `ActorContext::is_cancelled` looks at both.
 //!
 //! Cancellation is co-operative. Nothing is interrupted: a handler that neither looks at
 //! `is_cancelled` nor waits for `cancelled` runs to its end.

@@ -142,8 +142,8 @@ impl<M> Error for SendError<M> {}
 
 /// Why an ask has no reply.
 ///
-/// The first five say what became of a message that was *not* handled to its end; `Full`, `Dead` and
-/// `Overloaded` give it back where it was never accepted.
+/// `Full`, `Deadlock`, `Overloaded` and `WouldBlock` give the message back; `Dead`, `Expired` and `Cancelled`
+/// do if it was never accepted. After `Expired` and `Cancelled` the handler may or may not have run.
 #[non_exhaustive]
 #[derive(Clone, PartialEq, Eq)]
 pub enum AskError<M> {

@@ -9,7 +9,7 @@
 //! private FIFO. Because the state lives in the same word as the messages, no wake-up can be lost
 //! between two words. After CAF's `lifo_inbox`; against Vyukov's queue it needs no stub node (an idle
 //! actor owns no memory, a cold one costs one cache miss less) and hides no message behind a stalled
-//! producer. Figures: docs/decisions/0002.
+//! producer. Figures: docs/decisions/0001.
 //!
 //! ```text
 //!            push / notify (pusher schedules)                 notify / wake (schedules)
