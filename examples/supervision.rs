@@ -69,14 +69,16 @@ impl Boss {
 #[actor(terminated = on_terminated)]
 struct Watcher {
     story: Story,
+    ended: mpsc::Sender<()>,
 }
 
 impl Watcher {
     async fn on_terminated(&mut self, who: Terminated, _cx: &mut ActorContext<Self>) {
-        // `main` waits for this line and is there.
+        // `main` holds the other ends and waits for the second of these.
         let _ = self
             .story
             .send(format!("watcher: {} is gone: {}", who.actor, who.reason));
+        let _ = self.ended.send(());
     }
 }
 
@@ -91,6 +93,7 @@ impl Watcher {
 fn main() -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let (story, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
     let tell = move |line: &str| println!("{:>4} ms  {line}", began.elapsed().as_millis());
     // One line per panic instead of a message and a backtrace: they are part of the story.
     let panics = story.clone();
@@ -107,6 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let story = story.clone();
         move || Watcher {
             story: story.clone(),
+            ended: end.clone(),
         }
     })?;
     let boss = system.spawn(Boss { story })?;
@@ -121,13 +125,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         told.try_iter().for_each(|line| tell(&line));
         tell(&outcome);
     }
-    loop {
-        let line = told.recv_timeout(Duration::from_secs(5))?;
-        tell(&line);
-        if line.starts_with("watcher") {
-            break;
-        }
-    }
+    // The watcher is told by another worker: its line may have come already, or be still on its way.
+    ended.recv_timeout(Duration::from_secs(5))?;
+    told.try_iter().for_each(|line| tell(&line));
     let refused = worker
         .work(50)
         .blocking()
