@@ -46,7 +46,7 @@ pub mod system;
 #[cfg(all(feature = "macros", not(actor_loom)))]
 pub use actor_macros::{Actor, Message, messages};
 #[cfg(not(actor_loom))]
-pub use cell::{StopMode, StopReason, Terminated};
+pub use cell::{ActorPhase, ActorSnapshot, StopMode, StopReason, Terminated};
 #[cfg(not(actor_loom))]
 pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
@@ -71,8 +71,8 @@ pub use memory::MemoryStats;
 pub use supervision::{Backoff, InvalidOption, Restart, Strategy, Supervision};
 #[cfg(not(actor_loom))]
 pub use system::{
-    Abandoned, ActorSystem, CrossNumaStealing, OsSignal, ShutdownReport, StartError, SystemBuilder,
-    SystemRef, termination,
+    Abandoned, ActorSystem, CrossNumaStealing, InspectError, OsSignal, ShutdownReport, StartError,
+    SystemBuilder, SystemRef, termination,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{ActorStats, NumaStats, Stats, WorkerStats};

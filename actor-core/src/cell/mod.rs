@@ -7,13 +7,15 @@
 //! - `turn`: one visit of a worker: signals first, then a budget of messages, panics caught;
 //! - `life`: starting, failing, restarting, stopping, and what is owed to others at the end;
 //! - `children`: the parent's side: who they are, stopping them in reverse, deciding restarts;
-//! - `birth`: claiming a cell and moving in.
+//! - `birth`: claiming a cell and moving in;
+//! - `inspect`: a look at an actor, taken by its owner.
 
 mod birth;
 mod children;
 mod extra;
 mod frame;
 mod header;
+mod inspect;
 mod life;
 mod local;
 mod reason;
@@ -27,6 +29,8 @@ pub(crate) use birth::{Birth, Origin, SpawnFailure, spawn};
 pub(crate) use extra::Factory;
 pub(crate) use frame::{Frame, FrameDone, FramePoll, FrameVtable};
 pub(crate) use header::{CellRef, RestartPolicy};
+pub(crate) use inspect::Inspection;
+pub use inspect::{ActorPhase, ActorSnapshot};
 pub(crate) use local::{Local, context_now, current_cell, swap_context};
 pub use reason::StopReason;
 pub(crate) use runtime::Runtime;

@@ -1,6 +1,7 @@
 //! What the runtime says to a cell, beside the mailbox and ahead of it.
 
 use super::header::CellRef;
+use super::inspect::Inspection;
 use super::reason::StopReason;
 use crate::id::ActorId;
 
@@ -48,6 +49,8 @@ pub(super) enum SignalKind {
     Restart,
     Watch(ActorId),
     Unwatch(ActorId),
+    /// A look from outside.
+    Inspect(Box<Inspection>),
 }
 
 impl Signal {

@@ -333,7 +333,11 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
     unsafe {
         loop {
             cell.inbox().clear_notify();
-            process_signals(cell);
+            if cell.has_signals() {
+                // One of them may be a look at the mailbox.
+                publish(cell, *left);
+                process_signals(cell);
+            }
             let owned = cell.owned();
             if !(*owned).frame.is_null() {
                 if *polls == 0 {
@@ -498,6 +502,7 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
             SignalKind::Restart if meant => cell.restart(),
             // For an actor that is gone: nobody to stop, to restart or to forget.
             SignalKind::Unwatch(_) | SignalKind::Stop { .. } | SignalKind::Restart => {}
+            SignalKind::Inspect(inspection) => cell.inspected(meant, *inspection),
             SignalKind::Adopt(child) => {
                 cell.link_child(child);
                 // Spawned while the root was being told to stop: it goes the way of the others.

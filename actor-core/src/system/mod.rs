@@ -1,6 +1,7 @@
 //! The front door: start a system, spawn, read its books, shut it down.
 
 mod builder;
+mod inspect;
 mod os_signal;
 mod shutdown;
 
@@ -16,6 +17,7 @@ use crate::telemetry::Stats;
 use crate::topology::{Seat, Topology};
 
 pub use builder::{CrossNumaStealing, StartError, SystemBuilder};
+pub use inspect::InspectError;
 pub use os_signal::{OsSignal, termination};
 pub use shutdown::{Abandoned, ShutdownReport};
 
