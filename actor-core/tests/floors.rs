@@ -14,6 +14,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/children.rs", "links siblings through their cells"),
     ("cell/frame.rs", "declares the frames' function table"),
     ("cell/header.rs", "the cell: type-stable memory, wakers"),
+    ("cell/inspect.rs", "the owner looks at its own cell"),
     ("cell/life.rs", "the owner's side of the header"),
     (
         "cell/local.rs",
