@@ -66,7 +66,7 @@ pub use mailbox::{
     SendError,
 };
 #[cfg(not(actor_loom))]
-pub use memory::MemoryStats;
+pub use memory::{MemoryStats, Residency};
 #[cfg(not(actor_loom))]
 pub use supervision::{Backoff, InvalidOption, Restart, Strategy, Supervision};
 #[cfg(not(actor_loom))]

@@ -42,6 +42,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("memory/arena.rs", "blocks cut from mapped chunks"),
     ("memory/bind.rs", "mbind"),
     ("memory/cache.rs", "magazines behind a thread-local pointer"),
+    ("memory/residency.rs", "move_pages"),
     ("scheduler/park.rs", "futex"),
     ("scheduler/pool.rs", "declares take_turn"),
     ("scheduler/ring.rs", "slots shared with thieves"),

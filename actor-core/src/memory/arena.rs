@@ -10,8 +10,9 @@ use memmap2::{MmapMut, MmapOptions};
 use super::MemoryStats;
 use super::class::{Class, SIZES};
 use super::limit;
+use super::residency::{Residency, survey};
 use super::{Purpose, bind};
-use crate::id::ActorId;
+use crate::id::{ActorId, NumaNodeId};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -70,6 +71,13 @@ struct Depot {
 // SAFETY: the depot owns the blocks it points to, and a block may be used from any thread.
 unsafe impl Send for Depot {}
 
+/// A slab chunk, mapped for the life of the process.
+#[derive(Clone, Copy)]
+struct Chunk(*mut u8);
+
+// SAFETY: only an address, of memory that stays mapped; nothing is read through it here.
+unsafe impl Send for Chunk {}
+
 pub(super) struct Arena {
     number: u8,
     depots: [Mutex<Depot>; SIZES.len()],
@@ -79,6 +87,8 @@ pub(super) struct Arena {
     cells_cut: AtomicU32,
     slab_bytes: AtomicU64,
     unbound_chunks: AtomicU64,
+    /// Where the slab chunks begin; `CHUNK` bytes each.
+    chunks: Mutex<Vec<Chunk>>,
     /// Keeps the reserved range mapped for the life of the process.
     _cells_map: MmapMut,
 }
@@ -122,6 +132,33 @@ pub(super) fn stats(number: u8) -> MemoryStats {
         })
 }
 
+/// Asks the kernel where the pages of that arena lie; nothing if it was never used.
+pub(super) fn residency(number: u8) -> std::io::Result<Residency> {
+    let home = HOME[usize::from(number)].load(Ordering::Relaxed);
+    let mut found = Residency {
+        wanted: home
+            .checked_sub(1)
+            .and_then(|node| u8::try_from(node).ok())
+            .map(NumaNodeId),
+        ..Residency::default()
+    };
+    let Some(arena) = ARENAS[usize::from(number)].get() else {
+        return Ok(found);
+    };
+    let cells = arena.cells_cut.load(Ordering::Relaxed) as usize * CELL_SIZE;
+    survey(cell_address(number, 0), cells, &mut found)?;
+    // A copy: the kernel takes its time, and a worker may want to add a chunk.
+    let chunks = arena
+        .chunks
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .clone();
+    for Chunk(start) in chunks {
+        survey(start, CHUNK, &mut found)?;
+    }
+    Ok(found)
+}
+
 impl Arena {
     pub(super) fn get(number: u8) -> &'static Self {
         ARENAS[usize::from(number)].get_or_init(|| Self::new(number))
@@ -139,6 +176,7 @@ impl Arena {
             cells_cut: AtomicU32::new(0),
             slab_bytes: AtomicU64::new(0),
             unbound_chunks: AtomicU64::new(0),
+            chunks: Mutex::new(Vec::new()),
             _cells_map: map,
         };
         let base = CELL_BASE[usize::from(number)].load(Ordering::Relaxed);
@@ -235,6 +273,10 @@ impl Arena {
         depot.rest = map.as_mut_ptr();
         depot.rest_len = CHUNK;
         self.bind(depot.rest, CHUNK);
+        self.chunks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(Chunk(depot.rest));
         // The chunk stays for the life of the process (see the module's head).
         std::mem::forget(map);
         // Relaxed: statistics and a limit that need not be exact.

@@ -28,10 +28,12 @@ mod bind;
 mod cache;
 pub(crate) mod class;
 mod limit;
+mod residency;
 
 pub(crate) use arena::{CELL_SIZE, cell_address, set_home};
 pub(crate) use cache::{Purpose, alloc, alloc_cell, free, free_cell};
 pub(crate) use limit::set_limit;
+pub use residency::Residency;
 
 use crate::id::NumaNodeId;
 
@@ -50,6 +52,15 @@ pub struct MemoryStats {
 /// Figures of the arena of one NUMA node. The arenas belong to the process, not to one system.
 pub(crate) fn stats(node: NumaNodeId) -> MemoryStats {
     arena::stats(node.0)
+}
+
+/// Where the pages of that arena lie.
+///
+/// # Errors
+///
+/// What the kernel says when it does not tell.
+pub(crate) fn residency(node: NumaNodeId) -> std::io::Result<Residency> {
+    arena::residency(node.0)
 }
 
 #[cfg(test)]

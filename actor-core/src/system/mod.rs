@@ -13,6 +13,7 @@ use crate::context::{
     ActorRef, IntoActor, Parent, SpawnBuilder, SpawnError, builder as spawn_builder,
 };
 use crate::id::{NumaNodeId, WorkerId};
+use crate::memory::Residency;
 use crate::telemetry::Stats;
 use crate::topology::{Seat, Topology};
 
@@ -184,6 +185,24 @@ impl Drop for ActorSystem {
 impl fmt::Debug for ActorSystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.system.fmt(f)
+    }
+}
+
+impl SystemRef {
+    /// Where the memory of actors and messages really lies, for each NUMA node that has workers: the
+    /// kernel is asked for every page of its arena. The arenas belong to the process.
+    ///
+    /// Takes about 0.1 us per page (a million idle actors: 4 ms). Nothing is moved, no worker held up.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says when it does not tell: no NUMA in this kernel, or a sandbox that forbids
+    /// `move_pages`.
+    pub fn residency(&self) -> std::io::Result<Vec<(NumaNodeId, Residency)>> {
+        self.runtime
+            .numa_nodes()
+            .map(|node| Ok((node, crate::memory::residency(node)?)))
+            .collect()
     }
 }
 

@@ -1,0 +1,170 @@
+//! The NUMA claims, checked with the kernel: workers run on the CPUs they were given, actors on the
+//! workers of their NUMA node, and their memory lies there.
+//!
+//! The checks hold on any machine and say little on one with a single NUMA node. `tools/numa-test` runs
+//! this file in an emulated machine with several.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use actor_core::prelude::*;
+use actor_core::{CpuId, CrossNumaStealing, NumaNodeId};
+use common::*;
+
+/// 1 KiB, so that states alone fill some chunks.
+struct Resident([u64; 128]);
+impl Actor for Resident {}
+
+struct WhereAreYou;
+impl Message for WhereAreYou {
+    type Reply = Place;
+}
+
+#[derive(Debug)]
+struct Place {
+    /// The CPU that this thread ran on a moment ago.
+    cpu: u32,
+    /// Those it may run on.
+    allowed: BTreeSet<u32>,
+    home: NumaNodeId,
+}
+
+impl SyncHandler<WhereAreYou> for Resident {
+    fn handle(&mut self, WhereAreYou: WhereAreYou, cx: &mut ActorContext<Self>) -> Place {
+        Place {
+            cpu: last_cpu(),
+            allowed: allowed_cpus(),
+            home: cx.numa_node(),
+        }
+    }
+}
+
+/// A message of a size that fills pages, handled after a wait: node and frame are both in use.
+struct Carry([u64; 32]);
+impl Message for Carry {
+    type Reply = u64;
+}
+impl Handler<Carry> for Resident {
+    async fn handle(&mut self, Carry(load): Carry, _cx: &mut ActorContext<Self>) -> u64 {
+        tokio::task::yield_now().await;
+        self.0[0] += load[31];
+        self.0[0]
+    }
+}
+
+#[test]
+fn workers_run_where_they_are_pinned() {
+    // With help from other NUMA nodes an actor may be a guest there for a turn.
+    let system = ActorSystem::builder()
+        .cross_numa_stealing(CrossNumaStealing::Never)
+        .build()
+        .unwrap();
+    if !system.pin_failures().is_empty() {
+        eprintln!(
+            "not checked: pins were refused: {:?}",
+            system.pin_failures()
+        );
+        finish(system);
+        return;
+    }
+    for node in system.numa_nodes() {
+        let seats: BTreeSet<CpuId> = system
+            .seats()
+            .iter()
+            .filter(|seat| seat.numa_node == node)
+            .filter_map(|seat| seat.cpu)
+            .collect();
+        for _ in 0..200 {
+            let actor = system
+                .actor(Resident([0; 128]))
+                .placement(Placement::Node(node))
+                .spawn()
+                .unwrap();
+            let place = actor.ask_blocking(WhereAreYou).unwrap();
+            assert_eq!(place.home, node);
+            assert!(
+                seats.is_empty() || seats.contains(&CpuId(place.cpu)),
+                "an actor of {node} ran on CPU {}, its workers are on {seats:?}",
+                place.cpu
+            );
+            assert!(
+                seats.is_empty() || place.allowed == BTreeSet::from([place.cpu]),
+                "a worker of {node} is not pinned to one CPU: {place:?}"
+            );
+            actor.stop();
+        }
+    }
+    finish(system);
+}
+
+#[test]
+fn cells_states_messages_and_frames_lie_at_home() {
+    const ACTORS: u64 = 3000;
+    let system = system();
+    let mut actors = Vec::new();
+    for node in system.numa_nodes() {
+        for _ in 0..ACTORS {
+            let factory = || Resident([1; 128]);
+            let actor = system.actor(factory).placement(Placement::Node(node));
+            actors.push(actor.spawn().unwrap());
+        }
+    }
+    system.block_on(async {
+        for round in 0..3u64 {
+            let calls: Vec<_> = actors
+                .iter()
+                .map(|actor| tokio::spawn(actor.ask(Carry([1; 32])).into_future()))
+                .collect();
+            for call in calls {
+                assert_eq!(call.await.unwrap().unwrap(), round + 2);
+            }
+        }
+    });
+    match system.residency() {
+        Ok(found) => {
+            for (node, found) in found {
+                // States alone are 1 KiB each.
+                let least = ACTORS * 1024 / 4096;
+                assert!(found.resident() >= least, "{node}: {found:?}");
+                let refused = system
+                    .stats()
+                    .numa_nodes
+                    .iter()
+                    .any(|numa| numa.numa_node == node && numa.memory.unbound_chunks > 0);
+                if refused {
+                    eprintln!(
+                        "{node}: mbind was refused, so pages lie where they were touched first"
+                    );
+                    continue;
+                }
+                assert_eq!(found.misplaced(), 0, "{node}: {found:?}");
+                println!("{node}: {found:?}");
+            }
+        }
+        Err(error) => eprintln!("not checked: the kernel does not tell where pages lie: {error}"),
+    }
+    finish(system);
+}
+
+/// Field 39 of `stat`; the name in field 2 may hold blanks, so counted from its closing bracket.
+fn last_cpu() -> u32 {
+    let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let (_, after) = stat.rsplit_once(')').unwrap();
+    after.split_whitespace().nth(36).unwrap().parse().unwrap()
+}
+
+fn allowed_cpus() -> BTreeSet<u32> {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap();
+    let mut cpus = BTreeSet::new();
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        cpus.extend(first.parse::<u32>().unwrap()..=last.parse().unwrap());
+    }
+    cpus
+}
