@@ -46,7 +46,7 @@ pub mod system;
 #[cfg(all(feature = "macros", not(actor_loom)))]
 pub use actor_macros::{Actor, Message, messages};
 #[cfg(not(actor_loom))]
-pub use cell::{ActorPhase, ActorSnapshot, StopMode, StopReason, Terminated};
+pub use cell::{ActorPhase, ActorSnapshot, Causes, Escalation, StopMode, StopReason, Terminated};
 #[cfg(not(actor_loom))]
 pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
@@ -68,7 +68,9 @@ pub use mailbox::{
 #[cfg(not(actor_loom))]
 pub use memory::{MemoryStats, Residency};
 #[cfg(not(actor_loom))]
-pub use supervision::{Backoff, InvalidOption, Restart, Strategy, Supervision};
+pub use supervision::{
+    AutoShutdown, Backoff, InvalidOption, OnPanic, Restart, Shutdown, Strategy, Supervision,
+};
 #[cfg(not(actor_loom))]
 pub use system::{
     Abandoned, ActorSystem, CrossNumaStealing, InspectError, OsSignal, ShutdownReport, StartError,
@@ -81,9 +83,10 @@ pub use telemetry::{ActorStats, NumaStats, Stats, WorkerStats};
 /// What most files that deal with actors need: `use actor_core::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, Backoff, Call,
-        CancelToken, Context, Handler, Mailbox, Message, Overflow, Placement, Recipient, Restart,
-        SendError, StopReason, Supervision, SyncHandler, SystemRef, Terminated,
+        Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, AutoShutdown, Backoff,
+        Call, CancelToken, Context, Handler, Mailbox, Message, OnPanic, Overflow, Placement,
+        Recipient, Restart, SendError, Shutdown, StopReason, Supervision, SyncHandler, SystemRef,
+        Terminated,
     };
 
     #[cfg(feature = "macros")]

@@ -3,13 +3,15 @@
 //! Children hang in a list through their own cells, in the order they were started (header H3), so a
 //! child costs the parent no memory and a million of them are unlinked in a million steps.
 
+use std::sync::Arc;
+
 use super::extra::Extra;
 use super::header::{CellRef, Flags, Phase, Sibling};
-use super::reason::StopReason;
+use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
 use crate::clock::Tick;
 use crate::memory;
-use crate::supervision::{RestartWindow, Verdict};
+use crate::supervision::{AutoShutdown, RestartWindow, Verdict};
 
 impl CellRef {
     /// The extra part, made if need be.
@@ -48,6 +50,17 @@ impl CellRef {
         // Field by field: a reference to all of `Owned` would cover the sibling links (H3).
         let (flags, phase) = unsafe { ((*self.owned()).flags, (*self.owned()).phase) };
         flags.has(Flags::URGENT) || !matches!(phase, Phase::Starting | Phase::Running)
+    }
+
+    /// When this supervisor ends itself with its significant children.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(crate) unsafe fn auto_shutdown(self) -> AutoShutdown {
+        // SAFETY: H2, by the caller; a shared borrow, so that a handler may look from two threads.
+        unsafe { (*self.owned()).extra.as_ref() }
+            .map_or(AutoShutdown::Never, |extra| extra.supervision.auto_shutdown)
     }
 
     /// How many children there are.
@@ -182,7 +195,7 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the parent `self`, whose child it is. May end the parent's current life.
-    pub(super) unsafe fn child_down(self, child: Self, reason: StopReason) {
+    pub(super) unsafe fn child_down(self, child: Self, name: Option<Arc<str>>, reason: StopReason) {
         // SAFETY: by the caller.
         unsafe {
             if self.is_stopping() {
@@ -204,7 +217,15 @@ impl CellRef {
                         "restart limit reached ({} in {:?}): stopping all children, then itself",
                         supervision.intensity, supervision.period,
                     );
-                    self.fail(StopReason::RestartLimit(reason.to_string().into()));
+                    let limit = (supervision.intensity, supervision.period);
+                    let escalation = Escalation::new(
+                        child.id(),
+                        name,
+                        (child.vtable().type_name)(),
+                        limit,
+                        reason,
+                    );
+                    self.fail(StopReason::RestartLimit(Arc::new(escalation)));
                     return;
                 }
             }

@@ -18,7 +18,7 @@ use super::birth;
 use super::extra::Extra;
 use super::frame::{FrameDone, FramePoll};
 use super::header::{CellRef, Flags, Phase, RestartPolicy};
-use super::reason::StopReason;
+use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
 use super::{contain, panic_text, watch};
 use crate::clock::Tick;
@@ -325,8 +325,10 @@ impl CellRef {
                 Some(parent) if (*owned).flags.has(Flags::RESTARTING) => {
                     (*owned).phase = Phase::Down;
                     let reason = self.stop_reason();
+                    let name = self.extra_if_any().and_then(|extra| extra.name.clone());
                     let down = SignalKind::ChildDown {
                         child: self,
+                        name,
                         reason,
                     };
                     parent.signal(Signal::to(parent, down));
@@ -363,7 +365,15 @@ impl CellRef {
                         supervision.intensity, supervision.period,
                     );
                     let last = extra.stop_reason.take().unwrap_or(StopReason::Normal);
-                    extra.stop_reason = Some(StopReason::RestartLimit(last.to_string().into()));
+                    let limit = (supervision.intensity, supervision.period);
+                    let escalation = Escalation::new(
+                        self.id(),
+                        extra.name.clone(),
+                        (self.vtable().type_name)(),
+                        limit,
+                        last,
+                    );
+                    extra.stop_reason = Some(StopReason::RestartLimit(Arc::new(escalation)));
                     self.terminate();
                     return;
                 }

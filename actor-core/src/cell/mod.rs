@@ -32,7 +32,7 @@ pub(crate) use header::{CellRef, RestartPolicy};
 pub(crate) use inspect::Inspection;
 pub use inspect::{ActorPhase, ActorSnapshot};
 pub(crate) use local::{Local, context_now, current_cell, swap_context};
-pub use reason::StopReason;
+pub use reason::{Causes, Escalation, StopReason};
 pub(crate) use runtime::Runtime;
 pub use signal::StopMode;
 pub(crate) use vtable::ActorVtable;

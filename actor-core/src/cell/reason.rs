@@ -1,7 +1,10 @@
-//! Why an actor ended.
+//! Why an actor ended, and the chain of failures that led to it.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::ActorId;
 
 /// Why an actor stopped, or failed and was restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,25 +16,112 @@ pub enum StopReason {
     Shutdown,
     /// It was killed: a suspended handler was cut off.
     Killed,
+    /// A significant child of it ended, and its [`AutoShutdown`](crate::AutoShutdown) says that it ends
+    /// then too. A normal end.
+    AutoShutdown,
     /// A handler or hook panicked; the panic's text.
     Panicked(Arc<str>),
     /// It failed by its own word (`cx.fail(..)`); the error's text.
     Failed(Arc<str>),
     /// Its factory panicked or `started` returned an error; the text.
     StartFailed(Arc<str>),
-    /// It was a supervisor whose children failed more often than its limit allows; the last failure.
-    RestartLimit(Arc<str>),
+    /// It was a supervisor whose children failed more often than its limit allows.
+    RestartLimit(Arc<Escalation>),
+    /// It was a supervisor that had to restart its children together, and this one did not stop: its
+    /// handler neither returns nor awaits.
+    ChildAbandoned(ActorId),
     /// There was no such actor: it had stopped before it was watched.
     NotFound,
 }
 
+/// What made a supervisor give up: the failure that was one too many, with its own cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Escalation {
+    /// The child whose failure it was.
+    pub child: ActorId,
+    /// The label it was spawned with.
+    pub child_name: Option<Arc<str>>,
+    /// Its Rust type.
+    pub child_type: &'static str,
+    /// The restarts that are allowed ..
+    pub intensity: u32,
+    /// .. within this time.
+    pub period: Duration,
+    /// How the child failed.
+    pub cause: StopReason,
+    /// How many escalations follow in `cause`, this one included.
+    depth: u32,
+}
+
+/// The reasons behind a reason, nearest first; see [`StopReason::causes`].
+#[derive(Clone, Debug)]
+pub struct Causes<'a>(Option<&'a StopReason>);
+
 impl StopReason {
+    /// The most escalations that a chain of causes keeps; of a longer one the middle is left out.
+    pub const CAUSES_MAX: u32 = 64;
+
     /// Whether this is an orderly end, which `Restart::Transient` does not restart.
     pub fn is_normal(&self) -> bool {
         matches!(
             self,
-            Self::Normal | Self::Shutdown | Self::Killed | Self::NotFound
+            Self::Normal | Self::Shutdown | Self::Killed | Self::AutoShutdown | Self::NotFound
         )
+    }
+
+    /// This reason, then what caused it, down to the first failure: for a supervisor that gave up the
+    /// failures of its child, its child's child and so on.
+    pub fn causes(&self) -> Causes<'_> {
+        Causes(Some(self))
+    }
+
+    /// The first failure: the last of [`causes`](Self::causes).
+    pub fn root_cause(&self) -> &Self {
+        self.causes().last().unwrap_or(self)
+    }
+}
+
+impl Escalation {
+    pub(crate) fn new(
+        child: ActorId,
+        child_name: Option<Arc<str>>,
+        child_type: &'static str,
+        (intensity, period): (u32, Duration),
+        cause: StopReason,
+    ) -> Self {
+        // A tree may be deeper than a stack: what is dropped and shown by recursion has a bound.
+        let cause = match &cause {
+            StopReason::RestartLimit(inner) if inner.depth >= StopReason::CAUSES_MAX => {
+                inner.cause.clone()
+            }
+            _ => cause,
+        };
+        let depth = match &cause {
+            StopReason::RestartLimit(inner) => inner.depth + 1,
+            _ => 1,
+        };
+        Self {
+            child,
+            child_name,
+            child_type,
+            intensity,
+            period,
+            cause,
+            depth,
+        }
+    }
+}
+
+impl<'a> Iterator for Causes<'a> {
+    type Item = &'a StopReason;
+
+    fn next(&mut self) -> Option<&'a StopReason> {
+        let reason = self.0.take()?;
+        if let StopReason::RestartLimit(escalation) = reason {
+            self.0 = Some(&escalation.cause);
+        }
+        Some(reason)
     }
 }
 
@@ -41,11 +131,33 @@ impl fmt::Display for StopReason {
             Self::Normal => f.write_str("stopped"),
             Self::Shutdown => f.write_str("shut down"),
             Self::Killed => f.write_str("killed"),
+            Self::AutoShutdown => f.write_str("shut itself down after a significant child"),
             Self::Panicked(text) => write!(f, "panicked: {text}"),
             Self::Failed(text) => write!(f, "failed: {text}"),
             Self::StartFailed(text) => write!(f, "failed to start: {text}"),
-            Self::RestartLimit(text) => write!(f, "restart limit reached, last failure: {text}"),
+            Self::RestartLimit(escalation) => escalation.fmt(f),
+            Self::ChildAbandoned(child) => {
+                write!(f, "could not stop its child {child}, which hangs")
+            }
             Self::NotFound => f.write_str("no such actor"),
         }
     }
 }
+
+/// `restart limit reached (3 in 5s), last failure: db panicked: no connection`.
+impl fmt::Display for Escalation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "restart limit reached ({} in {:?}), last failure: ",
+            self.intensity, self.period
+        )?;
+        match &self.child_name {
+            Some(name) => write!(f, "{name} {}", self.cause),
+            None => write!(f, "{} {}", self.child, self.cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What the runtime says to a cell, beside the mailbox and ahead of it.
 
+use std::sync::Arc;
+
 use super::header::CellRef;
 use super::inspect::Inspection;
 use super::reason::StopReason;
@@ -38,6 +40,7 @@ pub(super) enum SignalKind {
     /// To a parent: the child is down and its policy says restart.
     ChildDown {
         child: CellRef,
+        name: Option<Arc<str>>,
         reason: StopReason,
     },
     /// To a parent: the child is gone; unlink and free it.

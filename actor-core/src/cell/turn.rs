@@ -510,7 +510,11 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                     cell.stop_next_child();
                 }
             }
-            SignalKind::ChildDown { child, reason } => cell.child_down(child, reason),
+            SignalKind::ChildDown {
+                child,
+                name,
+                reason,
+            } => cell.child_down(child, name, reason),
             SignalKind::ChildGone { child, reusable } => cell.child_gone(child, reusable),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::id::NumaNodeId;
 use crate::mailbox::Mailbox;
-use crate::supervision::{Backoff, InvalidOption, Restart, Supervision};
+use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision};
 
 /// Mailbox, restart policy, placement and supervision of an actor.
 ///
@@ -18,6 +18,9 @@ use crate::supervision::{Backoff, InvalidOption, Restart, Supervision};
 /// | `backoff` | none: restarted at once | the failure is likely to repeat for a while |
 /// | `placement` | the spawner's NUMA node; spread, if spawned from outside | actors do not talk to their spawner |
 /// | `supervision` | one_for_one, 3 restarts in 5 s | children fail often or rarely |
+/// | `shutdown` | 5 s, then cut off | its `stopped` hook takes longer, or is not worth waiting for |
+/// | `on_panic` | restart | the state survives a panic and is dear |
+/// | `significant` | no | the supervisor is pointless without it |
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActorOptions {
     pub(crate) mailbox: Mailbox,
@@ -25,6 +28,9 @@ pub struct ActorOptions {
     pub(crate) backoff: Backoff,
     pub(crate) placement: Placement,
     pub(crate) supervision: Supervision,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) on_panic: OnPanic,
+    pub(crate) significant: bool,
 }
 
 /// On which NUMA node an actor lives. Fixed for its life.
@@ -49,6 +55,9 @@ impl ActorOptions {
             backoff: Backoff::none(),
             placement: Placement::Inherit,
             supervision: Supervision::one_for_one(),
+            shutdown: Shutdown::DEFAULT,
+            on_panic: OnPanic::Restart,
+            significant: false,
         }
     }
 
@@ -88,6 +97,29 @@ impl ActorOptions {
         self
     }
 
+    /// How long its end may take when its supervisor stops it; default 5 s.
+    #[must_use]
+    pub const fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+
+    /// What a panic in a handler means; default a failure.
+    #[must_use]
+    pub const fn on_panic(mut self, on_panic: OnPanic) -> Self {
+        self.on_panic = on_panic;
+        self
+    }
+
+    /// Whether its end counts for the [`AutoShutdown`](crate::AutoShutdown) of its supervisor; default
+    /// no. Such a child must be transient or temporary, and its supervisor's auto-shutdown not `Never`:
+    /// the spawn is refused otherwise.
+    #[must_use]
+    pub const fn significant(mut self, significant: bool) -> Self {
+        self.significant = significant;
+        self
+    }
+
     /// Refuses what cannot be.
     pub(crate) fn check(&self) -> Result<(), SpawnError> {
         if let Some(capacity) = self.mailbox.capacity() {
@@ -98,6 +130,14 @@ impl ActorOptions {
         }
         self.backoff.check()?;
         self.supervision.check()?;
+        self.shutdown.check()?;
+        if self.significant && self.restart == Restart::Permanent {
+            return Err(SpawnError::Option(InvalidOption::new(
+                "significant",
+                "true for a permanent child",
+                "false, or the child transient or temporary: a permanent one never ends by itself",
+            )));
+        }
         Ok(())
     }
 }

@@ -11,7 +11,9 @@ use crate::cell::{
     self, Birth, CellRef, Factory, Local, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
 use crate::mailbox::Mailbox;
-use crate::supervision::{Backoff, Restart, Supervision};
+use crate::supervision::{
+    AutoShutdown, Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision,
+};
 
 /// What an actor can be made from: a value, or a closure that builds one.
 ///
@@ -147,6 +149,25 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         self
     }
 
+    /// How long its end may take when its supervisor stops it.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.options.shutdown = shutdown;
+        self
+    }
+
+    /// What a panic in a handler means.
+    pub fn on_panic(mut self, on_panic: OnPanic) -> Self {
+        self.options.on_panic = on_panic;
+        self
+    }
+
+    /// Whether its end counts for the auto-shutdown of its supervisor; see
+    /// [`ActorOptions::significant`].
+    pub fn significant(mut self, significant: bool) -> Self {
+        self.options.significant = significant;
+        self
+    }
+
     /// Spawns it. Messages can be sent at once; they wait until `started` is done.
     ///
     /// # Errors
@@ -172,6 +193,20 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             supervision: self.options.supervision,
             name: self.name,
         };
+        if self.options.significant {
+            let never = match self.parent {
+                Parent::Root(_) => true,
+                // SAFETY: `Parent::Actor` is made by the owner of that cell only.
+                Parent::Actor(cell, _) => unsafe { cell.auto_shutdown() == AutoShutdown::Never },
+            };
+            if never {
+                return Err(SpawnError::Option(InvalidOption::new(
+                    "significant",
+                    "true under a supervisor whose auto_shutdown is Never",
+                    "false, or the supervisor's auto_shutdown Any or All",
+                )));
+            }
+        }
         let parent = match self.parent {
             Parent::Root(_) => None,
             Parent::Actor(cell, _) => Some(cell),

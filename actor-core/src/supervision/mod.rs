@@ -4,18 +4,20 @@
 //! unless the supervisor's restart intensity is used up; then the supervisor stops its children,
 //! itself, and the failure goes one level up.
 //!
-//! The decisions are pure and lie one per file: `spec` (who is restarted, and the supervisor's
-//! numbers), `intensity` (how often is too often), `backoff` (how long to wait). They take the time
-//! as an argument and know no actor.
+//! The decisions are pure and lie one per file: `child` (what is said of one child), `spec` (who is
+//! restarted with whom, and the supervisor's numbers), `intensity` (how often is too often), `backoff`
+//! (how long to wait). They take the time as an argument and know no actor.
 
 mod backoff;
+mod child;
 mod intensity;
 mod invalid_option;
 mod spec;
 
 pub use backoff::Backoff;
+pub use child::{OnPanic, Restart, Shutdown};
 pub use invalid_option::InvalidOption;
-pub use spec::{Restart, Strategy, Supervision};
+pub use spec::{AutoShutdown, Strategy, Supervision};
 
 pub(crate) use backoff::BackoffState;
 pub(crate) use intensity::{RestartWindow, Verdict};

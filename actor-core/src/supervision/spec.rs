@@ -1,4 +1,4 @@
-//! Who is restarted, and the numbers of one supervisor.
+//! Who is restarted with whom, when a supervisor ends itself, and its numbers.
 //!
 //! Everything here is a constant that sits beside the actor's type or in the call that spawns it;
 //! builders are `const`, and `check` runs once, when the supervisor starts.
@@ -7,37 +7,6 @@ use std::time::Duration;
 
 use super::invalid_option::InvalidOption;
 
-/// When a child that ended is started again.
-///
-/// | | normal end or stop | failure |
-/// |---|---|---|
-/// | `Permanent` | restart | restart |
-/// | `Transient` | gone | restart |
-/// | `Temporary` | gone | gone |
-///
-/// A failure is a panic, an error that the actor returned as its reason to stop, or a failed start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Restart {
-    /// Always: a service that must exist.
-    Permanent,
-    /// Only after a failure. The default: an actor that says it is finished is finished.
-    #[default]
-    Transient,
-    /// Never: its work is worthless once interrupted, or somebody else starts it anew.
-    Temporary,
-}
-
-impl Restart {
-    /// Whether a child that ended is restarted; `normal` is true for an end without failure.
-    pub const fn applies(self, normal: bool) -> bool {
-        match self {
-            Self::Permanent => true,
-            Self::Transient => !normal,
-            Self::Temporary => false,
-        }
-    }
-}
-
 /// Which children are restarted with the one that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -45,6 +14,30 @@ pub enum Strategy {
     /// That child alone. The default.
     #[default]
     OneForOne,
+    /// All: children that make no sense without each other.
+    OneForAll,
+    /// That child and those that were started after it, who may depend on it.
+    RestForOne,
+    /// That child alone; the children are many and alike, come and go, and are stopped all at once
+    /// rather than one after the other. What was terminated is forgotten.
+    SimpleOneForOne,
+}
+
+/// When a supervisor ends itself because a significant child has ended by itself: OTP's
+/// `auto_shutdown`.
+///
+/// Only an end that is final and that the supervisor did not order counts: a child that is restarted has
+/// not ended, one that was terminated or stopped in a group restart did not end by itself. The
+/// supervisor's reason is [`StopReason::AutoShutdown`](crate::StopReason::AutoShutdown), a normal end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AutoShutdown {
+    /// It does not; and refuses to spawn significant children. The default.
+    #[default]
+    Never,
+    /// With the first of its significant children.
+    Any,
+    /// With the last of them.
+    All,
 }
 
 /// How a parent supervises its children: the strategy, and how many restarts are too many.
@@ -69,6 +62,8 @@ pub struct Supervision {
     pub(crate) strategy: Strategy,
     pub(crate) intensity: u32,
     pub(crate) period: Duration,
+    pub(crate) auto_shutdown: AutoShutdown,
+    pub(crate) keep_children: bool,
 }
 
 impl Supervision {
@@ -80,11 +75,54 @@ impl Supervision {
 
     /// A child that fails is restarted alone; at most 3 restarts in 5 s.
     pub const fn one_for_one() -> Self {
+        Self::of(Strategy::OneForOne)
+    }
+
+    /// With a child that fails all others are stopped, youngest first, and then all are started again in
+    /// their order, each when the one before it is up. Temporary ones are stopped and not started again.
+    pub const fn one_for_all() -> Self {
+        Self::of(Strategy::OneForAll)
+    }
+
+    /// As [`one_for_all`](Self::one_for_all), for the child that failed and those started after it.
+    pub const fn rest_for_one() -> Self {
+        Self::of(Strategy::RestForOne)
+    }
+
+    /// For many children of one kind that come and go: as [`one_for_one`](Self::one_for_one), but they
+    /// are stopped all at once, in no order, and a child that was terminated is forgotten.
+    pub const fn simple_one_for_one() -> Self {
+        Self::of(Strategy::SimpleOneForOne)
+    }
+
+    /// With that strategy; at most 3 restarts in 5 s.
+    pub const fn of(strategy: Strategy) -> Self {
         Self {
-            strategy: Strategy::OneForOne,
+            strategy,
             intensity: 3,
             period: Duration::from_secs(5),
+            auto_shutdown: AutoShutdown::Never,
+            keep_children: false,
         }
+    }
+
+    /// Whether the supervisor ends itself with its significant children; default never.
+    #[must_use]
+    pub const fn auto_shutdown(mut self, when: AutoShutdown) -> Self {
+        self.auto_shutdown = when;
+        self
+    }
+
+    /// Keeps the children when the supervisor itself is restarted; without it they are stopped before its
+    /// new life starts.
+    ///
+    /// The new life finds them by `cx.which_children()` and must not
+    /// spawn them again; a `started` that does so finds itself with two of each. They are supervised
+    /// while it is down, and stopped when it ends for good.
+    #[must_use]
+    pub const fn keep_children(mut self) -> Self {
+        self.keep_children = true;
+        self
     }
 
     /// How many restarts within the period are carried out; default 3. One more, and the supervisor

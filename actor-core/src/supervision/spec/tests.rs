@@ -1,26 +1,6 @@
 use super::*;
 
 #[test]
-fn s09_restart_types_by_kind_of_end() {
-    let rows = [
-        (Restart::Permanent, true, true),
-        (Restart::Permanent, false, true),
-        (Restart::Transient, true, false),
-        (Restart::Transient, false, true),
-        (Restart::Temporary, true, false),
-        (Restart::Temporary, false, false),
-    ];
-    for (restart, normal, expected) in rows {
-        assert_eq!(
-            restart.applies(normal),
-            expected,
-            "{restart:?} normal={normal}"
-        );
-    }
-    assert_eq!(Restart::default(), Restart::Transient);
-}
-
-#[test]
 fn defaults_are_those_in_the_documentation() {
     const SPEC: Supervision = Supervision::one_for_one();
     assert_eq!(SPEC, Supervision::default());
