@@ -77,7 +77,9 @@ pub use system::{
     SystemBuilder, SystemRef, termination,
 };
 #[cfg(not(actor_loom))]
-pub use telemetry::{ActorStats, NumaStats, Stats, WorkerStats};
+pub use telemetry::{
+    ActorStats, NumaStats, Stats, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
+};
 
 #[cfg(not(actor_loom))]
 /// What most files that deal with actors need: `use actor_core::prelude::*;`.

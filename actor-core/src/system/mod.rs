@@ -4,6 +4,7 @@ mod builder;
 mod inspect;
 mod os_signal;
 mod shutdown;
+mod tree;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! What an operator sees: one read of every floor's counters.
+//! What an operator sees: one read of every floor's counters, and the live tree of actors (`tree`).
+
+mod tree;
 
 use std::fmt;
 
@@ -7,6 +9,8 @@ use crate::id::{NumaNodeId, WorkerId};
 use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
 use crate::memory::{self, MemoryStats};
+
+pub use tree::{SupervisionTree, TreeNode, TreeRequest};
 
 /// The books of one system at one moment.
 ///
