@@ -68,6 +68,23 @@ fn seed() -> [u64; 4] {
     state
 }
 
+/// Makes this thread's numbers a function of `seed`, or unforeseeable again.
+#[cfg(feature = "testkit")]
+pub(crate) fn set_seed(from: Option<u64>) {
+    let state = from.map_or_else(seed, |from| {
+        // SplitMix64, as the authors of the generator advise for its seed; never all zero.
+        let mut at = from;
+        std::array::from_fn(|_| {
+            at = at.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut word = at;
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word ^ (word >> 31)
+        })
+    });
+    STATE.with(|each| each.set(state));
+}
+
 thread_local! {
     static STATE: Cell<[u64; 4]> = Cell::new(seed());
 }

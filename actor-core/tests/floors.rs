@@ -21,6 +21,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "a thread-local pointer to the worker's own things",
     ),
     ("cell/runtime.rs", "runs cells for the scheduler"),
+    ("cell/simulated.rs", "runs cells without a worker"),
     ("cell/turn.rs", "the owner's side of inbox and header"),
     ("cell/vtable.rs", "declares the actors' function table"),
     ("cell/watch.rs", "notices are nodes"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::extra::{Extra, Factory};
 use super::header::{CellRef, Flags, Home, Owned, RestartPolicy};
+use super::observe::{self, Event};
 use super::runtime::Runtime;
 use super::signal::{Signal, SignalKind};
 use super::vtable::ActorVtable;
@@ -95,10 +96,11 @@ pub(crate) unsafe fn spawn(
         owned.flags.set(Flags::ROOT);
     }
     let default_supervision = birth.supervision == Supervision::one_for_one();
-    if factory.is_some() || birth.name.is_some() || drop_oldest || !default_supervision {
+    let name = birth.name;
+    if factory.is_some() || name.is_some() || drop_oldest || !default_supervision {
         let mut extra = Box::new(Extra::new());
         extra.factory = factory;
-        extra.name = birth.name;
+        extra.name.clone_from(&name);
         extra.backoff = birth.backoff;
         extra.supervision = birth.supervision;
         extra.keep_newest = capacity / 2;
@@ -115,6 +117,12 @@ pub(crate) unsafe fn spawn(
         (None, None) => runtime.set_root(cell),
     }
     runtime.count(Count::Spawned, 1);
+    observe::see(runtime, || Event::Spawned {
+        actor: id,
+        parent: family.map(CellRef::id),
+        actor_type: (birth.vtable.type_name)(),
+        name: name.as_deref(),
+    });
     cell.schedule(Hint::Back);
     Ok(id)
 }

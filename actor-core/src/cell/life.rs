@@ -18,6 +18,7 @@ use super::birth;
 use super::extra::Extra;
 use super::frame::{FrameDone, FramePoll};
 use super::header::{CellRef, Flags, Phase, RestartPolicy};
+use super::observe::{self, Event, Hook};
 use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
 use super::{contain, panic_text, watch};
@@ -43,8 +44,10 @@ impl CellRef {
                 let Some(factory) = factory else {
                     unreachable!("{} is to start without a state or a factory", self.id());
                 };
-                let built =
-                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| factory(state)));
+                let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    observe::strike(Hook::Factory, false, Some(self), "");
+                    factory(state);
+                }));
                 if let Err(payload) = built {
                     (*owned).flags.set(Flags::NO_STOPPED_HOOK);
                     self.fail(StopReason::StartFailed(panic_text(payload).into()));
@@ -120,6 +123,10 @@ impl CellRef {
                 name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
                 will_restart = restarts, "actor {reason}"
             );
+            observe::see(self.runtime(), || Event::Failed {
+                actor: self.id(),
+                reason: &reason,
+            });
             (*owned).flags.set(Flags::NO_STOPPED_HOOK);
             // There is no state any more to drain the mailbox with.
             (*owned).flags.clear(Flags::DRAIN);
@@ -393,6 +400,7 @@ impl CellRef {
                 Flags::RESTARTING.bits() | Flags::NO_STOPPED_HOOK.bits() | Flags::URGENT.bits(),
             ));
             self.runtime().count(Count::Restarts, 1);
+            observe::see(self.runtime(), || Event::Restarted { actor: self.id() });
             if delay.is_zero() {
                 (*owned).phase = Phase::Starting;
             } else {
@@ -427,6 +435,10 @@ impl CellRef {
             let owned = self.owned();
             let id = self.id();
             let reason = self.stop_reason();
+            observe::see(self.runtime(), || Event::Stopped {
+                actor: id,
+                reason: &reason,
+            });
             (*owned).phase = Phase::Dead;
             birth::free_state(id.numa_node().0, self.vtable(), self.state());
             (*owned).state = std::ptr::null_mut();
@@ -506,6 +518,11 @@ impl CellRef {
             if let (End::Interrupted(fate) | End::Unhandled(fate), false) = (end, meta.internal) {
                 self.runtime()
                     .record_fate(fate, self.id(), (vtable.message)());
+                observe::see(self.runtime(), || Event::Unhandled {
+                    actor: self.id(),
+                    message: (vtable.message)(),
+                    fate,
+                });
             }
             (vtable.finish)(node, end);
         }
@@ -541,7 +558,11 @@ impl CellRef {
             }
             (*owned).flags.clear(Flags::STATE);
             let (vtable, state) = (self.vtable(), self.state());
-            if !contain(|| (vtable.drop_state)(state)) {
+            let dropped = contain(|| {
+                (vtable.drop_state)(state);
+                observe::strike(Hook::StateDrop, false, Some(self), "");
+            });
+            if !dropped {
                 self.runtime().count(Count::Panics, 1);
                 tracing::error!(
                     actor = %self.id(), actor_type = (vtable.type_name)(),

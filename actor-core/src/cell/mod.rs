@@ -9,6 +9,7 @@
 //! - `children`: the parent's side: who they are, stopping them in reverse, deciding restarts;
 //! - `birth`: claiming a cell and moving in;
 //! - `inspect`: a look at an actor, taken by its owner.
+//! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
 
 mod birth;
 mod children;
@@ -18,9 +19,12 @@ mod header;
 mod inspect;
 mod life;
 mod local;
+pub(crate) mod observe;
 mod reason;
 mod runtime;
 mod signal;
+#[cfg(feature = "testkit")]
+pub(crate) mod simulated;
 mod turn;
 mod vtable;
 mod watch;

@@ -9,26 +9,24 @@
 //! message has left the inbox, because the asker frees the node.
 
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::frame::Frame;
 use super::header::{CellRef, Flags, Phase};
 use super::local::Local;
+use super::observe::{self, Event};
 use super::panic_text;
 use super::reason::StopReason;
 use super::signal::{Signal, SignalKind};
 use super::watch;
+use crate::clock::Tick;
 use crate::mailbox::inbox::{Look, Stamp, Taken};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node, Step};
 use crate::mailbox::waiters;
 use crate::scheduler::After;
 
-/// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
-/// (10 ns) to nothing and keeps a full turn of 20 ns messages under 2 us.
-const MESSAGES_PER_TURN: u32 = 64;
-
-/// A turn of slower messages ends after this long, so that one actor's 64 slow messages do not make
+/// A turn of slower messages ends after this long, so that one actor's full turn of slow messages do not make
 /// the others wait for all of them.
 const TURN_TIME: Duration = Duration::from_micros(100);
 
@@ -45,6 +43,7 @@ const POLLS_PER_TURN: u32 = 16;
 /// The caller owns the cell; unless the answer is `Again` it no longer does.
 pub(crate) unsafe fn take_turn(cell: CellRef, local: &Local) -> After {
     local.begin_turn(cell);
+    observe::see(local.runtime(), || Event::Turn { actor: cell.id() });
     // SAFETY: by the caller.
     let after = unsafe { run(cell, local) };
     local.end_turn();
@@ -72,8 +71,8 @@ enum Attended {
 }
 
 unsafe fn run(cell: CellRef, local: &Local) -> After {
-    let mut budget = MESSAGES_PER_TURN;
-    let mut began: Option<Instant> = None;
+    let mut budget = local.messages_per_turn();
+    let mut began: Option<Tick> = None;
     let mut late = false;
     let mut polls = POLLS_PER_TURN;
     // SAFETY: H2 throughout: we own the cell until a `Next::Gone` or an `Attended::Over(Done)`.
@@ -106,8 +105,8 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
             budget -= 1;
             if budget.is_multiple_of(CLOCK_EVERY) {
                 match began {
-                    None => began = Some(Instant::now()),
-                    Some(at) if at.elapsed() > TURN_TIME => (budget, late) = (0, true),
+                    None => began = Some(Tick::now()),
+                    Some(at) if at.until(Tick::now()) > TURN_TIME => (budget, late) = (0, true),
                     Some(_) => {}
                 }
             }
@@ -145,6 +144,10 @@ unsafe fn handle(
         let meta = node.as_ref().meta;
         if let (Step::Done, false) = (&step, meta.internal) {
             local.counters().add_owned(Count::Handled, 1);
+            observe::see(local.runtime(), || Event::Handled {
+                actor: cell.id(),
+                message: (node.as_ref().vtable.message)(),
+            });
         }
         let mut idle = false;
         if let Some(stamp) = in_place {
@@ -434,6 +437,10 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
                 if let Some(node) = current {
                     if !node.as_ref().meta.internal {
                         cell.runtime().count(Count::Handled, 1);
+                        observe::see(cell.runtime(), || Event::Handled {
+                            actor: cell.id(),
+                            message: (node.as_ref().vtable.message)(),
+                        });
                     }
                     cell.end_node(node, End::Handled);
                 }
@@ -477,11 +484,27 @@ unsafe fn process_signals(cell: CellRef) {
     }
 }
 
+/// Lets the test kit see who takes whom for its parent.
+#[inline(always)]
+fn tell_of_child(cell: CellRef, kind: &SignalKind) {
+    let child = match kind {
+        SignalKind::ChildDown { child, .. } => child.id(),
+        // Its end has moved its generation on.
+        SignalKind::ChildGone { child, .. } => child.id_of(child.generation() - 1),
+        _ => return,
+    };
+    observe::see(cell.runtime(), || Event::FromChild {
+        parent: cell.id(),
+        child,
+    });
+}
+
 unsafe fn process_signal(cell: CellRef, signal: Signal) {
     // SAFETY: H2, by the caller. Signals about children reach only their parent, whose generation
     // cannot change before they are gone.
     unsafe {
         let meant = signal.generation == cell.generation();
+        tell_of_child(cell, &signal.kind);
         match signal.kind {
             SignalKind::Watch(watcher) if !meant || (*cell.owned()).phase == Phase::Dead => {
                 let gone = cell.id_of(signal.generation);

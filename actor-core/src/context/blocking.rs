@@ -33,7 +33,21 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Ready(output) => return output,
             // A wake-up between the poll and here makes this return at once; a spurious one polls once
             // more.
-            Poll::Pending => thread::park(),
+            Poll::Pending => wait(),
         }
     }
+}
+
+/// Sleeps until woken. In a simulation, whose only thread this is, there is nobody to wait for: it does
+/// the others' work instead.
+fn wait() {
+    #[cfg(feature = "testkit")]
+    match crate::cell::observe::drive() {
+        crate::cell::observe::Driven::Unwatched => {}
+        crate::cell::observe::Driven::Stepped => return,
+        crate::cell::observe::Driven::Stuck => panic!(
+            "this thread waits for an answer that cannot come: nothing is left to do in the simulation"
+        ),
+    }
+    thread::park();
 }

@@ -12,7 +12,8 @@ use std::task::Waker;
 use super::actor::{Handler, Message};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
-use crate::cell::{CellRef, contain};
+use crate::cell::observe::{self, Hook};
+use crate::cell::{CellRef, contain, current_cell};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step};
 use crate::mailbox::reply::{ReplySlot, Responded};
@@ -229,7 +230,10 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
         // SAFETY: by `NodeVtable::finish` the node is ours, and `Unhandled` says the message is in it.
         unsafe {
             if let End::Unhandled(_) = end {
-                contain(|| (*this.as_ptr()).message.assume_init_drop());
+                contain(|| {
+                    (*this.as_ptr()).message.assume_init_drop();
+                    strike::<M>(Hook::MessageDrop);
+                });
             }
             TellNode::free(this);
         }
@@ -242,9 +246,18 @@ struct IntoNothing;
 impl<M: Message> Answer<M> for IntoNothing {
     unsafe fn answer(_node: NonNull<Node>, reply: M::Reply) {
         if std::mem::needs_drop::<M::Reply>() {
-            contain(|| drop(reply));
+            contain(|| {
+                drop(reply);
+                strike::<M>(Hook::ReplyDrop);
+            });
         }
     }
+}
+
+/// The test kit's chance to make a `Drop` panic, after the value is gone.
+#[inline(always)]
+fn strike<M>(hook: Hook) {
+    observe::strike(hook, false, current_cell(), std::any::type_name::<M>());
 }
 
 struct Ask<A, M>(PhantomData<(A, M)>);
@@ -285,7 +298,10 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
                 End::Handled => None,
                 End::Interrupted(fate) => Some(fate),
                 End::Unhandled(fate) => {
-                    contain(|| ManuallyDrop::drop(&mut (*this.as_ptr()).content.message));
+                    contain(|| {
+                        ManuallyDrop::drop(&mut (*this.as_ptr()).content.message);
+                        strike::<M>(Hook::MessageDrop);
+                    });
                     Some(fate)
                 }
             };
@@ -306,10 +322,13 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
                 Responded::Abandoned(waker) => {
                     contain(|| drop(waker));
                     if failure.is_none() {
-                        if let Some(cell) = crate::cell::current_cell() {
+                        if let Some(cell) = current_cell() {
                             cell.runtime().count(Count::LateReplies, 1);
                         }
-                        contain(|| ManuallyDrop::drop(&mut (*this.as_ptr()).content.reply));
+                        contain(|| {
+                            ManuallyDrop::drop(&mut (*this.as_ptr()).content.reply);
+                            strike::<M>(Hook::ReplyDrop);
+                        });
                     }
                     AskNode::free(this);
                 }

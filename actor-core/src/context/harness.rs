@@ -19,6 +19,7 @@ use super::actor::{Actor, ActorError, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::context_of;
 use super::message_context::InForce;
+use crate::cell::observe::{self, Hook};
 use crate::cell::{ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, contain};
 use crate::mailbox::node::{Node, Step};
 use crate::memory::class::{Class, class_for};
@@ -88,6 +89,7 @@ where
         // SAFETY: by the caller: the state is an `A` that nobody borrows.
         let actor = unsafe { &mut *cell.state().cast::<A>() };
         let handled = catch_unwind(AssertUnwindSafe(|| {
+            observe::strike(Hook::Handler, false, Some(cell), std::any::type_name::<M>());
             let mut cx = ActorContext::new(cell);
             actor.handle_sync(message, &mut cx)
         }));
@@ -142,6 +144,11 @@ fn enabled_span(cell: CellRef, actor_type: &'static str, message: &'static str) 
 
 /// What becomes of a future's output.
 trait Outcome<T> {
+    /// Whose future it is, for the test kit.
+    const HOOK: Hook;
+    /// The message's type, if it is a handler's.
+    const MESSAGE: fn() -> &'static str = || "";
+
     /// # Safety
     ///
     /// For a message: `node` is the one being handled.
@@ -154,6 +161,9 @@ struct Stopped;
 struct Ended;
 
 impl<M: Message, R: Answer<M>> Outcome<M::Reply> for Replies<M, R> {
+    const HOOK: Hook = Hook::Handler;
+    const MESSAGE: fn() -> &'static str = std::any::type_name::<M>;
+
     unsafe fn done(node: Option<NonNull<Node>>, output: M::Reply) -> FrameDone {
         if let Some(node) = node {
             // SAFETY: by the caller.
@@ -164,6 +174,8 @@ impl<M: Message, R: Answer<M>> Outcome<M::Reply> for Replies<M, R> {
 }
 
 impl Outcome<Result<(), ActorError>> for Started {
+    const HOOK: Hook = Hook::Started;
+
     unsafe fn done(_node: Option<NonNull<Node>>, output: Result<(), ActorError>) -> FrameDone {
         FrameDone::Started(output.map_err(|error| {
             // The error's Display and Drop are the user's.
@@ -176,12 +188,16 @@ impl Outcome<Result<(), ActorError>> for Started {
 }
 
 impl Outcome<()> for Stopped {
+    const HOOK: Hook = Hook::Stopped;
+
     unsafe fn done(_node: Option<NonNull<Node>>, (): ()) -> FrameDone {
         FrameDone::Stopped
     }
 }
 
 impl Outcome<()> for Ended {
+    const HOOK: Hook = Hook::Terminated;
+
     unsafe fn done(_node: Option<NonNull<Node>>, (): ()) -> FrameDone {
         FrameDone::Terminated
     }
@@ -211,8 +227,22 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
 
     unsafe fn poll(
         frame: NonNull<Frame>,
-        _cell: CellRef,
+        cell: CellRef,
         cx: &mut std::task::Context<'_>,
+    ) -> FramePoll {
+        // SAFETY: by `FrameVtable::poll`.
+        unsafe { Self::poll_again(frame, cell, cx, true) }
+    }
+
+    /// # Safety
+    ///
+    /// As for `FrameVtable::poll`.
+    #[inline(always)]
+    unsafe fn poll_again(
+        frame: NonNull<Frame>,
+        cell: CellRef,
+        cx: &mut std::task::Context<'_>,
+        resumed: bool,
     ) -> FramePoll {
         let this = frame.cast::<TypedFrame<A, F>>().as_ptr();
         // SAFETY: F1: the frame is alive and ours; F2: the future does not move.
@@ -225,6 +255,9 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
             let entered = (!span.is_none()).then(|| span.enter());
             let future = &raw mut (*this).future;
             let polled = catch_unwind(AssertUnwindSafe(|| {
+                if resumed {
+                    observe::strike(O::HOOK, true, Some(cell), O::MESSAGE());
+                }
                 Pin::new_unchecked(&mut **future).poll(cx)
             }));
             drop(entered);
@@ -319,6 +352,7 @@ where
         let cx = &mut (*this).cx;
         let future = &raw mut (*this).future;
         let made: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| {
+            observe::strike(O::HOOK, false, Some(cell), O::MESSAGE());
             future.write(ManuallyDrop::new(make(actor, cx)));
         }));
         if let Err(payload) = made {
@@ -327,7 +361,7 @@ where
         }
         let waker = ManuallyDrop::new(cell.waker());
         let mut task = std::task::Context::from_waker(&waker);
-        let polled = FrameOf::<A, F, O>::poll(block.cast(), cell, &mut task);
+        let polled = FrameOf::<A, F, O>::poll_again(block.cast(), cell, &mut task, false);
         if matches!(polled, FramePoll::Pending) {
             cell.suspend_in(block.cast());
         }

@@ -15,6 +15,9 @@
 //! Seats and workers are allocated on their own threads, after pinning, so that first touch puts
 //! them on the right NUMA node.
 
+#[cfg(feature = "testkit")]
+mod manual;
+
 use std::any::Any;
 use std::io;
 use std::sync::mpsc;

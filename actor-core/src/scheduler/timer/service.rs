@@ -1,5 +1,8 @@
 //! The wheel behind a lock, and the thread that turns it.
 
+#[cfg(feature = "testkit")]
+mod manual;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError};

@@ -1,0 +1,52 @@
+//! Timers without a thread, for the test kit: they fire when they are told what time it is.
+
+use std::sync::Arc;
+
+use super::{AWAKE, BATCH, Shared, State, TimerStats, Timers, wake_all};
+use crate::clock::Tick;
+use crate::sync::{Condvar, Mutex};
+
+use super::super::wheel::Wheel;
+
+impl Timers {
+    /// Timers of a system whose time stands still between two calls of [`fire_due`](Self::fire_due).
+    pub(crate) fn without_thread(now: Tick) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    wheel: Wheel::new(now),
+                    // Always awake: nobody is to be rung for.
+                    sleeps_until: AWAKE,
+                    stopping: false,
+                    stats: TimerStats::default(),
+                }),
+                bell: Condvar::new(),
+            }),
+            thread: Mutex::new(None),
+        }
+    }
+
+    /// A time before which nothing fires; `None` when no timer waits.
+    pub(crate) fn next_expiry(&self) -> Option<Tick> {
+        self.shared.lock().wheel.next_expiry()
+    }
+
+    /// Wakes all whose time has come, in the order of their times, then of their starts.
+    pub(crate) fn fire_due(&self, now: Tick) {
+        let mut due = Vec::with_capacity(BATCH);
+        loop {
+            let mut state = self.shared.lock();
+            state
+                .wheel
+                .advance(now, BATCH, &mut |waker| due.push(waker));
+            state.stats.fired += due.len() as u64;
+            let more = state.wheel.next_expiry().is_some_and(|next| next <= now);
+            drop(state);
+            let panics = wake_all(&mut due);
+            self.shared.lock().stats.waker_panics += panics;
+            if !more {
+                return;
+            }
+        }
+    }
+}
