@@ -51,10 +51,10 @@ pub use cell::{ActorPhase, ActorSnapshot, Causes, Escalation, StopMode, StopReas
 pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
     BAGGAGE_ENTRIES_MAX, Baggage, BaggageError, ByFactory, ByValue, Call, CancelOnDrop,
-    CancelToken, Context, Handler, IntoActor, Message, OwnedRef, Placement, Recipient, Scoped,
-    SendFuture, SpanId, SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX,
-    TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError,
-    TraceStateError,
+    CancelToken, Context, Handler, IntoActor, InvalidName, LookupError, Message, NAME_BYTES_MAX,
+    OwnedRef, Placement, Recipient, RegisterError, RegisteredName, Scoped, SendFuture, SpanId,
+    SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX,
+    TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError,
 };
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};

@@ -20,6 +20,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "cell/local.rs",
         "a thread-local pointer to the worker's own things",
     ),
+    ("cell/names.rs", "the owner notes its names"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
     ("cell/simulated.rs", "runs cells without a worker"),
     ("cell/turn.rs", "the owner's side of inbox and header"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::extra::{Extra, Factory};
 use super::header::{CellRef, Flags, Home, Owned, RestartPolicy};
+use super::names::Kind;
 use super::observe::{self, Event};
 use super::runtime::Runtime;
 use super::signal::{Signal, SignalKind};
@@ -26,6 +27,8 @@ pub(crate) struct Birth {
     pub(crate) backoff: Backoff,
     pub(crate) supervision: Supervision,
     pub(crate) name: Option<Arc<str>>,
+    /// A name to hold from the first moment.
+    pub(crate) registered: Option<(Arc<str>, Kind)>,
 }
 
 /// Where its state comes from.
@@ -43,6 +46,8 @@ pub(crate) enum SpawnFailure {
     Closed,
     /// The parent is stopping.
     ParentStopping,
+    /// Another live actor holds the name.
+    NameTaken(ActorId),
     /// The address space for cells is used up.
     NoCells,
 }
@@ -66,6 +71,17 @@ pub(crate) unsafe fn spawn(
     } else if runtime.is_closed() && runtime.is_rooted() {
         return Err(SpawnFailure::Closed);
     }
+    // Before anything is claimed, and kept until the actor has its identity. Dropped before the birth and
+    // the factory are, which hold user values.
+    let vacant = match &birth.registered {
+        Some((name, kind)) => Some(
+            runtime
+                .names()
+                .vacant(name, *kind)
+                .map_err(SpawnFailure::NameTaken)?,
+        ),
+        None => None,
+    };
     let arena = runtime.arena(birth.numa_index);
     let capacity = birth.mailbox.inbox_capacity();
     let cell = claim_cell(arena, capacity).ok_or(SpawnFailure::NoCells)?;
@@ -97,10 +113,16 @@ pub(crate) unsafe fn spawn(
     }
     let default_supervision = birth.supervision == Supervision::one_for_one();
     let name = birth.name;
-    if factory.is_some() || name.is_some() || drop_oldest || !default_supervision {
+    if factory.is_some()
+        || name.is_some()
+        || birth.registered.is_some()
+        || drop_oldest
+        || !default_supervision
+    {
         let mut extra = Box::new(Extra::new());
         extra.factory = factory;
         extra.name.clone_from(&name);
+        extra.names.extend(birth.registered.map(|(name, _)| name));
         extra.backoff = birth.backoff;
         extra.supervision = birth.supervision;
         extra.keep_newest = capacity / 2;
@@ -109,6 +131,9 @@ pub(crate) unsafe fn spawn(
     // SAFETY: claimed above.
     unsafe { cell.occupy(&home, runtime, birth.vtable, family, owned) };
     let id = cell.id();
+    if let Some(vacant) = vacant {
+        vacant.hold(id);
+    }
     match (parent, family) {
         // SAFETY: the caller owns the parent; the child is not linked anywhere yet.
         (Some(parent), _) => unsafe { parent.link_child(cell) },

@@ -13,6 +13,8 @@ pub(crate) type Factory = Box<dyn FnMut(*mut u8) + Send>;
 
 pub(crate) struct Extra {
     pub(super) name: Option<Arc<str>>,
+    /// The names this actor holds in the registry, to be swept out at its end.
+    pub(super) names: Vec<Arc<str>>,
     /// `None`: spawned by value, cannot be restarted.
     pub(super) factory: Option<Factory>,
     pub(super) backoff: Backoff,
@@ -45,6 +47,7 @@ impl Extra {
     pub(super) fn new() -> Self {
         Self {
             name: None,
+            names: Vec::new(),
             factory: None,
             backoff: Backoff::none(),
             backoff_state: BackoffState::default(),

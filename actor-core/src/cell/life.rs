@@ -449,6 +449,10 @@ impl CellRef {
             let extra = std::mem::replace(&mut (*owned).extra, std::ptr::null_mut());
             if !extra.is_null() {
                 let extra: Box<Extra> = Box::from_raw(extra);
+                // Before anybody hears of the end (W06).
+                for name in &extra.names {
+                    self.runtime().names().release(name, id);
+                }
                 for watcher in &extra.watchers {
                     watch::notify(*watcher, id, reason.clone());
                 }

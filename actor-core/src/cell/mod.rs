@@ -8,6 +8,7 @@
 //! - `life`: starting, failing, restarting, stopping, and what is owed to others at the end;
 //! - `children`: the parent's side: who they are, stopping them in reverse, deciding restarts;
 //! - `birth`: claiming a cell and moving in;
+//! - `names`: the registry;
 //! - `inspect`: a look at an actor, taken by its owner.
 //! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
 
@@ -19,6 +20,7 @@ mod header;
 mod inspect;
 mod life;
 mod local;
+mod names;
 pub(crate) mod observe;
 mod reason;
 mod runtime;
@@ -36,6 +38,7 @@ pub(crate) use header::{CellRef, RestartPolicy};
 pub(crate) use inspect::Inspection;
 pub use inspect::{ActorPhase, ActorSnapshot};
 pub(crate) use local::{Local, context_now, current_cell, swap_context};
+pub(crate) use names::{Kind, NotHeld};
 pub use reason::{Causes, Escalation, StopReason};
 pub(crate) use runtime::Runtime;
 pub use signal::StopMode;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::header::CellRef;
 use super::local::Local;
+use super::names::Names;
 use super::turn;
 use crate::clock::Tick;
 use crate::id::{ActorId, NumaNodeId, WorkerId};
@@ -33,6 +34,7 @@ pub(crate) struct Runtime {
     next_numa: AtomicUsize,
     dead_letter_log: LogLimit,
     ended: Latch,
+    names: Names,
 }
 
 impl Runtime {
@@ -51,6 +53,7 @@ impl Runtime {
             next_numa: AtomicUsize::new(0),
             dead_letter_log: LogLimit::new(),
             ended: Latch::new(),
+            names: Names::new(),
         }))
     }
 
@@ -128,6 +131,10 @@ impl Runtime {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Opens when the root has terminated.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::header::CellRef;
 use super::inspect::Inspection;
+use super::names::Names;
 use super::reason::StopReason;
 use crate::id::ActorId;
 
@@ -50,6 +51,11 @@ pub(super) enum SignalKind {
     },
     /// To a child that is down: start again, after its back-off.
     Restart,
+    /// The registry gave the actor a name, or took it away.
+    Named {
+        name: std::sync::Arc<str>,
+        names: &'static Names,
+    },
     Watch(ActorId),
     Unwatch(ActorId),
     /// A look from outside.

@@ -516,6 +516,10 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                     extra.watchers.push(watcher);
                 }
             }
+            SignalKind::Named { name, names } if !meant || (*cell.owned()).phase == Phase::Dead => {
+                names.release(&name, cell.id_of(signal.generation));
+            }
+            SignalKind::Named { name, names } => cell.named(name, names),
             SignalKind::Unwatch(watcher) if meant => {
                 if let Some(extra) = cell.extra_if_any() {
                     extra.watchers.retain(|each| *each != watcher);

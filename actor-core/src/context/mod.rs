@@ -16,6 +16,7 @@ mod cancel;
 mod envelope;
 mod harness;
 mod message_context;
+mod naming;
 mod options;
 mod outgoing;
 mod owned_ref;
@@ -31,6 +32,7 @@ pub use baggage::{BAGGAGE_BYTES_MAX, BAGGAGE_ENTRIES_MAX, Baggage, BaggageError}
 pub use call::Call;
 pub use cancel::{CancelOnDrop, CancelToken};
 pub use message_context::{Context, Scoped};
+pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
 pub use options::{ActorOptions, Placement, SpawnError};
 pub use owned_ref::OwnedRef;
 pub use recipient::Recipient;
@@ -41,4 +43,5 @@ pub use trace::{
     TraceParent, TraceParseError, TraceStateError,
 };
 
+pub(crate) use naming::{lookup, register, registered, unregister};
 pub(crate) use spawn::{Parent, builder};

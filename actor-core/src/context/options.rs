@@ -1,8 +1,10 @@
 //! What can be said about an actor, per type and per spawn.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::id::NumaNodeId;
+use super::naming::InvalidName;
+use crate::id::{ActorId, NumaNodeId};
 use crate::mailbox::Mailbox;
 use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision};
 
@@ -172,6 +174,15 @@ pub enum SpawnError {
     ShuttingDown,
     /// The actor that was to be the parent is stopping.
     ParentStopping,
+    /// Another live actor holds the name; nothing was started.
+    AlreadyRegistered {
+        /// The name.
+        name: Arc<str>,
+        /// Who has it.
+        holder: ActorId,
+    },
+    /// The text given to `registered` is no name.
+    Name(InvalidName),
     /// The address space for actors is used up.
     TooManyActors,
 }
@@ -197,6 +208,11 @@ impl fmt::Display for SpawnError {
             }
             Self::ShuttingDown => f.write_str("not spawned: the actor system is shutting down"),
             Self::ParentStopping => f.write_str("not spawned: the parent actor is stopping"),
+            Self::AlreadyRegistered { name, holder } => write!(
+                f,
+                "not spawned: the name {name:?} is held by {holder}, which is alive"
+            ),
+            Self::Name(name) => name.fmt(f),
             Self::TooManyActors => f.write_str(
                 "not spawned: the address space for actors is used up (is `ulimit -v` set?)",
             ),
@@ -205,6 +221,12 @@ impl fmt::Display for SpawnError {
 }
 
 impl std::error::Error for SpawnError {}
+
+impl From<InvalidName> for SpawnError {
+    fn from(name: InvalidName) -> Self {
+        Self::Name(name)
+    }
+}
 
 impl From<InvalidOption> for SpawnError {
     fn from(option: InvalidOption) -> Self {

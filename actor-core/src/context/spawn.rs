@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::actor::Actor;
 use super::actor_ref::ActorRef;
 use super::harness::Typed;
+use super::naming;
 use super::options::{ActorOptions, Placement, SpawnError};
 use crate::cell::{
-    self, Birth, CellRef, Factory, Local, Origin, RestartPolicy, Runtime, SpawnFailure,
+    self, Birth, CellRef, Factory, Kind, Local, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
 use crate::mailbox::Mailbox;
 use crate::supervision::{
@@ -98,6 +99,7 @@ pub struct SpawnBuilder<'a, A: Actor> {
     source: Source<A>,
     options: ActorOptions,
     name: Option<Arc<str>>,
+    registered: Option<Arc<str>>,
 }
 
 pub(crate) fn builder<'a, How, I: IntoActor<How>>(
@@ -109,6 +111,7 @@ pub(crate) fn builder<'a, How, I: IntoActor<How>>(
         source: actor.into_source(),
         options: I::Actor::options(),
         name: None,
+        registered: None,
     }
 }
 
@@ -116,6 +119,17 @@ impl<A: Actor> SpawnBuilder<'_, A> {
     /// A label for logs and reports. Need not be unique, and nothing is looked up by it.
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
         self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// The name under which it is found by `lookup`: its own from before it starts until it ends, over
+    /// restarts. Also its label, unless [`name`](Self::name) says another. 1 to
+    /// [`NAME_BYTES_MAX`](crate::NAME_BYTES_MAX) bytes without control characters.
+    ///
+    /// If a live actor holds it already, `spawn` fails with [`SpawnError::AlreadyRegistered`] and
+    /// nothing is started.
+    pub fn registered(mut self, name: impl AsRef<str>) -> Self {
+        self.registered = Some(name.as_ref().into());
         self
     }
 
@@ -175,6 +189,9 @@ impl<A: Actor> SpawnBuilder<'_, A> {
     /// See [`SpawnError`]; a bad option names the value and what is allowed.
     pub fn spawn(self) -> Result<ActorRef<A>, SpawnError> {
         self.options.check()?;
+        if let Some(name) = &self.registered {
+            naming::check(name)?;
+        }
         let runtime = match self.parent {
             Parent::Root(runtime) => runtime,
             Parent::Actor(cell, _) => cell.runtime(),
@@ -191,7 +208,8 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             },
             backoff: self.options.backoff,
             supervision: self.options.supervision,
-            name: self.name,
+            name: self.name.or_else(|| self.registered.clone()),
+            registered: self.registered.clone().map(|name| (name, Kind::of::<A>())),
         };
         if self.options.significant {
             let never = match self.parent {
@@ -233,6 +251,10 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             Ok(id) => Ok(ActorRef::new(id)),
             Err(SpawnFailure::Closed) => Err(SpawnError::ShuttingDown),
             Err(SpawnFailure::ParentStopping) => Err(SpawnError::ParentStopping),
+            Err(SpawnFailure::NameTaken(holder)) => Err(SpawnError::AlreadyRegistered {
+                name: self.registered.unwrap_or_default(),
+                holder,
+            }),
             Err(SpawnFailure::NoCells) => Err(SpawnError::TooManyActors),
         }
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod inspect;
+mod naming;
 mod os_signal;
 mod shutdown;
 mod tree;
