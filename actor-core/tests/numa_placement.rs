@@ -59,6 +59,85 @@ fn spread_goes_round_all_numa_nodes() {
 }
 
 #[test]
+fn near_and_key_name_the_same_home_each_time() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let spawn = |placement| {
+        let spec = Spec::new("A", &log);
+        let builder = system.actor(spec.factory()).placement(placement);
+        builder.spawn().unwrap()
+    };
+    for node in system.numa_nodes() {
+        let friend = spawn(Placement::Node(node));
+        assert_eq!(spawn(Placement::Near(friend.id())).id().numa_node(), node);
+        friend.stop();
+        wait_until("the friend has stopped", || !friend.is_alive());
+        let after = spawn(Placement::Near(friend.id()));
+        assert_eq!(after.id().numa_node(), node, "where it was");
+    }
+    let mut homes = HashMap::<NumaNodeId, usize>::new();
+    for key in 0..200 {
+        let home = spawn(Placement::Key(key)).id().numa_node();
+        assert_eq!(spawn(Placement::Key(key)).id().numa_node(), home);
+        *homes.entry(home).or_default() += 1;
+    }
+    assert_eq!(homes.len(), system.numa_nodes().len(), "{homes:?}");
+    finish(system);
+}
+
+#[test]
+fn the_least_loaded_numa_node_is_found() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let nodes = system.numa_nodes();
+    let busy = nodes[0];
+    let place = |placement| {
+        let spec = Spec::new("A", &log);
+        let builder = system.actor(spec.factory()).placement(placement);
+        builder.spawn().unwrap()
+    };
+    // Every worker of the first NUMA node is kept busy, one actor each.
+    let workers = system.seats().iter().filter(|seat| seat.numa_node == busy);
+    let blockers: Vec<_> = workers
+        .map(|_| {
+            let (free, wait) = std::sync::mpsc::channel::<()>();
+            let (tell, began) = std::sync::mpsc::channel();
+            let blocker = place(Placement::Node(busy));
+            blocker
+                .tell(with(move |_, _| {
+                    tell.send(()).unwrap();
+                    // Ends when `free` is dropped.
+                    let _ = wait.recv();
+                }))
+                .unwrap();
+            began.recv_timeout(PATIENCE).unwrap();
+            free
+        })
+        .collect();
+    if nodes.len() > 1 {
+        wait_until("the other workers have nothing to do", || {
+            let numa = &system.stats().numa_nodes;
+            numa.iter().skip(1).all(|numa| numa.asleep > 0)
+        });
+        for _ in 0..20 {
+            assert_ne!(place(Placement::LeastLoaded).id().numa_node(), busy);
+            wait_until("it has started", || {
+                system
+                    .stats()
+                    .numa_nodes
+                    .iter()
+                    .skip(1)
+                    .all(|numa| numa.queued == 0)
+            });
+        }
+    } else {
+        assert_eq!(place(Placement::LeastLoaded).id().numa_node(), busy);
+    }
+    drop(blockers);
+    finish(system);
+}
+
+#[test]
 fn a_numa_node_without_workers_is_refused_by_name() {
     quiet();
     let (system, log) = (system(), Log::new());

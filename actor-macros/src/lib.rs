@@ -37,7 +37,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `backoff` | `"10ms..5s"` | the first and the longest wait before a restart |
 /// | `intensity` | a whole number | how many restarts of its children within `period` the actor puts up with before it fails itself; `0` for none |
 /// | `period` | `"10s"` | the time within which `intensity` counts, longer than zero |
-/// | `placement` | `inherit`, `spread` | the NUMA home: its parent's, or one chosen by load |
+/// | `placement` | `inherit`, `spread`, `least_loaded` | the NUMA home: its spawner's, each in turn, or the one with the least to do |
 /// | `started` | a method | called before the first message and after each restart |
 /// | `stopped` | a method | called after the last message |
 /// | `terminated` | a method | called when a watched actor has ended |

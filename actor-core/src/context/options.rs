@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::naming::InvalidName;
+use super::placement::Placement;
 use crate::id::{ActorId, NumaNodeId};
 use crate::mailbox::Mailbox;
 use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision};
@@ -33,19 +34,6 @@ pub struct ActorOptions {
     pub(crate) shutdown: Shutdown,
     pub(crate) on_panic: OnPanic,
     pub(crate) significant: bool,
-}
-
-/// On which NUMA node an actor lives. Fixed for its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Placement {
-    /// The spawner's NUMA node; from outside of actors, the same as `Spread`. The default.
-    #[default]
-    Inherit,
-    /// NUMA nodes that have workers, in turn.
-    Spread,
-    /// That NUMA node, which must have workers.
-    Node(NumaNodeId),
 }
 
 impl ActorOptions {

@@ -7,9 +7,10 @@ use super::actor::Actor;
 use super::actor_ref::ActorRef;
 use super::harness::Typed;
 use super::naming;
-use super::options::{ActorOptions, Placement, SpawnError};
+use super::options::{ActorOptions, SpawnError};
+use super::placement::{Placement, place};
 use crate::cell::{
-    self, Birth, CellRef, Factory, Kind, Local, Origin, RestartPolicy, Runtime, SpawnFailure,
+    self, Birth, CellRef, Factory, Kind, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
 use crate::mailbox::Mailbox;
 use crate::supervision::{
@@ -256,29 +257,6 @@ impl<A: Actor> SpawnBuilder<'_, A> {
                 holder,
             }),
             Err(SpawnFailure::NoCells) => Err(SpawnError::TooManyActors),
-        }
-    }
-}
-
-/// The NUMA index that a placement means here.
-fn place(
-    parent: Parent<'_>,
-    runtime: &'static Runtime,
-    placement: Placement,
-) -> Result<usize, SpawnError> {
-    match (placement, parent) {
-        (Placement::Inherit, Parent::Actor(cell, _)) => Ok(cell.numa_index()),
-        (Placement::Inherit, Parent::Root(_)) => Ok(Local::current()
-            .filter(|local| std::ptr::eq(local.runtime(), runtime))
-            .map_or_else(|| runtime.next_numa_index(), Local::numa_index)),
-        (Placement::Spread, _) => Ok(runtime.next_numa_index()),
-        (Placement::Node(asked), _) => {
-            runtime
-                .numa_index_of(asked)
-                .ok_or_else(|| SpawnError::NoSuchNumaNode {
-                    asked,
-                    have_workers: runtime.numa_nodes().collect(),
-                })
         }
     }
 }

@@ -39,7 +39,11 @@ const RESTARTS: &[(&str, &str)] = &[
     ("temporary", "Temporary"),
 ];
 
-const PLACEMENTS: &[(&str, &str)] = &[("inherit", "Inherit"), ("spread", "Spread")];
+const PLACEMENTS: &[(&str, &str)] = &[
+    ("inherit", "Inherit"),
+    ("spread", "Spread"),
+    ("least_loaded", "LeastLoaded"),
+];
 
 /// The most messages a bounded mailbox holds: the inbox counts in 16 bits of its state word, and the
 /// values above are left for the senders that are between their check and their push.

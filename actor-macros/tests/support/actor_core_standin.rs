@@ -230,6 +230,7 @@ pub enum Restart {
 pub enum Placement {
     Inherit,
     Spread,
+    LeastLoaded,
 }
 
 #[derive(Clone, Copy, Debug)]
