@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use actor_core::SpawnError;
 use actor_core::prelude::*;
+use actor_core::{PhaseOutcome, ShutdownPhase, SpawnError, StartError};
 use common::*;
 use life::*;
 
@@ -330,47 +330,596 @@ fn wait_for_line(child: &mut std::process::Child, wanted: &str) {
     assert!(found, "the child never said {wanted}");
 }
 
+/// Waits for a line of the child's and leaves the rest to be read.
+#[cfg(unix)]
+fn lines_of(
+    child: &mut std::process::Child,
+) -> std::io::Lines<std::io::BufReader<std::process::ChildStdout>> {
+    use std::io::BufRead;
+    std::io::BufReader::new(child.stdout.take().unwrap()).lines()
+}
+
+/// Serves asks from outside, as fast as they come, while the process is told to end.
+#[cfg(unix)]
+fn serve_under_load() -> ! {
+    use std::sync::atomic::AtomicUsize;
+    #[derive(Default)]
+    struct Counts {
+        answered: AtomicU64,
+        while_unready: AtomicU64,
+        refused: AtomicU64,
+        wrong: AtomicU64,
+        asking: AtomicUsize,
+    }
+    let system = ActorSystem::builder()
+        .drain_delay(Duration::from_millis(200))
+        .shutdown_phase(ShutdownPhase::new("flush").run(|| async { println!("flushed") }))
+        .build()
+        .unwrap();
+    let handle = system.handle();
+    let dots: Vec<_> = (0..8).map(|_| system.spawn(Dot).unwrap()).collect();
+    let counts = Arc::new(Counts::default());
+    let clients: Vec<_> = (0..2)
+        .map(|client| {
+            let (dots, counts) = (dots.clone(), counts.clone());
+            std::thread::spawn(move || {
+                counts.asking.fetch_add(1, Ordering::SeqCst);
+                for n in client.. {
+                    let unready = !handle.is_ready();
+                    match dots[n % dots.len()].ask_blocking(Echo(n as u64)) {
+                        Ok(answer) if answer == n as u64 => {
+                            counts.answered.fetch_add(1, Ordering::SeqCst);
+                            if unready {
+                                counts.while_unready.fetch_add(1, Ordering::SeqCst);
+                            }
+                        }
+                        // Not accepted: the one honest answer during a shutdown.
+                        Err(AskError::Dead { .. }) => {
+                            counts.refused.fetch_add(1, Ordering::SeqCst);
+                            return;
+                        }
+                        other => {
+                            println!("client {client} was told {other:?}");
+                            counts.wrong.fetch_add(1, Ordering::SeqCst);
+                            return;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    {
+        let mut readiness = system.readiness();
+        let tokio = system.tokio().clone();
+        std::thread::spawn(move || {
+            tokio.block_on(readiness.until_unready());
+            println!("unready");
+        });
+    }
+    let ready = counts.clone();
+    std::thread::spawn(move || {
+        wait_until("all serve", || ready.asking.load(Ordering::SeqCst) == 2);
+        println!("child is ready");
+    });
+    let report = system.run_until_terminated(PATIENCE).unwrap();
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
+    let get = |count: &AtomicU64| count.load(Ordering::SeqCst);
+    assert!(report.is_clean(), "{report}");
+    let books = settle(&handle);
+    assert_eq!(get(&counts.wrong), 0);
+    assert!(get(&counts.while_unready) > 0, "it served on");
+    assert_eq!(get(&counts.refused), 2);
+    assert_eq!(books.handled, get(&counts.answered), "{report}");
+    assert_eq!(books.accepted, books.handled, "{report}");
+    println!("all accounted for");
+    std::process::exit(0)
+}
+
 #[cfg(unix)]
 #[test]
-fn x01_sigterm_ends_with_zero_and_a_second_one_at_once() {
+fn x01_sigterm_under_load_serves_drains_and_ends_with_zero() {
     let _alone = alone();
     quiet();
-    const ME: &str = "x01_sigterm_ends_with_zero_and_a_second_one_at_once";
-    if let Ok(role) = std::env::var("ACTOR_TEST_ROLE") {
-        let (system, log) = (system(), Log::new());
-        let node = Spec::new("A", &log).spawn(&system);
-        let handle = system.handle();
-        if role == "stuck" {
-            node.tell(Sleep(None)).unwrap();
-            log.wait("A sleeps");
-        }
-        std::thread::spawn(move || {
+    const ME: &str = "x01_sigterm_under_load_serves_drains_and_ends_with_zero";
+    if std::env::var_os("ACTOR_TEST_ROLE").is_some() {
+        serve_under_load();
+    }
+    let mut child = again(ME, "loaded");
+    let mut lines = lines_of(&mut child).map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("child is ready")));
+    terminate(&child);
+    let said: Vec<String> = lines.collect();
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(0), "{said:#?}");
+    let at = |wanted: &str| {
+        said.iter()
+            .position(|line| line == wanted)
+            .unwrap_or_else(|| panic!("no {wanted:?} in {said:#?}"))
+    };
+    assert!(at("unready") < at("flushed") && at("flushed") < at("all accounted for"));
+}
+
+#[cfg(unix)]
+#[test]
+fn x02_a_second_sigterm_ends_it_at_once_and_says_what_it_leaves() {
+    use std::io::Read;
+    let _alone = alone();
+    quiet();
+    const ME: &str = "x02_a_second_sigterm_ends_it_at_once_and_says_what_it_leaves";
+    if std::env::var_os("ACTOR_TEST_ROLE").is_some() {
+        let log = Log::new();
+        let system = ActorSystem::builder()
+            .shutdown_phase(
+                ShutdownPhase::new("said")
+                    .after("stop-intake")
+                    .before("drain-actors")
+                    .run(|| async { println!("it drains now") }),
+            )
+            .build()
+            .unwrap();
+        let asleep = Spec::new("asleep", &log).spawn(&system);
+        asleep.tell(Sleep(None)).unwrap();
+        log.wait("asleep sleeps");
+        let blocked = Spec::new("blocked", &log).spawn(&system);
+        blocked
+            .tell(with(|_, _| std::thread::sleep(PATIENCE)))
+            .unwrap();
+        std::thread::spawn(|| {
             // Time for the signal handlers.
             std::thread::sleep(Duration::from_millis(300));
             println!("child is ready");
-            _ = handle;
         });
-        let report = system
-            .run_until_terminated(Duration::from_secs(30))
-            .unwrap();
-        assert!(report.is_clean() && report.conservation.holds_at_rest());
-        std::process::exit(0);
+        _ = system.run_until_terminated(Duration::from_secs(60));
+        panic!("it was to be ended before");
     }
-    let mut quick = again(ME, "quick");
-    wait_for_line(&mut quick, "child is ready");
-    terminate(&quick);
-    assert_eq!(quick.wait().unwrap().code(), Some(0));
-
-    let mut stuck = again(ME, "stuck");
-    wait_for_line(&mut stuck, "child is ready");
-    let began = Instant::now();
-    terminate(&stuck);
-    std::thread::sleep(Duration::from_millis(500));
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", ME, "--nocapture"])
+        .env("ACTOR_TEST_ROLE", "stuck")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = lines_of(&mut child).map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("child is ready")));
+    terminate(&child);
+    assert!(lines.any(|line| line.contains("it drains now")));
     assert!(
-        stuck.try_wait().unwrap().is_none(),
-        "it waits for its handler"
+        child.try_wait().unwrap().is_none(),
+        "it waits for its handlers"
     );
-    terminate(&stuck);
-    assert_eq!(stuck.wait().unwrap().code(), Some(143));
-    assert!(began.elapsed() < Duration::from_secs(10));
+    let began = Instant::now();
+    terminate(&child);
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{said}");
+    assert!(began.elapsed() < PATIENCE, "at once");
+    for part in [
+        "second signal: SIGTERM",
+        "abandoned: phase drain-actors",
+        "\"asleep\": ",
+        "Sleep awaits",
+        "in a handler that neither returns nor awaits",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn x02_after_the_end_a_first_signal_is_enough() {
+    let _alone = alone();
+    quiet();
+    const ME: &str = "x02_after_the_end_a_first_signal_is_enough";
+    if std::env::var_os("ACTOR_TEST_ROLE").is_some() {
+        let system = system();
+        let handle = system.handle();
+        let dot = system.spawn(Dot).unwrap();
+        dot.ask_blocking(Echo(1)).unwrap();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            handle.request_shutdown(PATIENCE).unwrap();
+        });
+        let report = system.run_until_terminated(PATIENCE).unwrap();
+        assert!(report.is_clean() && report.conservation.holds_at_rest());
+        println!("child is ready");
+        std::thread::sleep(PATIENCE);
+        std::process::exit(1);
+    }
+    let mut child = again(ME, "over");
+    wait_for_line(&mut child, "child is ready");
+    terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// A system with phases; each writes its name into the log.
+fn with_phases(log: &Log, phases: Vec<ShutdownPhase>) -> ActorSystem {
+    let mut builder = ActorSystem::builder();
+    for phase in phases {
+        builder = builder.shutdown_phase(phase);
+    }
+    let _ = log;
+    builder.build().unwrap()
+}
+
+fn saying(log: &Log, name: &str) -> ShutdownPhase {
+    let (log, line) = (log.clone(), format!("phase {name}"));
+    ShutdownPhase::new(name).run(move || async move {
+        log.say(line);
+    })
+}
+
+fn outcomes(report: &actor_core::ShutdownReport) -> Vec<(&str, &PhaseOutcome)> {
+    report
+        .phases
+        .iter()
+        .map(|phase| (phase.name.as_str(), &phase.outcome))
+        .collect()
+}
+
+#[test]
+fn x03_phases_run_at_their_places() {
+    let _alone = alone();
+    quiet();
+    let log = Log::new();
+    let own: &[(&str, &str)] = &[
+        ("early", "unready"),
+        ("after-unready", "unready"),
+        ("leave", "drain-actors"),
+        ("flush", "drain-actors"),
+    ];
+    let system = with_phases(
+        &log,
+        vec![
+            saying(&log, own[3].0).after(own[3].1),
+            saying(&log, own[2].0).before(own[2].1),
+            saying(&log, own[1].0).after(own[1].1),
+            saying(&log, own[0].0).before(own[0].1),
+        ],
+    );
+    let spec = Spec::new("A", &log);
+    spec.spawn(&system).life();
+    let books = settle(&system);
+    let report = system.shutdown_blocking(PATIENCE);
+    assert!(report.is_clean(), "{report}");
+    let names: Vec<_> = report
+        .phases
+        .iter()
+        .map(|phase| phase.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "early",
+            "unready",
+            "after-unready",
+            "drain-delay",
+            "stop-intake",
+            "leave",
+            "drain-actors",
+            "flush"
+        ]
+    );
+    assert!(log.at("phase leave") < log.at("A stopped"));
+    assert!(log.at("A stopped") < log.at("phase flush"));
+    assert_eq!(report.conservation, books);
+}
+
+#[test]
+fn x03_a_phase_that_hangs_or_panics_does_not_keep_the_next_from_running() {
+    let _alone = alone();
+    quiet();
+    let log = Log::new();
+    let short = Duration::from_millis(30);
+    let (unblock, blocked) = std::sync::mpsc::channel::<()>();
+    let phases = vec![
+        ShutdownPhase::new("hangs")
+            .timeout(short)
+            .run(|| std::future::pending::<()>()),
+        ShutdownPhase::new("blocks")
+            .after("hangs")
+            .timeout(short)
+            .run(move || async move { _ = blocked.recv() }),
+        ShutdownPhase::new("panics").after("blocks").run(|| async {
+            if true {
+                boom()
+            }
+        }),
+        ShutdownPhase::new("bomb").after("panics").run(|| async {
+            if true {
+                std::panic::panic_any(Bomb)
+            }
+        }),
+        ShutdownPhase::new("panics-early")
+            .after("bomb")
+            .run(|| -> std::future::Ready<()> { boom() }),
+        ShutdownPhase::new("fails")
+            .after("panics-early")
+            .run(|| async { Err::<(), _>("no disk") }),
+        saying(&log, "last").after("fails"),
+    ];
+    let system = with_phases(&log, phases);
+    Spec::new("A", &log).spawn(&system).life();
+    let handle = system.handle();
+    let report = system.shutdown_blocking(PATIENCE);
+    drop(unblock);
+    assert!(report.drained && !report.is_clean(), "{report}");
+    let panicked = PhaseOutcome::Panicked("meant: boom".to_owned());
+    assert_eq!(
+        outcomes(&report)[4..],
+        [
+            (
+                "hangs",
+                &PhaseOutcome::TimedOut {
+                    limit: short,
+                    still_running: false
+                }
+            ),
+            (
+                "blocks",
+                &PhaseOutcome::TimedOut {
+                    limit: short,
+                    still_running: true
+                }
+            ),
+            ("panics", &panicked),
+            (
+                "bomb",
+                &PhaseOutcome::Panicked("a panic payload that is not text".to_owned())
+            ),
+            ("panics-early", &panicked),
+            ("fails", &PhaseOutcome::Failed("no disk".to_owned())),
+            ("last", &PhaseOutcome::Done),
+        ]
+    );
+    assert!(log.has("phase last"));
+    assert!(report.to_string().contains("phase blocks: timed out"));
+    assert_eq!(handle.stats().actors.panics, 3);
+    assert!(report.conservation.holds_at_rest(), "{report}");
+}
+
+#[test]
+fn x03_with_the_grace_over_what_is_left_is_skipped_and_the_actors_still_end() {
+    let _alone = alone();
+    quiet();
+    let log = Log::new();
+    let phases = vec![
+        ShutdownPhase::new("greedy")
+            .before("unready")
+            .timeout(PATIENCE)
+            .run(|| std::future::pending::<()>()),
+        saying(&log, "late"),
+    ];
+    let system = with_phases(&log, phases);
+    let node = Spec::new("A", &log).spawn(&system);
+    node.tell(Sleep(None)).unwrap();
+    log.wait("A sleeps");
+    let report = system.shutdown_blocking(Duration::from_millis(50));
+    assert!(!report.drained, "{report}");
+    assert_eq!(report.phases.last().unwrap().name, "late");
+    assert_eq!(report.phases.last().unwrap().outcome, PhaseOutcome::Skipped);
+    assert!(!log.has("phase late"));
+    assert_eq!(report.actors_left, 0, "{report}");
+    assert_eq!(report.conservation.dropped.interrupted, 1);
+    assert!(report.conservation.holds_at_rest(), "{report}");
+}
+
+#[test]
+fn x04_a_phase_graph_that_makes_no_sequence_is_refused_at_the_start() {
+    let _alone = alone();
+    let before = threads();
+    let refused = |phases: Vec<ShutdownPhase>| {
+        let mut builder = ActorSystem::builder();
+        for phase in phases {
+            builder = builder.shutdown_phase(phase);
+        }
+        match builder.build() {
+            Err(error @ StartError::Phases(_)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let phase = ShutdownPhase::new;
+    assert_eq!(
+        refused(vec![phase("a").after("b"), phase("b").after("a")]),
+        "cannot start actors: shutdown phases wait for each other in a circle: a -> b -> a"
+    );
+    assert!(refused(vec![phase("a").after("flush")]).contains("refers to \"flush\""));
+    assert!(refused(vec![phase("a"), phase("a")]).contains("two shutdown phases"));
+    assert!(refused(vec![phase("stop-intake")]).contains("the runtime has a phase of that name"));
+    assert!(refused(vec![phase("a").timeout(Duration::ZERO)]).contains("timeout is zero"));
+    assert!(threads() <= before, "nothing was started");
+}
+
+#[test]
+fn x05_asked_for_from_everywhere_it_runs_once_and_all_get_the_report() {
+    let _alone = alone();
+    quiet();
+    for round in 0..20 {
+        let log = Log::new();
+        let system = with_phases(&log, vec![saying(&log, "once")]);
+        let handle = system.handle();
+        let a = Spec::new("A", &log).spawn(&system);
+        a.life();
+        let go = Arc::new(std::sync::Barrier::new(3));
+        let askers: Vec<_> = (0..2)
+            .map(|_| {
+                let go = go.clone();
+                std::thread::spawn(move || {
+                    go.wait();
+                    let asked = handle.request_shutdown(PATIENCE).unwrap();
+                    asked.report_blocking()
+                })
+            })
+            .collect();
+        // And from an actor, which is itself among those that stop.
+        let inside = a.ask_blocking(with(move |_, _| {
+            if round % 2 == 0 {
+                Some(handle.request_shutdown(PATIENCE).unwrap())
+            } else {
+                None
+            }
+        }));
+        go.wait();
+        let mut reports: Vec<_> = askers
+            .into_iter()
+            .map(|asker| asker.join().unwrap())
+            .collect();
+        if let Ok(Some(asked)) = inside {
+            reports.push(asked.report_blocking());
+        }
+        let other = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        reports.push(other.block_on(system.shutdown(PATIENCE)));
+        assert!(handle.is_shutting_down() && !handle.is_ready());
+        for report in &reports {
+            assert!(report.is_clean(), "{report}");
+            assert_eq!(
+                report.elapsed, reports[0].elapsed,
+                "one shutdown, one report"
+            );
+            assert!(report.conservation.holds_at_rest(), "{report}");
+        }
+        assert_eq!(log.count("phase once"), 1);
+        assert_eq!(log.count("A stopped"), 1);
+    }
+}
+
+#[test]
+fn x05_dropping_the_system_waits_for_a_shutdown_that_was_asked_for() {
+    let _alone = alone();
+    quiet();
+    let log = Log::new();
+    let system = with_phases(&log, vec![saying(&log, "flush")]);
+    let node = Spec::new("A", &log).spawn(&system);
+    node.tell(Sleep(Some(Duration::from_millis(50)))).unwrap();
+    let asked = system.request_shutdown(PATIENCE).unwrap();
+    drop(system);
+    let report = asked.try_report().expect("it is over");
+    assert!(report.is_clean() && log.has("phase flush"), "{report}");
+    assert_eq!(report.conservation.handled, 1);
+    assert!(report.conservation.holds_at_rest(), "{report}");
+}
+
+#[test]
+fn x01_readiness_is_the_programs_wish_and_ends_with_a_shutdown() {
+    let _alone = alone();
+    let system = system();
+    let handle = system.handle();
+    let mut readiness = system.readiness();
+    assert!(system.is_ready());
+    system.set_ready(false);
+    assert!(!readiness.is_ready());
+    system.set_ready(true);
+    assert!(readiness.is_ready());
+    let dot = system.spawn(Dot).unwrap();
+    dot.ask_blocking(Echo(1)).unwrap();
+    let watcher = std::thread::spawn(move || {
+        let other = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        other.block_on(readiness.until_unready());
+    });
+    finish(system);
+    watcher.join().unwrap();
+    handle.set_ready(true);
+    assert!(!handle.is_ready());
+}
+
+#[test]
+fn x02_the_report_names_all_that_was_left() {
+    let _alone = alone();
+    quiet();
+    let log = Log::new();
+    let system = with_phases(&log, Vec::new());
+    // A parent that waits for its child, whose handler blocks its worker.
+    let parent = Spec::new("parent", &log).spawn(&system);
+    let (gate, began) = (Gate::new(), Gate::new());
+    let (inside, begun) = (gate.clone(), began.clone());
+    let spec = Spec::new("stuck", &log);
+    let stuck = parent
+        .ask_blocking(with(move |_, cx| spec.spawn_in(cx).unwrap()))
+        .unwrap();
+    stuck
+        .tell(with(move |_, _| {
+            begun.open();
+            inside.pass();
+        }))
+        .unwrap();
+    began.pass();
+    stuck.tell(Note(1)).unwrap();
+    let handle = system.handle();
+    let report = system.shutdown_blocking(Duration::from_millis(50));
+    assert!(!report.is_clean());
+    assert_eq!(report.abandoned.len(), 1, "{report}");
+    assert_eq!(report.abandoned[0].actor, Some(stuck.id()));
+    assert!(
+        report.abandoned[0]
+            .actor_type
+            .is_some_and(|name| name.ends_with("Node"))
+    );
+    assert_eq!(report.actors_left, 2, "{report}");
+    let left: Vec<_> = report.left_behind.iter().map(|left| left.actor).collect();
+    assert_eq!(left, [stuck.id(), parent.id()], "{report}");
+    assert!(report.left_behind[0].seen.is_none(), "{report}");
+    assert!(report.to_string().contains("left behind"), "{report}");
+    // It comes back after all: everything still comes to its end.
+    gate.open();
+    wait_until("all are gone", || handle.stats().actors.alive() == 0);
+    assert_eq!(log.count("stuck dropped 1"), 1);
+    assert_eq!(log.count("parent dropped 1"), 1);
+    let books = settle(&handle);
+    assert_eq!((books.handled, books.dead_letters.total()), (2, 1));
+}
+
+#[test]
+fn c3_a_spawn_that_races_the_end_is_refused_or_dropped() {
+    let _alone = alone();
+    quiet();
+    struct Held(#[expect(dead_code, reason = "its drop is counted")] Token);
+    impl Actor for Held {}
+    for round in 0..if cfg!(debug_assertions) { 100 } else { 400 } {
+        let (system, tally) = (system(), Tally::new());
+        let handle = system.handle();
+        let spawners: Vec<_> = (0..2)
+            .map(|n| {
+                let tally = tally.clone();
+                std::thread::spawn(move || {
+                    loop {
+                        let token = tally.token();
+                        let spawned = if n == 0 {
+                            handle.spawn(Held(token))
+                        } else {
+                            let mut token = Some(token);
+                            let make = move || Held(token.take().expect("built once"));
+                            handle.actor(make).restart(Restart::Temporary).spawn()
+                        };
+                        if let Err(error) = spawned {
+                            assert_eq!(error, SpawnError::ShuttingDown);
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_micros(100 * (round % 7)));
+        let report = if round % 2 == 0 {
+            system.shutdown_blocking(PATIENCE)
+        } else {
+            drop(system);
+            handle.wait_for_shutdown()
+        };
+        spawners
+            .into_iter()
+            .for_each(|spawner| spawner.join().unwrap());
+        tally.all_dropped();
+        assert_eq!(handle.stats().actors.alive(), 0, "{report}");
+        settle(&handle);
+    }
 }

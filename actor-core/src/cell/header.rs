@@ -302,6 +302,20 @@ impl CellRef {
         unsafe { &*vtable }
     }
 
+    /// The Rust type of the actor of that generation, if it lives: for reports, from any thread.
+    pub(crate) fn type_name_of(self, generation: u32) -> Option<&'static str> {
+        if self.generation() != generation {
+            return None;
+        }
+        // Relaxed: whoever has an id has it by an edge from `occupy` (the spawn's return, a message), and
+        // vtables are static.
+        let vtable = self.header().vtable.load(Ordering::Relaxed);
+        // SAFETY: H2: null, or from a &'static.
+        let name = unsafe { vtable.as_ref() }.map(|vtable| (vtable.type_name)());
+        // The cell may have been moved into meanwhile; then the name is another's.
+        name.filter(|_| self.generation() == generation)
+    }
+
     /// The state block of the actor that lives here.
     ///
     /// # Safety

@@ -423,6 +423,41 @@ impl CellRef {
         unsafe { Tick::now() >= self.extra().restart_at }
     }
 
+    /// The end of an actor that no worker will serve again: its system has stopped. Its hooks are not run.
+    ///
+    /// Reached by what a worker was kept from by a handler that never came back, and by an actor spawned
+    /// from outside in the last moment of a shutdown.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn end_unserved(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            if (*owned).phase == Phase::Dead {
+                return;
+            }
+            self.cut_off_frame();
+            let extra = self.extra();
+            if extra.stop_reason.is_none() {
+                extra.stop_reason = Some(StopReason::Killed);
+            }
+            (*owned).flags.clear(Flags::any(
+                Flags::RESTARTING.bits() | Flags::DRAIN.bits() | Flags::STOP.bits(),
+            ));
+            (*owned).flags.set(Flags::KILL);
+            if self.child_count() == 0 {
+                self.terminate();
+            } else {
+                // Their ends bring us back here.
+                self.drop_state();
+                (*owned).phase = Phase::StoppingChildren;
+                self.kill_children();
+            }
+        }
+    }
+
     /// The end: the identity is void, what waits becomes dead letters, those who care are told.
     ///
     /// # Safety

@@ -3,6 +3,7 @@
 //! Leaked on purpose, a few KiB per system: a stale reference, a tokio reactor with one of our wakers
 //! or a user's thread may come back to it long after shutdown, and then must find it whole.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use crate::scheduler::timer::Timers;
 use crate::scheduler::{After, Driver, Hint, Scheduler, Task, Worker};
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
+
+thread_local! {
+    static SWEEPING: Cell<bool> = const { Cell::new(false) };
+}
 
 pub(crate) struct Runtime {
     scheduler: OnceLock<&'static Scheduler>,
@@ -151,16 +156,28 @@ impl Runtime {
         }
     }
 
-    /// After the workers are gone: ends what is still in the queues, as dead letters.
+    /// After the workers are gone: ends the actors that are still in the queues, mailbox, state and all.
     ///
     /// Whoever schedules after the stop comes by here as well, so nothing is left lying: either the
     /// sweep at the end of shutdown sees the task, or its scheduler saw the stop.
     pub(crate) fn sweep(&'static self) {
-        for task in self.scheduler().drain_remaining() {
-            let cell = CellRef::from_task(task);
-            // SAFETY: the queue held the single right to run the cell, and no worker is left.
-            unsafe { turn::bury(cell) };
+        // Ending one actor schedules its parent, which comes by here: that one is left to the loop
+        // below, or a deep tree would be a deep stack.
+        if SWEEPING.replace(true) {
+            return;
         }
+        loop {
+            let tasks = self.scheduler().drain_remaining();
+            if tasks.is_empty() {
+                break;
+            }
+            for task in tasks {
+                let cell = CellRef::from_task(task);
+                // SAFETY: the queue held the single right to run the cell, and no worker is left.
+                unsafe { turn::bury(cell) };
+            }
+        }
+        SWEEPING.set(false);
     }
 
     /// Counts `n` of something, from any thread.
@@ -214,7 +231,17 @@ impl Driver for Runtime {
         // Handlers find their NUMA node's tokio as the current runtime. `enter`, never `block_on`: a
         // loop inside one `block_on` runs out of tokio's budget and then nothing is ever ready.
         let entered = reactor.enter();
-        Box::new((Local::install(runtime, worker), entered))
+        Box::new((Local::install(runtime, worker), LastSweep(runtime), entered))
+    }
+}
+
+/// Dropped by a worker when it has given back what it had queued. One that comes back from a handler only
+/// after its system has ended finds nobody else to see to that.
+struct LastSweep(&'static Runtime);
+
+impl Drop for LastSweep {
+    fn drop(&mut self) {
+        self.0.sweep();
     }
 }
 

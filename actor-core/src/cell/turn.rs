@@ -579,7 +579,7 @@ impl CellRef {
     }
 }
 
-/// Ends what waits in a cell whose system has no workers any more.
+/// Ends an actor whose system has no workers any more, and what waits in its cell.
 ///
 /// # Safety
 ///
@@ -589,8 +589,9 @@ pub(super) unsafe fn bury(cell: CellRef) {
     unsafe {
         loop {
             cell.inbox().clear_notify();
-            // Watches are answered, the rest is moot.
+            // Watches are answered and children that are gone unlinked; the rest is moot.
             process_signals(cell);
+            cell.end_unserved();
             cell.bury_messages();
             // As in `attend`: the mark of a later signal may be gone, the signal is not.
             if !cell.has_signals() && cell.inbox().finish(false) {

@@ -89,9 +89,10 @@ pub(super) fn run(scheduler: &'static Scheduler, seat: &'static Seat, ring: Loca
     CURRENT.set(Some(worker));
     let started = scheduler.driver().worker_started(worker);
     worker.work();
-    drop(started);
     CURRENT.set(None);
     worker.give_back();
+    // After its tasks are where `drain_remaining` finds them: the guard's drop may look there.
+    drop(started);
 }
 
 impl Worker {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::{ActorSystem, Plan, SystemRef};
+use super::control::{Control, Settings};
+use super::phases::{self, PhaseError, ShutdownPhase};
+use super::{ActorSystem, Plan, SystemRef, readiness};
 use crate::cell::Runtime;
 use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder};
 use crate::id::NumaNodeId;
@@ -25,6 +27,8 @@ use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Worke
 /// | `reactor_threads` | 1 per NUMA node | sockets, not actors, are the bottleneck |
 /// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
 /// | `message_memory` | half of the memory (of the cgroup) | other parts of the process need more |
+/// | `drain_delay` | none | a load balancer takes a while to notice |
+/// | `shutdown_phase` | none | something of yours ends with the system |
 #[derive(Debug)]
 #[must_use = "nothing happens before .build()"]
 pub struct SystemBuilder {
@@ -35,6 +39,8 @@ pub struct SystemBuilder {
     stealing: CrossNumaStealing,
     message_memory: Option<u64>,
     thread_name: String,
+    drain_delay: Duration,
+    phases: Vec<ShutdownPhase>,
 }
 
 /// Whether idle workers take actors of other NUMA nodes.
@@ -64,6 +70,8 @@ impl SystemBuilder {
             stealing: CrossNumaStealing::default(),
             message_memory: None,
             thread_name: "actor".to_owned(),
+            drain_delay: Duration::ZERO,
+            phases: Vec::new(),
         }
     }
 
@@ -110,6 +118,20 @@ impl SystemBuilder {
         self
     }
 
+    /// How long a shutdown serves on after it has turned unready, so that load balancers notice before
+    /// work is refused; at most half of the shutdown's grace. Default: none. Behind Kubernetes: 5 seconds,
+    /// because endpoints are taken out while the process is already told to end.
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.drain_delay = delay;
+        self
+    }
+
+    /// Something to do during a shutdown, at a named place; see [`ShutdownPhase`]. May be said often.
+    pub fn shutdown_phase(mut self, phase: ShutdownPhase) -> Self {
+        self.phases.push(phase);
+        self
+    }
+
     /// Starts the system.
     ///
     /// # Errors
@@ -132,6 +154,7 @@ impl SystemBuilder {
             }
             memory::set_limit(bytes);
         }
+        let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         if cfg!(panic = "abort") {
             tracing::warn!(
                 "built with panic=abort: a panic in a handler ends the process, supervision is off"
@@ -192,10 +215,19 @@ impl SystemBuilder {
             .restart(Restart::Temporary)
             .spawn()
             .map_err(StartError::Root)?;
-        let plan = Box::leak(Box::new(Plan { topology, seats }));
+        let settings = Settings {
+            order,
+            phases: self.phases,
+            drain_delay: self.drain_delay,
+        };
+        let plan = Box::leak(Box::new(Plan {
+            topology,
+            seats,
+            readiness: readiness::Source::new(),
+            control: Control::new(engine, settings),
+        }));
         Ok(ActorSystem {
             system: SystemRef { runtime, plan },
-            engine: Some(engine),
         })
     }
 }
@@ -296,6 +328,8 @@ pub enum StartError {
         /// The least that is allowed.
         min: u64,
     },
+    /// The phases of a shutdown make no sequence.
+    Phases(PhaseError),
     /// The operating system refused a thread or a file.
     Os(io::Error),
     /// The root of the actors could not be spawned.
@@ -316,6 +350,7 @@ impl fmt::Display for StartError {
             Self::MessageMemory { asked, min } => {
                 write!(f, "{asked} bytes for messages: at least {min} are needed")
             }
+            Self::Phases(error) => write!(f, "cannot start actors: {error}"),
             Self::Os(error) => write!(f, "cannot start actors: the operating system says: {error}"),
             Self::Root(error) => write!(f, "cannot start actors: {error}"),
         }
@@ -327,6 +362,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Topology(error) => Some(error),
             Self::Placement(error) => Some(error),
+            Self::Phases(error) => Some(error),
             Self::Os(error) => Some(error),
             Self::Root(error) => Some(error),
             Self::ReactorThreads { .. } | Self::MessageMemory { .. } => None,

@@ -1,16 +1,20 @@
 //! The front door: start a system, spawn, read its books, shut it down.
 
 mod builder;
+mod control;
 mod inspect;
+mod leftover;
 mod naming;
 mod os_signal;
+mod phases;
+mod readiness;
 mod shutdown;
 mod tree;
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::cell::Runtime;
+use crate::cell::{Local, Runtime};
 use crate::context::{
     ActorRef, IntoActor, Parent, SpawnBuilder, SpawnError, builder as spawn_builder,
 };
@@ -20,9 +24,13 @@ use crate::telemetry::Stats;
 use crate::topology::{Seat, Topology};
 
 pub use builder::{CrossNumaStealing, StartError, SystemBuilder};
+pub use control::ShutdownHandle;
 pub use inspect::InspectError;
+pub use leftover::LeftBehind;
 pub use os_signal::{OsSignal, termination};
-pub use shutdown::{Abandoned, ShutdownReport};
+pub use phases::{IntoPhaseResult, PhaseError, ShutdownPhase};
+pub use readiness::Readiness;
+pub use shutdown::{Abandoned, PhaseOutcome, PhaseReport, ShutdownReport};
 
 /// A running actor system: pinned workers, their actors, one tokio runtime per NUMA node.
 ///
@@ -53,8 +61,6 @@ pub use shutdown::{Abandoned, ShutdownReport};
 /// ```
 pub struct ActorSystem {
     system: SystemRef,
-    /// Taken by shutdown.
-    engine: Option<builder::Engine>,
 }
 
 /// A running (or ended) actor system, to spawn in and to look at: `Copy`, valid for ever.
@@ -71,6 +77,8 @@ pub struct SystemRef {
 struct Plan {
     topology: Topology,
     seats: Vec<Seat>,
+    readiness: readiness::Source,
+    control: control::Control,
 }
 
 impl ActorSystem {
@@ -167,19 +175,24 @@ impl SystemRef {
             .map(|index| &self.runtime.reactors()[index])
     }
 
-    /// Whether shutdown has begun.
+    /// Whether shutdown has begun, from its first phase on.
     pub fn is_shutting_down(&self) -> bool {
-        self.runtime.is_closed()
+        self.plan.control.is_begun()
     }
 }
 
 /// Stops everything at once if the system was not shut down: handlers in flight are cut off at their
-/// next await, what waits becomes dead letters, the books stay right. Waits up to two seconds for the
-/// workers, but not when dropped on a worker or in async code.
+/// next await, what waits becomes dead letters, the books stay right; phases of a shutdown are not run.
+/// Waits up to two seconds for the workers, but not when dropped on a worker or in async code. A shutdown
+/// that was asked for and is still under way is waited for instead, with the same exceptions.
 impl Drop for ActorSystem {
     fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
-            shutdown::abrupt(self.system, engine, Duration::from_secs(2));
+        let control = &self.system.plan.control;
+        match control.begin() {
+            Some((engine, _)) => shutdown::abrupt(self.system, engine, Duration::from_secs(2)),
+            None if Local::current().is_some() || tokio::runtime::Handle::try_current().is_ok() => {
+            }
+            None => drop(control.wait()),
         }
     }
 }

@@ -1,22 +1,32 @@
-//! From "no more" to nothing left: drain, kill, stop the workers, close the books.
+//! From "no more" to nothing left: the phases one after another, then kill, stop the workers, close the
+//! books.
 //!
 //! ```text
-//!  refuse spawns and sends from outside -> drain the tree, children before parents, last child first
+//!  unready -> drain delay -> refuse spawns and sends from outside
+//!    -> drain the tree, children before parents, last child first
 //!    -> (grace over) kill: handlers are cut off at their await
 //!    -> stop the workers -> what is still queued becomes dead letters -> stop timers and tokio
 //! ```
+//!
+//! The user's phases stand between these steps (`phases`); `control` sees to it that all this happens once.
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::builder::{Engine, KILL_GRACE};
+use super::control::Settings;
+use super::leftover::{self, LeftBehind};
 use super::os_signal::{OsSignal, Termination};
+use super::phases::{DRAIN_ACTORS, ShutdownPhase, Step};
 use super::{ActorSystem, SystemRef};
-use crate::cell::{Local, StopMode, StopReason};
+use crate::cell::{CellRef, Local, StopMode, StopReason, panic_text};
 use crate::id::{ActorId, WorkerId};
 use crate::mailbox::Conservation;
+use crate::mailbox::ledger::Count;
 
 /// How a shutdown went.
 #[derive(Clone, Debug)]
@@ -26,10 +36,14 @@ pub struct ShutdownReport {
     pub drained: bool,
     /// How long it took.
     pub elapsed: Duration,
+    /// The phases in the order they ran, the runtime's own among them.
+    pub phases: Vec<PhaseReport>,
     /// Handlers that did not come back: they were running, not awaiting, when the time was up.
     pub abandoned: Vec<Abandoned>,
     /// Actors that had not stopped when it ended.
     pub actors_left: u64,
+    /// Who they are: at most 64 of them, those at work first.
+    pub left_behind: Vec<LeftBehind>,
     /// The books at the end.
     pub conservation: Conservation,
 }
@@ -42,12 +56,84 @@ pub struct Abandoned {
     pub worker: WorkerId,
     /// The actor it is running.
     pub actor: Option<ActorId>,
+    /// The actor's Rust type.
+    pub actor_type: Option<&'static str>,
+}
+
+/// How one phase went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PhaseReport {
+    /// Its name.
+    pub name: String,
+    /// Its end.
+    pub outcome: PhaseOutcome,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The end of a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PhaseOutcome {
+    /// As it should.
+    Done,
+    /// Its future ended with an error.
+    Failed(String),
+    /// It panicked.
+    Panicked(String),
+    /// Its time was up.
+    TimedOut {
+        /// The time it had.
+        limit: Duration,
+        /// Whether it goes on all the same, because it blocks its thread rather than awaits.
+        still_running: bool,
+    },
+    /// The grace was over before it began.
+    Skipped,
+}
+
+impl fmt::Display for PhaseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Panicked(text) => write!(f, "panicked: {text}"),
+            Self::TimedOut {
+                limit,
+                still_running: false,
+            } => write!(f, "timed out after {limit:.1?}"),
+            Self::TimedOut {
+                limit,
+                still_running: true,
+            } => write!(
+                f,
+                "timed out after {limit:.1?} and still runs: it blocks its thread"
+            ),
+            Self::Skipped => f.write_str("skipped: the grace was over"),
+        }
+    }
 }
 
 impl ShutdownReport {
-    /// Whether all was drained and nothing abandoned.
+    /// Whether all was drained, every phase did what it should, and nothing was abandoned.
     pub fn is_clean(&self) -> bool {
-        self.drained && self.abandoned.is_empty() && self.actors_left == 0
+        self.drained
+            && self.abandoned.is_empty()
+            && self.actors_left == 0
+            && self
+                .phases
+                .iter()
+                .all(|phase| phase.outcome == PhaseOutcome::Done)
+    }
+
+    /// For `main` to return: success if the shutdown was [clean](Self::is_clean), else 1.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_clean() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -61,26 +147,49 @@ impl fmt::Display for ShutdownReport {
             "cut off by the end of the grace"
         };
         writeln!(f, "shutdown {how} after {:.1?}", self.elapsed)?;
-        for Abandoned { worker, actor } in &self.abandoned {
-            match actor {
-                Some(actor) => writeln!(f, "abandoned: {worker} is still in a handler of {actor}")?,
-                None => writeln!(f, "abandoned: {worker} did not stop")?,
+        for phase in &self.phases {
+            if phase.outcome != PhaseOutcome::Done {
+                writeln!(f, "phase {}: {}", phase.name, phase.outcome)?;
+            }
+        }
+        for Abandoned {
+            worker,
+            actor,
+            actor_type,
+        } in &self.abandoned
+        {
+            match (actor, actor_type) {
+                (Some(actor), Some(actor_type)) => writeln!(
+                    f,
+                    "abandoned: {worker} is still in a handler of {actor} ({actor_type})"
+                )?,
+                (Some(actor), None) => {
+                    writeln!(f, "abandoned: {worker} is still in a handler of {actor}")?
+                }
+                (None, _) => writeln!(f, "abandoned: {worker} did not stop")?,
             }
         }
         if self.actors_left > 0 {
             writeln!(f, "actors left: {}", self.actors_left)?;
+        }
+        for left in &self.left_behind {
+            writeln!(f, "left behind: {left}")?;
         }
         self.conservation.fmt(f)
     }
 }
 
 impl ActorSystem {
-    /// Shuts the system down: refuses spawns and outside messages at once, lets every actor handle
-    /// what it has accepted, stops children before parents, the last one first, and after `grace` cuts
-    /// off what is left. Every accepted message is handled or recorded with its fate.
+    /// Shuts the system down, phase by phase: turns unready and serves on for the
+    /// [drain delay](super::SystemBuilder::drain_delay), refuses spawns and outside messages, lets every
+    /// actor handle what it has accepted, stops children before parents, the last one first, and after
+    /// `grace` cuts off what is left. Every accepted message is handled or recorded with its fate. Where
+    /// [phases](super::ShutdownPhase) of your own go is up to you.
     ///
-    /// Takes at most `grace` plus half a second for the cutting off. A handler that neither returns nor
+    /// Takes at most `grace` plus a second for the cutting off. A handler that neither returns nor
     /// awaits cannot be stopped; it is named in the report and its thread left behind.
+    ///
+    /// If somebody asked for a shutdown already ([`SystemRef::request_shutdown`]), waits for that one.
     ///
     /// # Panics
     ///
@@ -91,17 +200,14 @@ impl ActorSystem {
     /// Once polled, the shutdown runs to its end whether or not anybody waits; only the report is lost.
     pub async fn shutdown(self, grace: Duration) -> ShutdownReport {
         // Waiting needs a thread anyway (workers are joined), and must hold up no reactor.
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let spawned = std::thread::Builder::new()
-            .name("actor-shutdown".to_owned())
-            .spawn(move || {
-                // Nobody listens if the caller gave up; the shutdown happened all the same.
-                let _ = tell.send(self.shutdown_blocking(grace));
-            });
-        if let Err(error) = spawned {
-            panic!("no thread to shut the actor system down with: {error}");
+        match self.request_shutdown(grace) {
+            Ok(handle) => {
+                // Its Drop would wait for the end on this thread.
+                std::mem::forget(self);
+                handle.report().await
+            }
+            Err(error) => panic!("no thread to shut the actor system down with: {error}"),
         }
-        told.await.expect("a shutdown does not panic")
     }
 
     /// As [`shutdown`](Self::shutdown), from a plain thread.
@@ -109,25 +215,31 @@ impl ActorSystem {
     /// # Panics
     ///
     /// On a worker of the system, which would wait for itself.
-    pub fn shutdown_blocking(mut self, grace: Duration) -> ShutdownReport {
+    pub fn shutdown_blocking(self, grace: Duration) -> ShutdownReport {
         assert!(
             Local::current().is_none(),
             "a worker cannot wait for its own system's shutdown"
         );
-        let Some(engine) = self.engine.take() else {
-            unreachable!("a system is shut down once: shutdown takes it");
-        };
-        run(self.system, engine, grace)
+        let control = &self.system.plan.control;
+        match control.begin() {
+            Some((engine, settings)) => run(self.system, engine, settings, grace),
+            None => control.wait(),
+        }
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then shuts down with `grace`.
+    /// Serves until SIGTERM, Ctrl-C or [`SystemRef::request_shutdown`], then shuts down with `grace` (or
+    /// with the grace of that request).
     ///
     /// A second signal ends the process at once with exit code 130 (Ctrl-C) or 143 (SIGTERM), after
-    /// printing what was being waited for.
+    /// printing what was being waited for: the phase, the actors at work.
     ///
     /// # Errors
     ///
     /// If the signals cannot be listened to; the system is then stopped abruptly.
+    ///
+    /// # Panics
+    ///
+    /// On a worker of the system, which would wait for itself.
     pub fn run_until_terminated(self, grace: Duration) -> io::Result<ShutdownReport> {
         let (tell, told) = mpsc::channel();
         let system = self.system;
@@ -135,56 +247,196 @@ impl ActorSystem {
         // on a thread of its own, because the system's reactors end with the system.
         std::thread::Builder::new()
             .name("actor-signal".to_owned())
-            .spawn(move || listen(system, &tell))?;
-        let Ok(first) = told.recv() else {
-            unreachable!("the listener tells of a signal or of why there is none");
+            .spawn(move || listen(system, grace, &tell))?;
+        let Ok(listening) = told.recv() else {
+            unreachable!("the listener tells whether it listens");
         };
-        let first = first?;
-        tracing::info!(signal = %first, "shutting down");
-        Ok(self.shutdown_blocking(grace))
+        listening?;
+        Ok(system.wait_for_shutdown())
     }
 }
 
-/// Tells of the first signal; ends the process at the second.
-fn listen(system: SystemRef, tell: &mpsc::Sender<io::Result<OsSignal>>) {
-    let both = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let mut signals = {
-            let _entered = runtime.enter();
-            Termination::listen()?
-        };
-        let first = runtime.block_on(signals.next())?;
-        // Nobody listens any more if the caller's thread is gone; the signal was heard all the same.
-        let _ = tell.send(Ok(first));
-        runtime.block_on(signals.next())
+/// Begins the shutdown at the first signal; ends the process at the second, or if all is over already.
+fn listen(system: SystemRef, grace: Duration, tell: &mpsc::Sender<io::Result<()>>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(tell.send(Err(error))),
     };
-    match both() {
-        Ok(second) => {
-            eprintln!("second {second}: exiting now with {}", system.stats());
-            std::process::exit(match second {
-                OsSignal::Interrupt => 130,
-                OsSignal::Terminate => 143,
-            });
-        }
-        // After the first signal there is nobody to tell; the shutdown goes on by itself.
-        Err(error) => drop(tell.send(Err(error))),
+    let listening = {
+        let _entered = runtime.enter();
+        Termination::listen()
+    };
+    let mut signals = match listening {
+        Ok(signals) => signals,
+        Err(error) => return drop(tell.send(Err(error))),
+    };
+    // The receiver waits in `run_until_terminated`.
+    let _ = tell.send(Ok(()));
+    match runtime.block_on(signals.next()) {
+        Ok(signal) if system.plan.control.is_over() => exit(system, signal, "the shutdown is over"),
+        Ok(first) => say(|| tracing::info!(signal = %first, "shutting down")),
+        // A service that cannot hear of its end ends now, in order.
+        Err(error) => say(|| tracing::error!(%error, "signals are lost: shutting down")),
+    }
+    if let Err(error) = system.request_shutdown(grace) {
+        say(|| tracing::error!(%error, "no thread to shut the actor system down with"));
+        exit(system, OsSignal::Terminate, "no shutdown is possible");
+    }
+    if let Ok(second) = runtime.block_on(signals.next()) {
+        exit(system, second, "second signal");
     }
 }
 
-fn run(system: SystemRef, engine: Engine, grace: Duration) -> ShutdownReport {
+/// Ends the process, saying what it leaves behind.
+fn exit(system: SystemRef, signal: OsSignal, why: &str) -> ! {
+    eprintln!("{why}: {signal}, exiting now");
+    if !system.plan.control.is_over() {
+        if let Some((phase, since)) = system.plan.control.phase() {
+            eprintln!("abandoned: phase {phase}, since {since:.1?}");
+        }
+        let left = leftover::walk(system, LOOK_AROUND);
+        for left in left.iter().filter(|left| left.is_at_work()) {
+            eprintln!("abandoned: {left}");
+        }
+        eprintln!("{}", system.stats());
+    }
+    std::process::exit(match signal {
+        OsSignal::Interrupt => 130,
+        OsSignal::Terminate => 143,
+    })
+}
+
+/// How long it may take to find out who is left.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
+
+/// How much longer than its time a phase is waited for, so that one that awaits is seen to end.
+const PHASE_SLACK: Duration = Duration::from_millis(200);
+
+/// A subscriber that panics does not keep the system from ending.
+fn say(log: impl FnOnce()) {
+    crate::cell::contain(log);
+}
+
+/// All phases, then the end. For whoever took the engine.
+pub(super) fn run(
+    system: SystemRef,
+    engine: Engine,
+    settings: Settings,
+    grace: Duration,
+) -> ShutdownReport {
     let began = Instant::now();
+    let control = &system.plan.control;
+    // Some graces are meant to be endless.
+    let left = || grace.saturating_sub(began.elapsed());
+    let Settings {
+        order,
+        mut phases,
+        drain_delay,
+    } = settings;
+    let mut reports = Vec::new();
+    let mut drained = false;
+    for step in order {
+        let name = match step {
+            Step::User(index) => phases[index].name.clone(),
+            own => own.own_name().unwrap_or_default().to_owned(),
+        };
+        control.enter(&name);
+        let at = Instant::now();
+        let outcome = match step {
+            Step::Unready => {
+                system.plan.readiness.end();
+                PhaseOutcome::Done
+            }
+            Step::DrainDelay => {
+                // The actors need their share of the grace.
+                std::thread::sleep(drain_delay.min(left() / 2));
+                PhaseOutcome::Done
+            }
+            Step::StopIntake => {
+                system.runtime.close();
+                PhaseOutcome::Done
+            }
+            Step::DrainActors => {
+                let limit = left();
+                drained = drain(system, limit);
+                if drained {
+                    PhaseOutcome::Done
+                } else {
+                    PhaseOutcome::TimedOut {
+                        limit,
+                        still_running: false,
+                    }
+                }
+            }
+            Step::User(_) if left().is_zero() => PhaseOutcome::Skipped,
+            Step::User(index) => run_phase(system, &mut phases[index], left()),
+        };
+        if !matches!(outcome, PhaseOutcome::Done) {
+            say(|| tracing::error!(phase = name, "shutdown phase {outcome}"));
+        }
+        reports.push(PhaseReport {
+            name,
+            outcome,
+            elapsed: at.elapsed(),
+        });
+    }
+    control.enter("stop-workers");
+    finish(system, engine, began, drained, reports)
+}
+
+/// Runs one of the user's phases on a thread of its own, for at most `left`.
+fn run_phase(system: SystemRef, phase: &mut ShutdownPhase, left: Duration) -> PhaseOutcome {
+    let Some(work) = phase.work.take() else {
+        return PhaseOutcome::Done;
+    };
+    let limit = phase.timeout.min(left);
+    let (tell, told) = mpsc::sync_channel(1);
+    let spawned = std::thread::Builder::new()
+        .name("actor-phase".to_owned())
+        .spawn(move || {
+            let tokio = system.tokio();
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                tokio.block_on(async { tokio::time::timeout(limit, async { work().await }).await })
+            }));
+            let outcome = match ran {
+                Ok(Ok(Ok(()))) => PhaseOutcome::Done,
+                Ok(Ok(Err(error))) => PhaseOutcome::Failed(error),
+                Ok(Err(_)) => PhaseOutcome::TimedOut {
+                    limit,
+                    still_running: false,
+                },
+                Err(payload) => {
+                    system.runtime.count(Count::Panics, 1);
+                    PhaseOutcome::Panicked(panic_text(payload))
+                }
+            };
+            // Nobody listens any more if it took too long.
+            let _ = tell.send(outcome);
+        });
+    if let Err(error) = spawned {
+        return PhaseOutcome::Failed(format!("no thread for it: {error}"));
+    }
+    told.recv_timeout(limit.saturating_add(PHASE_SLACK))
+        .unwrap_or(PhaseOutcome::TimedOut {
+            limit,
+            still_running: true,
+        })
+}
+
+/// Lets the actors come to their end, and kills them when the time is up.
+fn drain(system: SystemRef, limit: Duration) -> bool {
     let runtime = system.runtime;
     let root = runtime.root();
-    runtime.close();
     root.stop(root.generation(), StopMode::Drain, StopReason::Shutdown);
-    let drained = runtime.ended().wait(grace);
+    let drained = runtime.ended().wait(limit);
     if !drained {
         root.stop(root.generation(), StopMode::Kill, StopReason::Killed);
         runtime.ended().wait(KILL_GRACE);
     }
-    finish(system, engine, began, drained)
+    drained
 }
 
 /// Kills at once; for a system that is dropped.
@@ -192,6 +444,8 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
     let began = Instant::now();
     let runtime = system.runtime;
     let root = runtime.root();
+    system.plan.readiness.end();
+    system.plan.control.enter(DRAIN_ACTORS);
     runtime.close();
     root.stop(root.generation(), StopMode::Kill, StopReason::Killed);
     if Local::current().is_some() || tokio::runtime::Handle::try_current().is_ok() {
@@ -200,39 +454,66 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
             .name("actor-shutdown".to_owned())
             .spawn(move || {
                 runtime.ended().wait(wait);
-                finish(system, engine, began, false);
+                finish(system, engine, began, false, Vec::new());
             });
         if let Err(error) = detached {
-            tracing::error!(%error, "no thread to stop the actor system with; its workers go on");
+            say(|| {
+                tracing::error!(%error, "no thread to stop the actor system with; its workers go on");
+            });
         }
         return;
     }
     runtime.ended().wait(wait);
-    finish(system, engine, began, false);
+    finish(system, engine, began, false, Vec::new());
 }
 
-fn finish(system: SystemRef, engine: Engine, began: Instant, drained: bool) -> ShutdownReport {
+fn finish(
+    system: SystemRef,
+    engine: Engine,
+    began: Instant,
+    drained: bool,
+    phases: Vec<PhaseReport>,
+) -> ShutdownReport {
     let runtime = system.runtime;
     let scheduler = runtime.scheduler();
+    let left_behind = if runtime.ended().is_open() {
+        Vec::new()
+    } else {
+        // While the workers still answer.
+        leftover::walk(system, LOOK_AROUND)
+    };
     scheduler.stop();
     let abandoned = scheduler.join(KILL_GRACE).err().unwrap_or_default();
     let abandoned: Vec<Abandoned> = abandoned
         .into_iter()
-        .map(|worker| Abandoned {
-            worker,
-            actor: runtime.running_on(worker),
+        .map(|worker| {
+            let actor = runtime.running_on(worker);
+            Abandoned {
+                worker,
+                actor,
+                actor_type: actor
+                    .and_then(|actor| CellRef::of(actor).type_name_of(actor.generation())),
+            }
         })
         .collect();
     runtime.sweep();
     runtime.timers().stop();
     drop(engine);
     let stats = system.stats();
-    ShutdownReport {
+    let report = ShutdownReport {
         drained,
         elapsed: began.elapsed(),
+        phases,
         abandoned,
         // The root counts itself in both.
         actors_left: stats.actors.alive(),
+        left_behind: if stats.actors.alive() == 0 {
+            Vec::new()
+        } else {
+            left_behind
+        },
         conservation: stats.messages,
-    }
+    };
+    system.plan.control.finish(report.clone());
+    report
 }
