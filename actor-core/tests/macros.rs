@@ -96,3 +96,26 @@ fn methods_on_the_ref_ask_tell_and_send() {
         "{report}"
     );
 }
+
+#[derive(Actor)]
+#[actor(supervise(strategy = one_for_all, intensity = 3, period = "5s", auto_shutdown = any))]
+#[actor(restart = temporary, shutdown = "2s", significant, on_panic = resume)]
+struct Pool;
+
+#[test]
+fn what_the_attribute_says_of_supervision_is_what_the_builders_say() {
+    use actor_core::{ActorOptions, AutoShutdown, OnPanic, Shutdown};
+
+    let expected = ActorOptions::new()
+        .supervision(
+            Supervision::one_for_all()
+                .intensity(3)
+                .period(Duration::from_secs(5))
+                .auto_shutdown(AutoShutdown::Any),
+        )
+        .restart(Restart::Temporary)
+        .shutdown(Shutdown::After(Duration::from_secs(2)))
+        .significant(true)
+        .on_panic(OnPanic::Resume);
+    assert_eq!(Pool::options(), expected);
+}

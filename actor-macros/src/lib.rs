@@ -35,13 +35,27 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `overflow` | `wait`, `reject`, `drop_newest`, `drop_oldest` | what becomes of a message that finds the mailbox full; needs a `mailbox` with a size |
 /// | `restart` | `permanent`, `transient`, `temporary` | whether a supervisor starts the actor again: always, after a failure, or never |
 /// | `backoff` | `"10ms..5s"` | the first and the longest wait before a restart |
-/// | `intensity` | a whole number | how many restarts of its children within `period` the actor puts up with before it fails itself; `0` for none |
-/// | `period` | `"10s"` | the time within which `intensity` counts, longer than zero |
+/// | `supervise` | a list, see below | how it supervises its children |
+/// | `intensity` | `0` to `10000` | short for `supervise(intensity = ..)` |
+/// | `period` | `"10s"` | short for `supervise(period = ..)` |
+/// | `shutdown` | `"5s"`, `kill`, `infinity` | how long its end may take when its supervisor stops it: that long and then it is cut off, no time at all, or as long as it takes |
+/// | `significant` | nothing, or `true`, `false` | whether its end counts for the `auto_shutdown` of its supervisor; not with `restart = permanent` |
+/// | `on_panic` | `restart`, `resume` | whether a panic in a handler ends this life, or costs the message alone |
 /// | `placement` | `inherit`, `spread`, `least_loaded` | the NUMA home: its spawner's, each in turn, or the one with the least to do |
 /// | `started` | a method | called before the first message and after each restart |
 /// | `stopped` | a method | called after the last message |
 /// | `terminated` | a method | called when a watched actor has ended |
 /// | `crate` | a path | where `actor_core` is found, if not at `::actor_core` |
+///
+/// The keys of `supervise(..)`:
+///
+/// | key | value | meaning |
+/// |---|---|---|
+/// | `strategy` | `one_for_one`, `one_for_all`, `rest_for_one`, `simple_one_for_one` | which children are restarted with the one that failed |
+/// | `intensity` | `0` to `10000` | how many restarts of its children within `period` the actor puts up with before it fails itself; `0` for none |
+/// | `period` | `"10s"` | the time within which `intensity` counts, `1ms` or longer |
+/// | `auto_shutdown` | `never`, `any`, `all` | whether it ends itself with the first, or the last, of its significant children |
+/// | `keep_children` | nothing, or `true`, `false` | whether its children live on when it is restarted itself |
 ///
 /// Durations are a whole number and one of the units `ns`, `us`, `ms`, `s`, `m`, `h`.
 ///
@@ -68,6 +82,11 @@ use syn::{DeriveInput, parse_macro_input};
 ///     entries: Vec<(u64, V)>,
 ///     capacity: usize,
 /// }
+///
+/// #[derive(Actor)]
+/// #[actor(supervise(strategy = rest_for_one, intensity = 5, period = "1m", auto_shutdown = any))]
+/// #[actor(shutdown = "30s", on_panic = restart)]
+/// struct Shop;
 ///
 /// impl<V: Send + 'static> Cache<V> {
 ///     async fn on_start(&mut self, _cx: &mut ActorContext<Self>) -> Result<(), ActorError> {

@@ -17,8 +17,11 @@ pub(crate) struct Actor {
     pub(crate) mailbox: Option<Mailbox>,
     pub(crate) restart: Option<Ident>,
     pub(crate) backoff: Option<(Duration, Duration)>,
-    pub(crate) intensity: Option<u32>,
-    pub(crate) period: Option<Duration>,
+    pub(crate) supervise: Supervise,
+    pub(crate) shutdown: Option<Shutdown>,
+    pub(crate) significant: Option<bool>,
+    /// A variant of `OnPanic`.
+    pub(crate) on_panic: Option<Ident>,
     pub(crate) placement: Option<Ident>,
     pub(crate) started: Option<Ident>,
     pub(crate) stopped: Option<Ident>,
@@ -30,6 +33,25 @@ pub(crate) enum Mailbox {
     Unbounded,
     /// The overflow is a variant of `Overflow`; absent, it is the runtime's default.
     Bounded(usize, Option<Ident>),
+}
+
+/// How the actor supervises its children. All absent: the runtime's default.
+#[derive(Default)]
+pub(crate) struct Supervise {
+    /// A constructor of `Supervision`.
+    pub(crate) strategy: Option<Ident>,
+    pub(crate) intensity: Option<u32>,
+    pub(crate) period: Option<Duration>,
+    /// A variant of `AutoShutdown`.
+    pub(crate) auto_shutdown: Option<Ident>,
+    pub(crate) keep_children: bool,
+}
+
+/// How long the actor's end may take.
+pub(crate) enum Shutdown {
+    After(Duration),
+    /// A variant of `Shutdown` without a time.
+    Variant(Ident),
 }
 
 /// A `#[derive(Message)]`.

@@ -13,3 +13,4 @@ mod entries;
 mod names;
 mod shape;
 mod signature;
+mod supervise;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actor_macros::Actor;
 use support::actor_core::{
-    Actor, ActorContext, ActorError, ActorOptions, Backoff, Mailbox, Overflow, Placement, Restart,
-    StopReason, Supervision, Terminated,
+    Actor, ActorContext, ActorError, ActorOptions, AutoShutdown, Backoff, Mailbox, OnPanic,
+    Overflow, Placement, Restart, Shutdown, StopReason, Supervision, Terminated,
 };
 
 /// Options have no equality; what they show is all there is to them.
@@ -95,6 +95,68 @@ each_key! {
     period_alone: period = "1h"
         => ActorOptions::new()
             .supervision(Supervision::one_for_one().period(Duration::from_secs(3_600)));
+    shutdown_after: shutdown = "2s"
+        => ActorOptions::new().shutdown(Shutdown::After(Duration::from_secs(2)));
+    shutdown_kill: shutdown = kill => ActorOptions::new().shutdown(Shutdown::Kill);
+    shutdown_infinity: shutdown = infinity => ActorOptions::new().shutdown(Shutdown::Infinity);
+    on_panic_resume: on_panic = resume => ActorOptions::new().on_panic(OnPanic::Resume);
+    on_panic_restart: on_panic = restart => ActorOptions::new().on_panic(OnPanic::Restart);
+    significant_said: significant = true => ActorOptions::new().significant(true);
+    significant_denied: restart = permanent, significant = false
+        => ActorOptions::new().restart(Restart::Permanent).significant(false);
+}
+
+#[test]
+fn significant_alone_says_yes() {
+    #[derive(Actor)]
+    #[actor(crate = crate::support::actor_core, significant)]
+    struct One;
+    assert_same(One::options(), ActorOptions::new().significant(true));
+}
+
+/// One actor per row: what stands in `supervise(..)`, and the supervision it stands for.
+macro_rules! each_supervise {
+    ($($test:ident: ($($list:tt)*) => $expected:expr;)+) => { $(
+        #[test]
+        fn $test() {
+            #[derive(Actor)]
+            #[actor(crate = crate::support::actor_core, supervise($($list)*))]
+            struct One;
+            assert_same(One::options(), ActorOptions::new().supervision($expected));
+        }
+    )+ };
+}
+
+each_supervise! {
+    supervise_one_for_one: (strategy = one_for_one) => Supervision::one_for_one();
+    supervise_one_for_all: (strategy = one_for_all) => Supervision::one_for_all();
+    supervise_rest_for_one: (strategy = rest_for_one,) => Supervision::rest_for_one();
+    supervise_simple_one_for_one: (strategy = simple_one_for_one)
+        => Supervision::simple_one_for_one();
+    supervise_numbers: (intensity = 10_000, period = "1ms")
+        => Supervision::one_for_one().intensity(10_000).period(Duration::from_millis(1));
+    supervise_auto_shutdown: (strategy = one_for_all, auto_shutdown = any)
+        => Supervision::one_for_all().auto_shutdown(AutoShutdown::Any);
+    supervise_keep_children: (keep_children) => Supervision::one_for_one().keep_children();
+    supervise_everything: (
+        auto_shutdown = all, period = "5s", intensity = 3, strategy = rest_for_one, keep_children = true
+    ) => Supervision::rest_for_one()
+        .intensity(3)
+        .period(Duration::from_secs(5))
+        .auto_shutdown(AutoShutdown::All)
+        .keep_children();
+}
+
+#[test]
+fn the_short_keys_go_with_the_list() {
+    #[derive(Actor)]
+    #[actor(crate = crate::support::actor_core, intensity = 7)]
+    #[actor(supervise(strategy = one_for_all), period = "1m")]
+    struct One;
+    let expected = Supervision::one_for_all()
+        .intensity(7)
+        .period(Duration::from_secs(60));
+    assert_same(One::options(), ActorOptions::new().supervision(expected));
 }
 
 #[derive(Actor, Default)]

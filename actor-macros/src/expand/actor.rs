@@ -6,7 +6,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Ident, Path};
 
-use crate::model::{Actor, Mailbox};
+use crate::model::{Actor, Mailbox, Shutdown, Supervise};
 
 use super::generics::sendable;
 
@@ -50,17 +50,22 @@ fn options(actor: &Actor) -> TokenStream {
         let (min, max) = (duration(min), duration(max));
         calls.extend(quote!(.backoff(#krate::Backoff::new(#min, #max))));
     }
-    if actor.intensity.is_some() || actor.period.is_some() {
-        let intensity = actor
-            .intensity
-            .map(|restarts| quote!(.intensity(#restarts)));
-        let period = actor
-            .period
-            .map(duration)
-            .map(|period| quote!(.period(#period)));
-        calls.extend(quote! {
-            .supervision(#krate::Supervision::one_for_one() #intensity #period)
-        });
+    calls.extend(supervision(krate, &actor.supervise));
+    if let Some(shutdown) = &actor.shutdown {
+        let shutdown = match shutdown {
+            Shutdown::After(time) => {
+                let time = duration(*time);
+                quote!(After(#time))
+            }
+            Shutdown::Variant(variant) => quote!(#variant),
+        };
+        calls.extend(quote!(.shutdown(#krate::Shutdown::#shutdown)));
+    }
+    if let Some(significant) = actor.significant {
+        calls.extend(quote!(.significant(#significant)));
+    }
+    if let Some(variant) = &actor.on_panic {
+        calls.extend(quote!(.on_panic(#krate::OnPanic::#variant)));
     }
     if let Some(variant) = &actor.placement {
         calls.extend(quote!(.placement(#krate::Placement::#variant)));
@@ -73,6 +78,29 @@ fn options(actor: &Actor) -> TokenStream {
             #krate::ActorOptions::new() #calls
         }
     }
+}
+
+/// `.supervision(..)`, or nothing if nothing was said of it.
+fn supervision(krate: &Path, supervise: &Supervise) -> Option<TokenStream> {
+    let mut calls = TokenStream::new();
+    if let Some(restarts) = supervise.intensity {
+        calls.extend(quote!(.intensity(#restarts)));
+    }
+    if let Some(period) = supervise.period.map(duration) {
+        calls.extend(quote!(.period(#period)));
+    }
+    if let Some(variant) = &supervise.auto_shutdown {
+        calls.extend(quote!(.auto_shutdown(#krate::AutoShutdown::#variant)));
+    }
+    if supervise.keep_children {
+        calls.extend(quote!(.keep_children()));
+    }
+    let strategy = match &supervise.strategy {
+        Some(strategy) => quote!(#strategy),
+        None if calls.is_empty() => return None,
+        None => quote!(one_for_one),
+    };
+    Some(quote!(.supervision(#krate::Supervision::#strategy() #calls)))
 }
 
 fn duration(duration: Duration) -> TokenStream {

@@ -8,8 +8,9 @@ use crate::errors::Errors;
 use crate::model;
 
 use super::duration::{backoff, period};
-use super::entries::{Entries, choice, crate_path, default_crate, list_of};
+use super::entries::{Entries, choice, crate_path, default_crate, flag, list_of};
 use super::shape::refuse_shape;
+use super::supervise::{intensity, merge, shutdown, supervise};
 
 /// The keys, each with an example.
 const KEYS: &[(&str, &str)] = &[
@@ -17,8 +18,15 @@ const KEYS: &[(&str, &str)] = &[
     ("overflow", "overflow = reject"),
     ("restart", "restart = transient"),
     ("backoff", "backoff = \"10ms..5s\""),
+    (
+        "supervise",
+        "supervise(strategy = one_for_all, intensity = 5, period = \"10s\")",
+    ),
     ("intensity", "intensity = 5"),
     ("period", "period = \"10s\""),
+    ("shutdown", "shutdown = \"5s\""),
+    ("significant", "significant"),
+    ("on_panic", "on_panic = resume"),
     ("placement", "placement = spread"),
     ("started", "started = on_start"),
     ("stopped", "stopped = on_stop"),
@@ -38,6 +46,8 @@ const RESTARTS: &[(&str, &str)] = &[
     ("transient", "Transient"),
     ("temporary", "Temporary"),
 ];
+
+const ON_PANICS: &[(&str, &str)] = &[("restart", "Restart"), ("resume", "Resume")];
 
 const PLACEMENTS: &[(&str, &str)] = &[
     ("inherit", "Inherit"),
@@ -59,8 +69,10 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
         mailbox: None,
         restart: None,
         backoff: None,
-        intensity: None,
-        period: None,
+        supervise: model::Supervise::default(),
+        shutdown: None,
+        significant: None,
+        on_panic: None,
         placement: None,
         started: None,
         stopped: None,
@@ -68,6 +80,9 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
     };
     let mut mailbox = Size::Absent;
     let mut overflow: Option<(Ident, Ident)> = None;
+    // The short forms of two keys of `supervise`, and where they stand.
+    let (mut short_intensity, mut short_period) = (None, None);
+    let mut significant = None;
 
     let mut entries = Entries::new("#[actor(..)]", KEYS);
     for attribute in input.attrs {
@@ -81,7 +96,15 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
                 continue;
             }
         };
-        entries.read(list, errors, |key, input, _| {
+        entries.read(list, errors, |key, input, errors| {
+            if key == "supervise" {
+                return supervise(key, input, &mut actor.supervise, errors);
+            }
+            if key == "significant" {
+                significant = Some(key.clone());
+                actor.significant = Some(flag(key, input)?);
+                return Ok(());
+            }
             Entries::value_of(KEYS, key, input)?;
             match key.to_string().as_str() {
                 "mailbox" => {
@@ -92,8 +115,10 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
                 "overflow" => overflow = Some((key.clone(), choice(key, input, OVERFLOWS)?)),
                 "restart" => actor.restart = Some(choice(key, input, RESTARTS)?),
                 "backoff" => actor.backoff = Some(backoff(input)?),
-                "intensity" => actor.intensity = Some(intensity(input)?),
-                "period" => actor.period = Some(period(input)?),
+                "intensity" => short_intensity = Some((key.clone(), intensity(input)?)),
+                "period" => short_period = Some((key.clone(), period(input)?)),
+                "shutdown" => actor.shutdown = Some(shutdown(key, input)?),
+                "on_panic" => actor.on_panic = Some(choice(key, input, ON_PANICS)?),
                 "placement" => actor.placement = Some(choice(key, input, PLACEMENTS)?),
                 "started" => actor.started = Some(hook(key, input)?),
                 "stopped" => actor.stopped = Some(hook(key, input)?),
@@ -104,6 +129,19 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
         });
     }
 
+    merge(&mut actor.supervise.intensity, short_intensity, errors);
+    merge(&mut actor.supervise.period, short_period, errors);
+    if let (Some(key), Some(true)) = (significant, actor.significant)
+        && actor
+            .restart
+            .as_ref()
+            .is_some_and(|restart| restart == "Permanent")
+    {
+        errors.at(
+            key,
+            "a permanent child never ends by itself, so it cannot be `significant`; make it `restart = transient` or `restart = temporary`",
+        );
+    }
     actor.mailbox = match (mailbox, overflow) {
         (Size::Bounded(capacity), overflow) => Some(model::Mailbox::Bounded(
             capacity,
@@ -170,19 +208,6 @@ fn size(input: ParseStream<'_>) -> syn::Result<Size> {
     }
     let token = input.cursor().token_tree().map(|(token, _)| token);
     Err(refuse(&token))
-}
-
-fn intensity(input: ParseStream<'_>) -> syn::Result<u32> {
-    let token = input.cursor().token_tree().map(|(token, _)| token);
-    input
-        .parse::<LitInt>()
-        .and_then(|literal| literal.base10_parse())
-        .map_err(|_| {
-            syn::Error::new_spanned(
-                token,
-                "`intensity` is how many restarts are allowed within `period`: a whole number such as 5, or 0 for none",
-            )
-        })
 }
 
 fn hook(key: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {

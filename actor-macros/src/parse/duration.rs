@@ -38,7 +38,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is too long: a duration is at most 584 years"))
 }
 
-/// Reads a period: a duration above zero.
+/// The shortest period, as the runtime has it.
+const PERIOD_MIN: Duration = Duration::from_millis(1);
+
+/// Reads a period: a duration of a millisecond or more.
 pub(super) fn period(input: ParseStream<'_>) -> syn::Result<Duration> {
     let literal = literal(
         input,
@@ -46,13 +49,27 @@ pub(super) fn period(input: ParseStream<'_>) -> syn::Result<Duration> {
     )?;
     let period =
         duration(&literal.value()).map_err(|text| syn::Error::new_spanned(&literal, text))?;
-    if period.is_zero() {
+    if period < PERIOD_MIN {
         return Err(syn::Error::new_spanned(
             literal,
-            "a period is longer than zero: restarts are counted within it",
+            "a period is `1ms` or longer: restarts are counted within it",
         ));
     }
     Ok(period)
+}
+
+/// Reads the time that a stop may take: a duration above zero.
+pub(super) fn shutdown_time(input: ParseStream<'_>) -> syn::Result<Duration> {
+    let literal: LitStr = input.parse()?;
+    let time =
+        duration(&literal.value()).map_err(|text| syn::Error::new_spanned(&literal, text))?;
+    if time.is_zero() {
+        return Err(syn::Error::new_spanned(
+            literal,
+            "a child that may take no time to stop is killed: write `shutdown = kill`",
+        ));
+    }
+    Ok(time)
 }
 
 /// Reads a back-off: `"10ms..5s"`, from the first wait to the longest.

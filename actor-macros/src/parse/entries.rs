@@ -4,9 +4,10 @@
 //! comma and goes on, so that a list with three mistakes gives three errors. A list may be spread
 //! over several attributes of one item: keys are unique across all of them.
 
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Ident, Path, Token};
+use syn::{Ident, LitBool, Path, Token};
 
 use crate::errors::{Errors, nearest};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -175,6 +176,29 @@ pub(super) fn choice(
         word,
         format_args!("`{key}` is not `{text}`; {hint}it is one of {list}"),
     ))
+}
+
+/// A key that is either there or not: `significant`, or `significant = false`.
+pub(super) fn flag(key: &Ident, input: ParseStream<'_>) -> syn::Result<bool> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(true);
+    }
+    let token = input.cursor().token_tree().map(|(token, _)| token);
+    let refusal = || {
+        syn::Error::new_spanned(
+            &token,
+            format_args!("`{key}` stands alone, or is `{key} = true` or `{key} = false`"),
+        )
+    };
+    input.parse::<Token![=]>().map_err(|_| refusal())?;
+    let value = input.cursor().token_tree().map(|(token, _)| token);
+    let literal: LitBool = input.parse().map_err(|_| {
+        syn::Error::new_spanned(
+            value.map_or_else(|| key.to_token_stream(), |value| value.to_token_stream()),
+            format_args!("`{key}` stands alone, or is `{key} = true` or `{key} = false`"),
+        )
+    })?;
+    Ok(literal.value)
 }
 
 /// Leaves the input at the next comma of this list or at its end. A comma between `<` and `>`

@@ -151,6 +151,9 @@ pub struct ActorOptions {
     backoff: Option<Backoff>,
     supervision: Option<Supervision>,
     placement: Option<Placement>,
+    shutdown: Option<Shutdown>,
+    significant: Option<bool>,
+    on_panic: Option<OnPanic>,
 }
 
 impl ActorOptions {
@@ -161,6 +164,9 @@ impl ActorOptions {
             backoff: None,
             supervision: None,
             placement: None,
+            shutdown: None,
+            significant: None,
+            on_panic: None,
         }
     }
     pub const fn mailbox(mut self, mailbox: Mailbox) -> Self {
@@ -181,6 +187,18 @@ impl ActorOptions {
     }
     pub const fn placement(mut self, placement: Placement) -> Self {
         self.placement = Some(placement);
+        self
+    }
+    pub const fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = Some(shutdown);
+        self
+    }
+    pub const fn significant(mut self, significant: bool) -> Self {
+        self.significant = Some(significant);
+        self
+    }
+    pub const fn on_panic(mut self, on_panic: OnPanic) -> Self {
+        self.on_panic = Some(on_panic);
         self
     }
 }
@@ -243,17 +261,63 @@ impl Backoff {
 }
 
 #[derive(Clone, Copy, Debug)]
+pub enum Shutdown {
+    After(Duration),
+    Kill,
+    Infinity,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum OnPanic {
+    Restart,
+    Resume,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum AutoShutdown {
+    Never,
+    Any,
+    All,
+}
+
+#[derive(Clone, Copy, Debug)]
 pub struct Supervision {
+    strategy: &'static str,
     intensity: u32,
     period: Duration,
+    auto_shutdown: AutoShutdown,
+    keep_children: bool,
 }
 
 impl Supervision {
-    pub const fn one_for_one() -> Self {
+    const fn of(strategy: &'static str) -> Self {
         Self {
-            intensity: 1,
+            strategy,
+            intensity: 3,
             period: Duration::from_secs(5),
+            auto_shutdown: AutoShutdown::Never,
+            keep_children: false,
         }
+    }
+    pub const fn one_for_one() -> Self {
+        Self::of("one_for_one")
+    }
+    pub const fn one_for_all() -> Self {
+        Self::of("one_for_all")
+    }
+    pub const fn rest_for_one() -> Self {
+        Self::of("rest_for_one")
+    }
+    pub const fn simple_one_for_one() -> Self {
+        Self::of("simple_one_for_one")
+    }
+    pub const fn auto_shutdown(mut self, when: AutoShutdown) -> Self {
+        self.auto_shutdown = when;
+        self
+    }
+    pub const fn keep_children(mut self) -> Self {
+        self.keep_children = true;
+        self
     }
     pub const fn intensity(mut self, restarts: u32) -> Self {
         self.intensity = restarts;
