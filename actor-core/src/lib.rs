@@ -73,9 +73,9 @@ pub use supervision::{
 };
 #[cfg(not(actor_loom))]
 pub use system::{
-    Abandoned, ActorSystem, CrossNumaStealing, InspectError, IntoPhaseResult, LeftBehind, OsSignal,
-    PhaseError, PhaseOutcome, PhaseReport, Readiness, ShutdownHandle, ShutdownPhase,
-    ShutdownReport, StartError, SystemBuilder, SystemRef, termination,
+    Abandoned, ActorSystem, CrossNumaStealing, InspectError, IntoPhaseResult, LeftBehind,
+    NumaListener, OsSignal, PhaseError, PhaseOutcome, PhaseReport, Readiness, ShutdownHandle,
+    ShutdownPhase, ShutdownReport, StartError, SystemBuilder, SystemRef, termination,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{

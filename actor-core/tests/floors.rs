@@ -50,6 +50,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("scheduler/ring.rs", "slots shared with thieves"),
     ("scheduler/task.rs", "thin pointers with their own link"),
     ("scheduler/worker.rs", "calls take_turn"),
+    ("system/listen.rs", "setsockopt"),
     ("topology/affinity.rs", "sched_setaffinity"),
 ];
 
