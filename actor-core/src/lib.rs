@@ -46,7 +46,9 @@ pub mod system;
 #[cfg(all(feature = "macros", not(actor_loom)))]
 pub use actor_macros::{Actor, Message, messages};
 #[cfg(not(actor_loom))]
-pub use cell::{ActorPhase, ActorSnapshot, Causes, Escalation, StopMode, StopReason, Terminated};
+pub use cell::{
+    ActorPhase, ActorSnapshot, Causes, Escalation, SharedFate, StopMode, StopReason, Terminated,
+};
 #[cfg(not(actor_loom))]
 pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
@@ -54,7 +56,8 @@ pub use context::{
     CancelToken, Context, Handler, IntoActor, InvalidName, LookupError, Message, NAME_BYTES_MAX,
     OwnedRef, Placement, Recipient, RegisterError, RegisteredName, Scoped, SendFuture, SpanId,
     SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX,
-    TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError,
+    TerminatedFuture, TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError,
+    TraceStateError,
 };
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};

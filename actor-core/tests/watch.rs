@@ -363,3 +363,214 @@ fn many_watch_one_and_one_watches_many() {
     println!("{N} watches each way took {:?}", began.elapsed());
     finish(system);
 }
+
+/// An actor that fails when the other stops.
+fn pact(a: ActorRef<Node>, other: ActorRef<Node>) {
+    a.ask_blocking(with(move |_, cx| cx.death_pact(other)))
+        .unwrap();
+}
+
+#[test]
+fn w08_a_death_pact_is_a_failure_of_the_watcher() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let spec = Spec::new("w", &log);
+    let w = spec.spawn(&system);
+    let a = Spec::new("A", &log).spawn(&system);
+    pact(w, a);
+    // Accepted before the end, handled before the failure.
+    a.ask_blocking(with(move |_, cx| {
+        w.tell(with(|node, _| node.spec.log.say("the last message")))
+            .unwrap();
+        cx.stop();
+    }))
+    .unwrap();
+    wait_until("it was restarted", || w.life() == 2);
+    assert!(log.at("the last message") < log.at("w started 2"));
+    assert_eq!(log.starting("w heard"), 0, "the hook is not called");
+    let why = log
+        .lines()
+        .into_iter()
+        .find(|line| line.starts_with("w stopping"))
+        .unwrap();
+    assert!(
+        why.contains("death pact") && why.contains("stopped"),
+        "{why}"
+    );
+    // Of the dead: at once.
+    pact(w, a);
+    wait_until("again", || w.life() == 3);
+    // Taken back, or turned into a watch.
+    let b = Spec::new("B", &log).spawn(&system);
+    pact(w, b);
+    unwatches(w, b);
+    let c = Spec::new("C", &log).spawn(&system);
+    pact(w, c);
+    w.watches(c, "C");
+    for each in [b, c] {
+        each.life();
+        each.stop();
+        each.gone();
+    }
+    log.wait("w heard of C: stopped");
+    assert_eq!(w.life(), 3);
+    finish(system);
+}
+
+/// After `unwatch` has returned, no notice is delivered, wherever it was.
+#[test]
+fn w10_no_notice_is_left_after_unwatch() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let w = Spec::new("w", &log).spawn(&system);
+    for round in 0..300 {
+        let a = Spec::new("A", &log).spawn(&system);
+        w.watches(a, "A");
+        a.life();
+        if round % 2 == 0 {
+            a.stop();
+        } else {
+            // The notice is in the mailbox, behind the message that unwatches.
+            let (go, held) = tokio::sync::oneshot::channel();
+            w.tell(HoldThen(held, Box::new(|_| ()))).unwrap();
+            let notices = system.stats().actors.termination_notices;
+            a.stop();
+            wait_until("the notice is on its way", || {
+                system.stats().actors.termination_notices == notices + 1
+            });
+            go.send(()).unwrap();
+        }
+        let heard = log.clone();
+        let heard = w
+            .ask_blocking(with(move |_, cx| {
+                cx.unwatch(a);
+                heard.starting("w heard")
+            }))
+            .unwrap();
+        a.gone();
+        caught_up(w);
+        assert_eq!(log.starting("w heard"), heard, "heard after unwatch");
+    }
+    finish(system);
+}
+
+#[test]
+fn w01_the_end_can_be_awaited_from_outside() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let a = Spec::new("A", &log).spawn(&system);
+    let ends: Vec<_> = (0..3)
+        .map(|_| system.tokio().spawn(a.terminated()))
+        .collect();
+    let mut end = Box::pin(a.terminated());
+    assert_eq!(system.block_on(poll_once(end.as_mut())), None);
+    a.crash();
+    assert_eq!(a.life(), 2);
+    assert_eq!(
+        system.block_on(poll_once(end.as_mut())),
+        None,
+        "a restart is no end"
+    );
+    a.kill();
+    assert_eq!(system.block_on(within(end)), StopReason::Killed);
+    for end in ends {
+        let reason = system.block_on(within(end)).unwrap();
+        assert!(matches!(reason, StopReason::Killed | StopReason::NotFound));
+    }
+    // Of the dead: at once.
+    assert_eq!(
+        system.block_on(within(a.terminated())),
+        StopReason::NotFound
+    );
+    // And in a handler.
+    let (w, b) = (
+        Spec::new("w", &log).spawn(&system),
+        Spec::new("B", &log).spawn(&system),
+    );
+    let (go, held) = tokio::sync::oneshot::channel();
+    let end = b.terminated();
+    system.tokio().spawn(async move {
+        end.await;
+        go.send(()).unwrap();
+    });
+    w.tell(HoldThen(held, Box::new(|cx| cx.stop()))).unwrap();
+    b.stop();
+    w.gone();
+    finish(system);
+}
+
+#[test]
+fn w09_futures_that_gave_up_leave_nothing_behind() {
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+    struct Quiet;
+    impl Wake for Quiet {
+        fn wake(self: Arc<Self>) {}
+    }
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let a = Spec::new("A", &log).spawn(&system);
+    let kept = Arc::new(Quiet);
+    let waker = Waker::from(kept.clone());
+    let mut context = Context::from_waker(&waker);
+    for _ in 0..20_000 {
+        let mut end = std::pin::pin!(a.terminated());
+        assert!(end.as_mut().poll(&mut context).is_pending());
+        assert!(end.as_mut().poll(&mut context).is_pending());
+    }
+    drop(waker);
+    assert_eq!(Arc::strong_count(&kept), 1, "no waker is kept");
+    let seen = system
+        .inspect_blocking(a.id(), PATIENCE)
+        .expect("it answers");
+    assert!(seen.monitors < 64, "{} slots are kept", seen.monitors);
+    a.stop();
+    a.gone();
+    finish(system);
+}
+
+/// Enough that a step through all of them for each would not end in time.
+#[test]
+fn w09_a_hundred_thousand_watches_come_and_go() {
+    quiet();
+    const N: usize = 100_000;
+    struct Fan(ActorRef<Node>, Log);
+    impl Actor for Fan {
+        async fn terminated(&mut self, _: Terminated, _cx: &mut ActorContext<Self>) {
+            self.1.say("heard");
+        }
+    }
+    impl Message for Go {
+        type Reply = ();
+    }
+    struct Go(bool);
+    impl SyncHandler<Go> for Fan {
+        fn handle(&mut self, Go(on): Go, cx: &mut ActorContext<Self>) {
+            if on {
+                cx.watch(self.0)
+            } else {
+                cx.unwatch(self.0)
+            }
+        }
+    }
+    let (system, log) = (system(), Log::new());
+    let star = Spec::new("star", &log).spawn(&system);
+    let fans: Vec<_> = (0..N)
+        .map(|_| system.spawn(Fan(star, log.clone())).unwrap())
+        .collect();
+    let began = std::time::Instant::now();
+    for fan in &fans {
+        fan.tell(Go(true)).unwrap();
+    }
+    for fan in &fans[100..] {
+        fan.tell(Go(false)).unwrap();
+    }
+    settle(&system);
+    let seen = system.inspect_blocking(star.id(), PATIENCE).unwrap();
+    assert_eq!(seen.watchers, 100);
+    star.stop();
+    log.wait_count("heard", 100);
+    println!("{N} watches and unwatches took {:?}", began.elapsed());
+    finish(system);
+    assert_eq!(log.count("heard"), 100);
+}

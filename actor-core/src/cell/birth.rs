@@ -27,6 +27,7 @@ pub(crate) struct Birth {
     pub(crate) backoff: Backoff,
     pub(crate) supervision: Supervision,
     pub(crate) name: Option<Arc<str>>,
+    pub(crate) trap_links: bool,
     /// A name to hold from the first moment.
     pub(crate) registered: Option<(Arc<str>, Kind)>,
 }
@@ -116,11 +117,13 @@ pub(crate) unsafe fn spawn(
     if factory.is_some()
         || name.is_some()
         || birth.registered.is_some()
+        || birth.trap_links
         || drop_oldest
         || !default_supervision
     {
         let mut extra = Box::new(Extra::new());
         extra.factory = factory;
+        extra.trap_links = birth.trap_links;
         extra.name.clone_from(&name);
         extra.names.extend(birth.registered.map(|(name, _)| name));
         extra.backoff = birth.backoff;

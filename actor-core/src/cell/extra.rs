@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use super::few::Few;
 use super::header::{CellRef, Sibling};
+use super::links::Numbers;
+use super::monitor::EndSlot;
 use super::reason::StopReason;
+use super::watch::OnEnd;
 use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
@@ -36,9 +40,17 @@ pub(crate) struct Extra {
     pub(super) stopping_child: Option<CellRef>,
 
     /// Who wants to hear of this actor's end.
-    pub(super) watchers: Vec<ActorId>,
+    pub(super) watchers: Few<()>,
     /// Whose end this actor wants to hear of.
-    pub(super) watching: Vec<ActorId>,
+    pub(super) watching: Few<OnEnd>,
+    /// Futures that wait for this actor's end.
+    pub(super) monitors: Vec<Arc<EndSlot>>,
+    /// Whose lives this one is linked with.
+    pub(super) links: Few<Numbers>,
+    /// Broken links whose notices are in the mailbox.
+    pub(super) broken: Vec<ActorId>,
+    /// A broken link is told, not shared.
+    pub(super) trap_links: bool,
     /// Overflow bound of a `DropOldest` mailbox.
     pub(super) keep_newest: u32,
 }
@@ -61,8 +73,12 @@ impl Extra {
             window: None,
             own_window: None,
             stopping_child: None,
-            watchers: Vec::new(),
-            watching: Vec::new(),
+            watchers: Few::new(),
+            watching: Few::new(),
+            monitors: Vec::new(),
+            links: Few::new(),
+            broken: Vec::new(),
+            trap_links: false,
             keep_newest: 0,
         }
     }

@@ -76,6 +76,12 @@ pub struct ActorSnapshot {
     pub watchers: usize,
     /// Actors whose end it wants to hear of.
     pub watching: usize,
+    /// Futures that wait for its end (`terminated().await`), and lately gave up.
+    pub monitors: usize,
+    /// Actors that it is linked with.
+    pub links: usize,
+    /// The names it is registered under.
+    pub registered: Vec<Arc<str>>,
 }
 
 /// A look that is on its way.
@@ -170,6 +176,9 @@ impl CellRef {
                     .map(|node| (node.as_ref().vtable.message)()),
                 watchers: extra.map_or(0, |extra| extra.watchers.len()),
                 watching: extra.map_or(0, |extra| extra.watching.len()),
+                monitors: extra.map_or(0, |extra| extra.monitors.len()),
+                links: extra.map_or(0, |extra| extra.links.len()),
+                registered: extra.map_or_else(Vec::new, |extra| extra.names.clone()),
             })
         }
     }

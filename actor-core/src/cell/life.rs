@@ -131,6 +131,8 @@ impl CellRef {
             // There is no state any more to drain the mailbox with.
             (*owned).flags.clear(Flags::DRAIN);
             self.drop_state();
+            // This life is over; links made from now on are the next one's.
+            self.sever_links(self.id(), &reason);
             self.begin_stop(reason, restarts);
         }
     }
@@ -332,6 +334,10 @@ impl CellRef {
                 Some(parent) if (*owned).flags.has(Flags::RESTARTING) => {
                     (*owned).phase = Phase::Down;
                     let reason = self.stop_reason();
+                    // A failed life's links were severed when it failed.
+                    if !(*owned).flags.has(Flags::NO_STOPPED_HOOK) {
+                        self.sever_links(self.id(), &reason);
+                    }
                     let name = self.extra_if_any().and_then(|extra| extra.name.clone());
                     let down = SignalKind::ChildDown {
                         child: self,
@@ -393,7 +399,7 @@ impl CellRef {
             // The children that crashed are gone with the life that had them.
             extra.window = None;
             // The next life has not asked for these notices (W07).
-            for watched in std::mem::take(&mut extra.watching) {
+            for (watched, _) in extra.watching.take() {
                 Self::of(watched).unwatch(watched.generation(), self.id());
             }
             (*owned).flags.clear(Flags::any(
@@ -478,6 +484,7 @@ impl CellRef {
             birth::free_state(id.numa_node().0, self.vtable(), self.state());
             (*owned).state = std::ptr::null_mut();
             let reusable = self.next_generation();
+            self.sever_links(id, &reason);
             self.bury_messages();
             (*owned).flags.clear(Flags::WAITERS);
             waiters::table().wake(self.inbox(), usize::MAX);
@@ -488,11 +495,14 @@ impl CellRef {
                 for name in &extra.names {
                     self.runtime().names().release(name, id);
                 }
-                for watcher in &extra.watchers {
-                    watch::notify(*watcher, id, reason.clone());
+                for (watcher, ()) in extra.watchers.iter() {
+                    watch::notify(watcher, id, reason.clone());
                 }
-                for watched in &extra.watching {
-                    Self::of(*watched).unwatch(watched.generation(), id);
+                for slot in &extra.monitors {
+                    slot.tell(reason.clone());
+                }
+                for (watched, _) in extra.watching.iter() {
+                    Self::of(watched).unwatch(watched.generation(), id);
                 }
                 // A factory holds user values.
                 contain(move || drop(extra));

@@ -8,6 +8,7 @@
 //! - `life`: starting, failing, restarting, stopping, and what is owed to others at the end;
 //! - `children`: the parent's side: who they are, stopping them in reverse, deciding restarts;
 //! - `birth`: claiming a cell and moving in;
+//! - `watch`, `links`, `monitor`: who hears of an end, and how;
 //! - `names`: the registry;
 //! - `inspect`: a look at an actor, taken by its owner.
 //! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
@@ -15,11 +16,14 @@
 mod birth;
 mod children;
 mod extra;
+mod few;
 mod frame;
 mod header;
 mod inspect;
 mod life;
+mod links;
 mod local;
+mod monitor;
 mod names;
 pub(crate) mod observe;
 mod reason;
@@ -38,11 +42,13 @@ pub(crate) use header::{CellRef, RestartPolicy};
 pub(crate) use inspect::Inspection;
 pub use inspect::{ActorPhase, ActorSnapshot};
 pub(crate) use local::{Local, context_now, current_cell, swap_context};
+pub(crate) use monitor::EndSlot;
 pub(crate) use names::{Kind, NotHeld};
-pub use reason::{Causes, Escalation, StopReason};
+pub use reason::{Causes, Escalation, SharedFate, StopReason};
 pub(crate) use runtime::Runtime;
 pub use signal::StopMode;
 pub(crate) use vtable::ActorVtable;
+pub(crate) use watch::OnEnd;
 pub use watch::Terminated;
 
 use std::any::Any;

@@ -30,7 +30,11 @@ pub enum StopReason {
     /// It was a supervisor that had to restart its children together, and this one did not stop: its
     /// handler neither returns nor awaits.
     ChildAbandoned(ActorId),
-    /// There was no such actor: it had stopped before it was watched.
+    /// An actor that it was linked with (`cx.link(..)`) ended other than orderly.
+    Linked(Arc<SharedFate>),
+    /// An actor that it had a death pact with (`cx.death_pact(..)`) stopped.
+    DeathPact(Arc<SharedFate>),
+    /// There was no such actor: it had stopped before it was watched or linked.
     NotFound,
 }
 
@@ -51,6 +55,18 @@ pub struct Escalation {
     /// How the child failed.
     pub cause: StopReason,
     /// How many escalations follow in `cause`, this one included.
+    depth: u32,
+}
+
+/// Whose end an actor shared, and how that one ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SharedFate {
+    /// The actor whose end it was.
+    pub actor: ActorId,
+    /// How it ended.
+    pub cause: StopReason,
+    /// How many reasons follow in `cause`, this one included.
     depth: u32,
 }
 
@@ -80,6 +96,35 @@ impl StopReason {
     pub fn root_cause(&self) -> &Self {
         self.causes().last().unwrap_or(self)
     }
+
+    /// What caused it, if that is told.
+    fn cause(&self) -> Option<&Self> {
+        match self {
+            Self::RestartLimit(escalation) => Some(&escalation.cause),
+            Self::Linked(fate) | Self::DeathPact(fate) => Some(&fate.cause),
+            _ => None,
+        }
+    }
+
+    /// How many reasons have one behind them, from this one on.
+    fn depth(&self) -> u32 {
+        match self {
+            Self::RestartLimit(escalation) => escalation.depth,
+            Self::Linked(fate) | Self::DeathPact(fate) => fate.depth,
+            _ => 0,
+        }
+    }
+
+    /// As the cause of another reason: a long chain leaves its newest reason out. And the depth of that
+    /// other one.
+    fn bounded(self) -> (Self, u32) {
+        let cause = match self.cause() {
+            Some(inner) if self.depth() >= Self::CAUSES_MAX => inner.clone(),
+            _ => self,
+        };
+        let depth = cause.depth() + 1;
+        (cause, depth)
+    }
 }
 
 impl Escalation {
@@ -91,16 +136,7 @@ impl Escalation {
         cause: StopReason,
     ) -> Self {
         // A tree may be deeper than a stack: what is dropped and shown by recursion has a bound.
-        let cause = match &cause {
-            StopReason::RestartLimit(inner) if inner.depth >= StopReason::CAUSES_MAX => {
-                inner.cause.clone()
-            }
-            _ => cause,
-        };
-        let depth = match &cause {
-            StopReason::RestartLimit(inner) => inner.depth + 1,
-            _ => 1,
-        };
+        let (cause, depth) = cause.bounded();
         Self {
             child,
             child_name,
@@ -113,14 +149,23 @@ impl Escalation {
     }
 }
 
+impl SharedFate {
+    pub(crate) fn new(actor: ActorId, cause: StopReason) -> Self {
+        let (cause, depth) = cause.bounded();
+        Self {
+            actor,
+            cause,
+            depth,
+        }
+    }
+}
+
 impl<'a> Iterator for Causes<'a> {
     type Item = &'a StopReason;
 
     fn next(&mut self) -> Option<&'a StopReason> {
         let reason = self.0.take()?;
-        if let StopReason::RestartLimit(escalation) = reason {
-            self.0 = Some(&escalation.cause);
-        }
+        self.0 = reason.cause();
         Some(reason)
     }
 }
@@ -139,8 +184,17 @@ impl fmt::Display for StopReason {
             Self::ChildAbandoned(child) => {
                 write!(f, "could not stop its child {child}, which hangs")
             }
+            Self::Linked(fate) => write!(f, "failed with its link to {fate}"),
+            Self::DeathPact(fate) => write!(f, "failed by its death pact with {fate}"),
             Self::NotFound => f.write_str("no such actor"),
         }
+    }
+}
+
+/// `actor:0.7.1 (panicked: no connection)`.
+impl fmt::Display for SharedFate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.actor, self.cause)
     }
 }
 

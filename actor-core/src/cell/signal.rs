@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::header::CellRef;
 use super::inspect::Inspection;
+use super::links::Bond;
+use super::monitor::EndSlot;
 use super::names::Names;
 use super::reason::StopReason;
 use crate::id::ActorId;
@@ -57,6 +59,13 @@ pub(super) enum SignalKind {
         names: &'static Names,
     },
     Watch(ActorId),
+    /// A future waits for the end.
+    Monitor(std::sync::Arc<EndSlot>),
+    /// An actor's word about a link with it.
+    Bond {
+        from: ActorId,
+        bond: Bond,
+    },
     Unwatch(ActorId),
     /// A look from outside.
     Inspect(Box<Inspection>),

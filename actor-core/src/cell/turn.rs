@@ -511,18 +511,20 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                 watch::notify(watcher, gone, StopReason::NotFound);
             }
             SignalKind::Watch(watcher) => {
-                let extra = cell.extra();
-                if !extra.watchers.contains(&watcher) {
-                    extra.watchers.push(watcher);
-                }
+                cell.extra().watchers.insert(watcher, ());
             }
+            SignalKind::Monitor(slot) if !meant || (*cell.owned()).phase == Phase::Dead => {
+                slot.tell(StopReason::NotFound);
+            }
+            SignalKind::Monitor(slot) => cell.monitored(slot),
+            SignalKind::Bond { from, bond } => cell.bond(signal.generation, from, bond),
             SignalKind::Named { name, names } if !meant || (*cell.owned()).phase == Phase::Dead => {
                 names.release(&name, cell.id_of(signal.generation));
             }
             SignalKind::Named { name, names } => cell.named(name, names),
             SignalKind::Unwatch(watcher) if meant => {
                 if let Some(extra) = cell.extra_if_any() {
-                    extra.watchers.retain(|each| *each != watcher);
+                    extra.watchers.remove(watcher);
                 }
             }
             SignalKind::Stop { mode, reason } if meant => cell.stop_asked(mode, reason),

@@ -4,10 +4,12 @@
 //! is handled before the notice of it (promise C2).
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use super::frame::{FrameDone, FramePoll};
 use super::header::CellRef;
-use super::reason::StopReason;
+use super::reason::{SharedFate, StopReason};
+use super::signal::StopMode;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Pushed;
 use crate::mailbox::ledger::Count;
@@ -33,6 +35,17 @@ pub struct Terminated {
 struct Notice {
     node: Node,
     terminated: Option<Terminated>,
+    /// Of a link, to an actor that traps them.
+    of_link: bool,
+}
+
+/// What the end of a watched actor does to the watcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnEnd {
+    /// Its `terminated` hook is called.
+    Tell,
+    /// It fails.
+    Fail,
 }
 
 static NOTICE: NodeVtable = NodeVtable {
@@ -44,6 +57,15 @@ static NOTICE: NodeVtable = NodeVtable {
 
 /// Tells `watcher` of the end of `actor`.
 pub(super) fn notify(watcher: ActorId, actor: ActorId, reason: StopReason) {
+    push(watcher, Terminated { actor, reason }, false);
+}
+
+/// Tells `linked`, which traps links, that the one with `actor` is broken.
+pub(super) fn notify_linked(linked: ActorId, actor: ActorId, reason: StopReason) {
+    push(linked, Terminated { actor, reason }, true);
+}
+
+fn push(watcher: ActorId, terminated: Terminated, of_link: bool) {
     let notice = Box::new(Notice {
         node: Node {
             next: UnsafeCell::new(std::ptr::null_mut()),
@@ -55,7 +77,8 @@ pub(super) fn notify(watcher: ActorId, actor: ActorId, reason: StopReason) {
                 internal: true,
             },
         },
-        terminated: Some(Terminated { actor, reason }),
+        terminated: Some(terminated),
+        of_link,
     });
     let node = NonNull::from(Box::leak(notice)).cast::<Node>();
     let cell = CellRef::of(watcher);
@@ -71,14 +94,29 @@ pub(super) fn notify(watcher: ActorId, actor: ActorId, reason: StopReason) {
 unsafe fn run(cell: NonNull<()>, node: NonNull<Node>) -> Step {
     let cell = CellRef::from_raw(cell.cast());
     // SAFETY: by `NodeVtable::run` we own the node, and this vtable is only on notices.
-    let terminated = unsafe { node.cast::<Notice>().as_mut() }.terminated.take();
-    let Some(terminated) = terminated else {
+    let notice = unsafe { node.cast::<Notice>().as_mut() };
+    let Some(terminated) = notice.terminated.take() else {
         return Step::Done;
     };
-    // Unwatched meanwhile: the notice is void, even one that is queued already (W03).
+    // Unwatched or unlinked meanwhile: the notice is void, even one that is queued already (W03, W10).
     // SAFETY: by `NodeVtable::run` we own the cell.
-    if !unsafe { cell.forget_watched(terminated.actor) } {
-        return Step::Done;
+    let wanted = unsafe {
+        if notice.of_link {
+            cell.forget_broken(terminated.actor).then_some(OnEnd::Tell)
+        } else {
+            cell.forget_watched(terminated.actor)
+        }
+    };
+    match wanted {
+        None => return Step::Done,
+        Some(OnEnd::Tell) => {}
+        Some(OnEnd::Fail) => {
+            let fate = SharedFate::new(terminated.actor, terminated.reason);
+            let reason = StopReason::DeathPact(Arc::new(fate));
+            // SAFETY: by `NodeVtable::run` we own the cell.
+            unsafe { cell.stop_self(StopMode::Now, reason) };
+            return Step::Done;
+        }
     }
     // SAFETY: we own the cell, and a message is only run when the state is alive and unborrowed.
     match unsafe { (cell.vtable().terminated)(cell, terminated) } {
@@ -95,18 +133,15 @@ unsafe fn finish(node: NonNull<Node>, _end: End) {
 }
 
 impl CellRef {
-    /// Removes an actor from the list of those this one watches. Whether it was on it.
+    /// Removes an actor from the list of those this one watches; what it was watched for.
     ///
     /// # Safety
     ///
     /// The caller owns the cell.
-    pub(crate) unsafe fn forget_watched(self, actor: ActorId) -> bool {
+    pub(crate) unsafe fn forget_watched(self, actor: ActorId) -> Option<OnEnd> {
         // SAFETY: H2, by the caller.
-        let Some(extra) = (unsafe { (*self.owned()).extra.as_mut() }) else {
-            return false;
-        };
-        let at = extra.watching.iter().position(|watched| *watched == actor);
-        at.map(|at| extra.watching.swap_remove(at)).is_some()
+        let extra = unsafe { (*self.owned()).extra.as_mut() }?;
+        extra.watching.remove(actor)
     }
 
     /// Puts an actor on that list. Whether it is new there.
@@ -114,13 +149,9 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the cell.
-    pub(crate) unsafe fn remember_watched(self, actor: ActorId) -> bool {
+    pub(crate) unsafe fn remember_watched(self, actor: ActorId, on_end: OnEnd) -> bool {
         // SAFETY: H2, by the caller.
         let extra = unsafe { self.extra() };
-        let new = !extra.watching.contains(&actor);
-        if new {
-            extra.watching.push(actor);
-        }
-        new
+        extra.watching.insert(actor, on_end).is_none()
     }
 }

@@ -92,28 +92,9 @@ impl<A: Actor> ActorContext<A> {
         unsafe { self.cell.child_count() }
     }
 
-    /// Asks for [`Actor::terminated`] to be called when `actor` stops; once, also if it is asked for
-    /// twice. An actor that has stopped already is reported at once, with reason `NotFound`.
-    pub fn watch<B>(&mut self, actor: ActorRef<B>) {
-        let watched = actor.id();
-        // SAFETY: `&mut self`: the handler runs on the owner, or while the owner waits for it.
-        if unsafe { self.cell.remember_watched(watched) } {
-            CellRef::of(watched).watch(watched.generation(), self.cell.id());
-        }
-    }
-
-    /// Takes that back: no notice comes any more, not even one that is on its way.
-    pub fn unwatch<B>(&mut self, actor: ActorRef<B>) {
-        let watched = actor.id();
-        // SAFETY: as in `watch`.
-        if unsafe { self.cell.forget_watched(watched) } {
-            CellRef::of(watched).unwatch(watched.generation(), self.cell.id());
-        }
-    }
-
     /// Stops this actor when the present message is done; what waits becomes dead letters.
     pub fn stop(&mut self) {
-        // SAFETY: as in `watch`.
+        // SAFETY: `&mut self`: the handler runs on the owner, or while the owner waits for it.
         unsafe { self.cell.stop_self(StopMode::Now, StopReason::Normal) };
     }
 
@@ -121,7 +102,7 @@ impl<A: Actor> ActorContext<A> {
     /// after a panic. The `stopped` hook runs.
     pub fn fail(&mut self, why: impl fmt::Display) {
         let reason = StopReason::Failed(why.to_string().into());
-        // SAFETY: as in `watch`.
+        // SAFETY: as in `stop`.
         unsafe { self.cell.stop_self(StopMode::Now, reason) };
     }
 

@@ -25,6 +25,7 @@ mod recipient;
 mod send;
 mod spawn;
 mod trace;
+mod watching;
 
 pub use actor::{Actor, ActorError, Handler, Message, SyncHandler};
 pub use actor_context::ActorContext;
@@ -44,6 +45,8 @@ pub use trace::{
     SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,
     TraceParent, TraceParseError, TraceStateError,
 };
+
+pub use watching::TerminatedFuture;
 
 pub(crate) use naming::{lookup, register, registered, unregister};
 pub(crate) use spawn::{Parent, builder};

@@ -24,6 +24,7 @@ use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Sup
 /// | `shutdown` | 5 s, then cut off | its `stopped` hook takes longer, or is not worth waiting for |
 /// | `on_panic` | restart | the state survives a panic and is dear |
 /// | `significant` | no | the supervisor is pointless without it |
+/// | `trap_links` | no: a link's failure is shared | the actor tends to others that fail |
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActorOptions {
     pub(crate) mailbox: Mailbox,
@@ -34,6 +35,7 @@ pub struct ActorOptions {
     pub(crate) shutdown: Shutdown,
     pub(crate) on_panic: OnPanic,
     pub(crate) significant: bool,
+    pub(crate) trap_links: bool,
 }
 
 impl ActorOptions {
@@ -48,6 +50,7 @@ impl ActorOptions {
             shutdown: Shutdown::DEFAULT,
             on_panic: OnPanic::Restart,
             significant: false,
+            trap_links: false,
         }
     }
 
@@ -107,6 +110,14 @@ impl ActorOptions {
     #[must_use]
     pub const fn significant(mut self, significant: bool) -> Self {
         self.significant = significant;
+        self
+    }
+
+    /// Whether a broken link is told to the actor's `terminated` hook rather than ending its life; see
+    /// [`ActorContext::link`](crate::ActorContext::link). Default: no.
+    #[must_use]
+    pub const fn trap_links(mut self, trap: bool) -> Self {
+        self.trap_links = trap;
         self
     }
 

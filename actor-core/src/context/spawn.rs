@@ -183,6 +183,12 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         self
     }
 
+    /// Whether a broken link is told rather than shared; see [`ActorOptions::trap_links`].
+    pub fn trap_links(mut self, trap: bool) -> Self {
+        self.options.trap_links = trap;
+        self
+    }
+
     /// Spawns it. Messages can be sent at once; they wait until `started` is done.
     ///
     /// # Errors
@@ -210,6 +216,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             backoff: self.options.backoff,
             supervision: self.options.supervision,
             name: self.name.or_else(|| self.registered.clone()),
+            trap_links: self.options.trap_links,
             registered: self.registered.clone().map(|name| (name, Kind::of::<A>())),
         };
         if self.options.significant {

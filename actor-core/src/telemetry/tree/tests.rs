@@ -34,6 +34,9 @@ fn seen(index: u32, name: &str, children: &[u32]) -> ActorSnapshot {
         handling: None,
         watchers: 0,
         watching: 0,
+        monitors: 0,
+        links: 0,
+        registered: Vec::new(),
     }
 }
 
