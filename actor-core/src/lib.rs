@@ -43,6 +43,10 @@ pub mod telemetry;
 #[cfg(not(actor_loom))]
 pub mod system;
 
+// Floor 10. What tests hold in their hands.
+#[cfg(all(feature = "testkit", not(actor_loom)))]
+pub mod testkit;
+
 #[cfg(all(feature = "macros", not(actor_loom)))]
 pub use actor_macros::{Actor, Message, messages};
 #[cfg(not(actor_loom))]

@@ -238,6 +238,16 @@ pub(super) struct Engine {
     reactors: Vec<tokio::runtime::Runtime>,
 }
 
+impl Engine {
+    /// Of a simulation, which has none.
+    #[cfg(feature = "testkit")]
+    pub(super) const fn without_threads() -> Self {
+        Self {
+            reactors: Vec::new(),
+        }
+    }
+}
+
 impl Drop for Engine {
     /// Stops the tokio runtimes; tasks that are not at an await are given up on. In the background:
     /// waiting here would panic inside of async code.
@@ -249,7 +259,7 @@ impl Drop for Engine {
 }
 
 /// The parent of all top-level actors.
-struct Root;
+pub(super) struct Root;
 
 impl Actor for Root {}
 

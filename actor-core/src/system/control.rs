@@ -138,6 +138,12 @@ impl SystemRef {
         if self.plan.control.is_begun() {
             return Ok(handle);
         }
+        #[cfg(feature = "testkit")]
+        if super::simulated::is_here(*self) {
+            // The test ends it, or looks at what is left: `Simulation::shutdown`.
+            super::simulated::begin_shutdown(*self);
+            return Ok(handle);
+        }
         // The thread first: without one the engine stays where it is.
         let (hand_over, taken) = mpsc::channel();
         let system = *self;

@@ -10,6 +10,8 @@ mod os_signal;
 mod phases;
 mod readiness;
 mod shutdown;
+#[cfg(feature = "testkit")]
+pub(crate) mod simulated;
 mod tree;
 
 use std::fmt;
