@@ -25,6 +25,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/names.rs", "the owner notes its names"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
     ("cell/simulated.rs", "runs cells without a worker"),
+    (
+        "cell/timers.rs",
+        "timers are in the cell's extra part, which is the owner's",
+    ),
     ("cell/turn.rs", "the owner's side of inbox and header"),
     ("cell/vtable.rs", "declares the actors' function table"),
     ("cell/watch.rs", "notices are nodes"),
@@ -39,6 +43,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/outgoing.rs", "pushes nodes"),
     ("context/send.rs", "takes a refused node back"),
     ("context/spawn.rs", "writes states"),
+    ("context/timer_node.rs", "typed nodes of timers"),
+    ("context/timers.rs", "a handler is on its cell's owner"),
     ("context/actor_ref.rs", "takes a refused node back"),
     ("context/watching.rs", "a handler is on its cell's owner"),
     ("mailbox/inbox.rs", "nodes as tagged addresses"),
@@ -54,6 +60,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("scheduler/task.rs", "thin pointers with their own link"),
     ("scheduler/worker.rs", "calls take_turn"),
     ("system/listen.rs", "setsockopt"),
+    (
+        "scheduler/timer/alarm.rs",
+        "a block behind two functions of the floor above",
+    ),
     ("topology/affinity.rs", "sched_setaffinity"),
 ];
 

@@ -1,9 +1,9 @@
-//! "Wake me at T": ask deadlines, delayed messages, restart delays.
+//! "Wake me at T", "do this at T": ask deadlines, restart delays, timers of actors.
 //!
 //! ```text
 //!   wake_at(T, waker) ──lock──► Wheel (wheel.rs, pure) ◄──lock── the thread "actor-timer"
-//!   cancel(key)       ──lock──►                                  │ takes 256 due wakers at a time,
-//!                                                                ▼ unlocks, wakes them
+//!   ring_at(T, alarm) ──lock──►                                  │ takes 256 that are due at a time,
+//!   cancel(key)       ──lock──►                                  ▼ unlocks, wakes and rings
 //!                                              sleeps on the bell until the next expiry
 //! ```
 //!
@@ -25,6 +25,10 @@
 pub(crate) mod wheel;
 
 #[cfg(not(actor_loom))]
+mod alarm;
+#[cfg(not(actor_loom))]
 mod service;
+#[cfg(not(actor_loom))]
+pub(crate) use alarm::{Alarm, AlarmVtable};
 #[cfg(not(actor_loom))]
 pub(crate) use service::{TimerKey, Timers};

@@ -11,11 +11,17 @@ use std::task::Waker;
 use crate::clock::Tick;
 use crate::sync::{Mutex, MutexGuard, thread};
 
+use super::alarm::{Alarm, Due};
 use super::wheel::{Key, Wheel};
 
 /// Names one timer of one `Timers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TimerKey(Key);
+
+impl TimerKey {
+    /// Fits no timer.
+    pub(crate) const FITS_NOTHING: Self = Self(Key::FITS_NOTHING);
+}
 
 /// Wakes wakers at given times. Dropping it stops it.
 #[derive(Debug)]
@@ -47,15 +53,7 @@ impl Timers {
     ///
     /// When the operating system refuses a thread.
     pub(crate) fn start() -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                wheel: Wheel::new(Tick::now()),
-                sleeps_until: AWAKE,
-                stopping: false,
-                stats: TimerStats::default(),
-            }),
-            bell: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(Tick::now()));
         let thread = thread::Builder::new().name("actor-timer".into()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.run()
@@ -70,14 +68,23 @@ impl Timers {
     ///
     /// After [`stop`](Self::stop) the waker is dropped unwoken and the key fits nothing.
     pub(crate) fn wake_at(&self, at: Tick, waker: Waker) -> TimerKey {
+        self.insert(at, Due::Wake(waker))
+    }
+
+    /// As [`wake_at`](Self::wake_at): rings `alarm` once, on the timer thread.
+    pub(crate) fn ring_at(&self, at: Tick, alarm: Alarm) -> TimerKey {
+        self.insert(at, Due::Ring(alarm))
+    }
+
+    fn insert(&self, at: Tick, due: Due) -> TimerKey {
         let mut state = self.shared.lock();
         if state.stopping {
             drop(state);
-            drop(waker);
-            return TimerKey(Key::FITS_NOTHING);
+            drop(due);
+            return TimerKey::FITS_NOTHING;
         }
-        let key = state.wheel.insert(at, waker);
-        if Wheel::<Waker>::expiry(at) < state.sleeps_until {
+        let key = state.wheel.insert(at, due);
+        if Wheel::<Due>::expiry(at) < state.sleeps_until {
             // It will look again: until then nobody else need ring.
             state.sleeps_until = AWAKE;
             state.stats.bells += 1;
@@ -90,23 +97,23 @@ impl Timers {
     /// Takes a timer back. False when it was cancelled before, has fired, or is about to wake its
     /// waker on the timer thread.
     pub(crate) fn cancel(&self, key: TimerKey) -> bool {
-        let waker = self.shared.lock().wheel.remove(key.0);
-        waker.is_some()
+        let due = self.shared.lock().wheel.remove(key.0);
+        due.is_some()
     }
 
     /// Has the timer wake `waker` instead of the waker it has; free when they wake the same task.
     /// False, and nothing is done, when `cancel` would say so.
     pub(crate) fn replace_waker(&self, key: TimerKey, waker: &Waker) -> bool {
         match self.shared.lock().wheel.get_mut(key.0) {
-            None => return false,
-            Some(old) if old.will_wake(waker) => return true,
-            Some(_) => {}
+            Some(Due::Wake(old)) if old.will_wake(waker) => return true,
+            Some(Due::Wake(_)) => {}
+            Some(Due::Ring(_)) | None => return false,
         }
         // Twice under the lock rather than clone under it: a clone is foreign code.
         let mut waker = waker.clone();
         match self.shared.lock().wheel.get_mut(key.0) {
-            None => return false,
-            Some(old) => std::mem::swap(old, &mut waker),
+            Some(Due::Wake(old)) => std::mem::swap(old, &mut waker),
+            Some(Due::Ring(_)) | None => return false,
         }
         drop(waker);
         true
@@ -163,7 +170,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    wheel: Wheel<Waker>,
+    wheel: Wheel<Due>,
     /// Until when the thread sleeps unless rung; `AWAKE` when it will look at the wheel before it
     /// sleeps.
     sleeps_until: Tick,
@@ -173,25 +180,41 @@ struct State {
 }
 
 impl Shared {
+    fn new(now: Tick) -> Self {
+        Self {
+            state: Mutex::new(State {
+                wheel: Wheel::new(now),
+                sleeps_until: AWAKE,
+                stopping: false,
+                stats: TimerStats::default(),
+            }),
+            bell: Condvar::new(),
+        }
+    }
+
     fn run(&self) {
-        let mut due: Vec<Waker> = Vec::with_capacity(BATCH);
+        let mut due: Vec<Due> = Vec::with_capacity(BATCH);
         let mut state = self.lock();
         while !state.stopping {
             let now = Tick::now();
-            state
-                .wheel
-                .advance(now, BATCH, &mut |waker| due.push(waker));
+            state.wheel.advance(now, BATCH, &mut |one| due.push(one));
             if !due.is_empty() {
                 state.stats.fired += due.len() as u64;
                 drop(state);
-                let panics = wake_all(&mut due);
+                let panics = fire_all(&mut due);
                 state = self.lock();
                 state.stats.waker_panics += panics;
                 continue;
             }
             state = match state.wheel.next_expiry() {
-                // Cut short by the limit of steps.
-                Some(next) if next <= now => continue,
+                // Cut short by the limit of steps, all of which moved timers down a level. Others get in
+                // between: a million timers of one instant are four thousand batches.
+                Some(next) if next <= now => {
+                    drop(state);
+                    thread::yield_now();
+                    state = self.lock();
+                    continue;
+                }
                 Some(next) => {
                     state.sleeps_until = next;
                     let waited = self.bell.wait_timeout(state, now.until(next));
@@ -214,11 +237,11 @@ impl Shared {
     }
 }
 
-/// Wakes all, and says how many panicked. A waker is foreign code; the thread is everybody's.
-fn wake_all(due: &mut Vec<Waker>) -> u64 {
+/// Fires all, and says how many panicked. A waker is foreign code; the thread is everybody's.
+fn fire_all(due: &mut Vec<Due>) -> u64 {
     let mut panics = 0;
-    for waker in due.drain(..) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+    for one in due.drain(..) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| one.now())) {
             panics += 1;
             let told = catch_unwind(|| tracing::error!("a waker panicked when its timer fired"));
             // Each alone, since two panics at once end the process. A payload whose drop panics
@@ -230,7 +253,7 @@ fn wake_all(due: &mut Vec<Waker>) -> u64 {
     panics
 }
 
-/// Wakers taken under one lock: enough to spread its cost, few enough to let others in.
+/// Timers taken under one lock: enough to spread its cost, few enough to let others in.
 const BATCH: usize = 256;
 
 /// Before all times: `Tick::now` is never 0.

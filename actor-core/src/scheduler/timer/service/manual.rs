@@ -2,26 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{AWAKE, BATCH, Shared, State, TimerStats, Timers, wake_all};
+use super::{BATCH, Shared, Timers, fire_all};
 use crate::clock::Tick;
-use crate::sync::{Condvar, Mutex};
-
-use super::super::wheel::Wheel;
+use crate::sync::Mutex;
 
 impl Timers {
     /// Timers of a system whose time stands still between two calls of [`fire_due`](Self::fire_due).
     pub(crate) fn without_thread(now: Tick) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(State {
-                    wheel: Wheel::new(now),
-                    // Always awake: nobody is to be rung for.
-                    sleeps_until: AWAKE,
-                    stopping: false,
-                    stats: TimerStats::default(),
-                }),
-                bell: Condvar::new(),
-            }),
+            // Always awake: nobody is to be rung for.
+            shared: Arc::new(Shared::new(now)),
             thread: Mutex::new(None),
         }
     }
@@ -31,18 +21,16 @@ impl Timers {
         self.shared.lock().wheel.next_expiry()
     }
 
-    /// Wakes all whose time has come, in the order of their times, then of their starts.
+    /// Fires all whose time has come, in the order of their times, then of their starts.
     pub(crate) fn fire_due(&self, now: Tick) {
         let mut due = Vec::with_capacity(BATCH);
         loop {
             let mut state = self.shared.lock();
-            state
-                .wheel
-                .advance(now, BATCH, &mut |waker| due.push(waker));
+            state.wheel.advance(now, BATCH, &mut |one| due.push(one));
             state.stats.fired += due.len() as u64;
             let more = state.wheel.next_expiry().is_some_and(|next| next <= now);
             drop(state);
-            let panics = wake_all(&mut due);
+            let panics = fire_all(&mut due);
             self.shared.lock().stats.waker_panics += panics;
             if !more {
                 return;
