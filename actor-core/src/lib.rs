@@ -63,6 +63,9 @@ pub use context::{
     TerminatedFuture, TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError,
     TraceStateError,
 };
+// Timers.
+#[cfg(not(actor_loom))]
+pub use cell::{Every, TimerId, TimerKey, TimerRef};
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
 #[cfg(not(actor_loom))]

@@ -7,6 +7,7 @@ use super::header::{CellRef, Sibling};
 use super::links::Numbers;
 use super::monitor::EndSlot;
 use super::reason::StopReason;
+use super::timers::TimerTable;
 use super::watch::OnEnd;
 use crate::clock::Tick;
 use crate::id::ActorId;
@@ -53,6 +54,8 @@ pub(crate) struct Extra {
     pub(super) trap_links: bool,
     /// Overflow bound of a `DropOldest` mailbox.
     pub(super) keep_newest: u32,
+    /// Made with the first timer.
+    pub(super) timers: Option<Box<TimerTable>>,
 }
 
 impl Extra {
@@ -80,6 +83,7 @@ impl Extra {
             broken: Vec::new(),
             trap_links: false,
             keep_newest: 0,
+            timers: None,
         }
     }
 }

@@ -602,6 +602,7 @@ impl CellRef {
         // SAFETY: H2, by the callers, who have no frame; so nobody borrows the state (F2).
         unsafe {
             let owned = self.owned();
+            self.end_timers();
             if !(*owned).flags.has(Flags::STATE) {
                 return;
             }

@@ -31,6 +31,7 @@ mod runtime;
 mod signal;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
+mod timers;
 mod turn;
 mod vtable;
 mod watch;
@@ -47,6 +48,7 @@ pub(crate) use names::{Kind, NotHeld};
 pub use reason::{Causes, Escalation, SharedFate, StopReason};
 pub(crate) use runtime::Runtime;
 pub use signal::StopMode;
+pub use timers::{Every, TimerId, TimerKey, TimerRef};
 pub(crate) use vtable::ActorVtable;
 pub(crate) use watch::OnEnd;
 pub use watch::Terminated;

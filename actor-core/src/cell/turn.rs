@@ -237,17 +237,37 @@ unsafe fn receive(cell: CellRef, taken: &Taken, left: &mut u32) {
     }
 }
 
-/// Keeps only the newest messages of a `DropOldest` mailbox.
+/// Keeps only the newest messages of a `DropOldest` mailbox. Our own nodes are neither dropped nor
+/// counted: a notice is owed to the actor, and an interval would stand still without its tick.
 unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
     // SAFETY: H2, by the caller; taken nodes are ours.
     unsafe {
         let owned = cell.owned();
         let keep = cell.extra().keep_newest;
-        while *left > keep {
-            let Some(node) = NonNull::new((*owned).fifo) else {
-                break;
-            };
-            (*owned).fifo = Node::next(node);
+        if *left <= keep {
+            return;
+        }
+        let mut users: u32 = 0;
+        let mut at = (*owned).fifo;
+        while let Some(node) = NonNull::new(at) {
+            users += u32::from(!node.as_ref().meta.internal);
+            at = Node::next(node);
+        }
+        let mut before: Option<NonNull<Node>> = None;
+        let mut at = (*owned).fifo;
+        while users > keep
+            && let Some(node) = NonNull::new(at)
+        {
+            at = Node::next(node);
+            if node.as_ref().meta.internal {
+                before = Some(node);
+                continue;
+            }
+            match before {
+                Some(before) => Node::set_next(before, at),
+                None => (*owned).fifo = at,
+            }
+            users -= 1;
             *left -= 1;
             let fate = if node.as_ref().generation == cell.generation() {
                 Fate::Oldest

@@ -30,6 +30,12 @@ impl<A: Actor> ActorContext<A> {
         }
     }
 
+    /// The cell, for the parts of this type in other files.
+    #[inline(always)]
+    pub(super) fn cell(&self) -> CellRef {
+        self.cell
+    }
+
     /// This actor's own address.
     pub fn actor_ref(&self) -> ActorRef<A> {
         ActorRef::new(self.cell.id())

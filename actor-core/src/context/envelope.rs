@@ -241,7 +241,7 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
 }
 
 /// A tell's reply goes nowhere.
-struct IntoNothing;
+pub(super) struct IntoNothing;
 
 impl<M: Message> Answer<M> for IntoNothing {
     unsafe fn answer(_node: NonNull<Node>, reply: M::Reply) {

@@ -86,6 +86,20 @@ impl Context {
         Self::clone(&current)
     }
 
+    /// What is in force here, without deadline and cancellation: for work that begins later and is not
+    /// part of the present one (a timer).
+    pub(super) fn lasting() -> Self {
+        let current = ManuallyDrop::new(Self(NonNull::new(context_now().cast())));
+        match current.fields() {
+            None => Self::empty(),
+            Some(fields) if fields.deadline.is_none() && fields.cancel.is_none() => {
+                Self::clone(&current)
+            }
+            Some(fields) if fields.trace.is_none() && fields.baggage.is_empty() => Self::empty(),
+            Some(_) => current.change(|fields| (fields.deadline, fields.cancel) = (None, None)),
+        }
+    }
+
     /// Whether it says nothing at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

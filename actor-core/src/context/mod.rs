@@ -24,6 +24,8 @@ mod placement;
 mod recipient;
 mod send;
 mod spawn;
+mod timer_node;
+mod timers;
 mod trace;
 mod watching;
 
