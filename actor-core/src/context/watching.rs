@@ -72,10 +72,6 @@ impl<A: Actor> ActorContext<A> {
             CellRef::of(watched).watch(watched.generation(), self.id());
         }
     }
-
-    fn cell(&self) -> CellRef {
-        CellRef::of(self.id())
-    }
 }
 
 impl<A> ActorRef<A> {
