@@ -5,6 +5,7 @@
 
 // Floor 0. Ground: what every floor stands on.
 pub(crate) mod clock;
+pub(crate) mod contain;
 pub mod id;
 pub(crate) mod random;
 pub(crate) mod sync;

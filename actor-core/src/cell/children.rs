@@ -10,6 +10,7 @@ use super::header::{CellRef, Flags, Phase, Sibling};
 use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
 use crate::clock::Tick;
+use crate::contain::log;
 use crate::memory;
 use crate::supervision::{AutoShutdown, RestartWindow, Verdict};
 
@@ -212,7 +213,7 @@ impl CellRef {
                     RestartWindow::new(supervision.intensity, supervision.period)
                 });
                 if window.record(Tick::now()) == Verdict::LimitReached {
-                    tracing::error!(
+                    log!(error,
                         actor = %self.id(), actor_type = (self.vtable().type_name)(), child = %child.id(),
                         "restart limit reached ({} in {:?}): stopping all children, then itself",
                         supervision.intensity, supervision.period,

@@ -21,8 +21,9 @@ use super::header::{CellRef, Flags, Phase, RestartPolicy};
 use super::observe::{self, Event, Hook};
 use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
-use super::{contain, panic_text, watch};
+use super::watch;
 use crate::clock::Tick;
+use crate::contain::{contain, log, panic_text};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node};
 use crate::mailbox::waiters;
@@ -49,6 +50,7 @@ impl CellRef {
                     factory(state);
                 }));
                 if let Err(payload) = built {
+                    self.runtime().count(Count::Panics, 1);
                     (*owned).flags.set(Flags::NO_STOPPED_HOOK);
                     self.fail(StopReason::StartFailed(panic_text(payload).into()));
                     return;
@@ -95,7 +97,7 @@ impl CellRef {
                 Phase::Starting => self.fail(StopReason::StartFailed(text)),
                 Phase::Stopping => {
                     // It wanted to stop and it does (S17).
-                    tracing::error!(
+                    log!(error,
                         actor = %self.id(), actor_type = (self.vtable().type_name)(),
                         "panicked in its stopped hook: {text}"
                     );
@@ -118,7 +120,7 @@ impl CellRef {
             self.cut_off_frame();
             let owned = self.owned();
             let restarts = self.would_restart(&reason);
-            tracing::error!(
+            log!(error,
                 actor = %self.id(), actor_type = (self.vtable().type_name)(),
                 name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
                 will_restart = restarts, "actor {reason}"
@@ -157,7 +159,7 @@ impl CellRef {
                     .and_then(|extra| extra.stop_reason.as_ref())
                     .is_some_and(|asked| ends_for_good(asked, (*owned).restart));
             if by_policy && !can {
-                tracing::warn!(
+                log!(warn,
                     actor = %self.id(), actor_type = (self.vtable().type_name)(),
                     "cannot be restarted: it was spawned by value; spawn it with a closure that builds it"
                 );
@@ -372,7 +374,7 @@ impl CellRef {
                     RestartWindow::new(supervision.intensity, supervision.period)
                 });
                 if window.record(now) == Verdict::LimitReached {
-                    tracing::error!(
+                    log!(error,
                         actor = %self.id(), actor_type = (self.vtable().type_name)(),
                         "restart limit reached ({} in {:?}): stopped for good",
                         supervision.intensity, supervision.period,
@@ -613,8 +615,7 @@ impl CellRef {
                 observe::strike(Hook::StateDrop, false, Some(self), "");
             });
             if !dropped {
-                self.runtime().count(Count::Panics, 1);
-                tracing::error!(
+                log!(error,
                     actor = %self.id(), actor_type = (vtable.type_name)(),
                     "panicked in the Drop of its state"
                 );

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 
 use super::header::CellRef;
 use super::runtime::Runtime;
+use crate::contain::{Booked, book};
 use crate::mailbox::ledger::Counters;
 use crate::scheduler::Worker;
 use crate::sync::atomic::{AtomicPtr, Ordering};
@@ -61,7 +62,10 @@ impl Local {
         // A raw pointer from here on: moving a Box would claim that nobody else reaches its content.
         let local = NonNull::from(Box::leak(local));
         LOCAL.set(local.as_ptr());
-        Installed(local)
+        Installed {
+            local,
+            _booked: book(runtime),
+        }
     }
 
     /// The worker this thread is, if it is one.
@@ -171,6 +175,7 @@ impl Local {
     pub(super) fn enter(&self) -> Entered<'_> {
         Entered {
             before: LOCAL.replace(self),
+            _booked: book(self.runtime),
             local: std::marker::PhantomData,
         }
     }
@@ -181,6 +186,7 @@ impl Local {
 #[derive(Debug)]
 pub(super) struct Entered<'a> {
     before: *const Local,
+    _booked: Booked,
     local: std::marker::PhantomData<&'a Local>,
 }
 
@@ -193,13 +199,16 @@ impl Drop for Entered<'_> {
 
 /// Takes the thread's `Local` away again.
 #[derive(Debug)]
-pub(super) struct Installed(NonNull<Local>);
+pub(super) struct Installed {
+    local: NonNull<Local>,
+    _booked: Booked,
+}
 
 impl Drop for Installed {
     fn drop(&mut self) {
         LOCAL.set(std::ptr::null());
         // SAFETY: leaked from a box in `install`; nothing points to it any more.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        drop(unsafe { Box::from_raw(self.local.as_ptr()) });
     }
 }
 

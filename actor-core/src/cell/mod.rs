@@ -53,30 +53,4 @@ pub(crate) use vtable::ActorVtable;
 pub(crate) use watch::OnEnd;
 pub use watch::Terminated;
 
-use std::any::Any;
-
-/// The text of a panic payload. The payload is dropped with care: its `Drop` may panic as well.
-pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
-    let text = payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic payload that is not text".to_owned());
-    contain(|| drop(payload));
-    text
-}
-
-/// Runs something of the user's that must not unwind into the runtime. A panic is counted as one and
-/// its payload dropped; a payload that panics again while it is dropped is leaked.
-pub(crate) fn contain(f: impl FnOnce()) -> bool {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) {
-        Ok(()) => true,
-        Err(payload) => {
-            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
-            if let Err(second) = dropped {
-                std::mem::forget(second);
-            }
-            false
-        }
-    }
-}
+pub(crate) use crate::contain::contain;

@@ -12,6 +12,7 @@ use super::local::Local;
 use super::names::Names;
 use super::turn;
 use crate::clock::Tick;
+use crate::contain::{Books, book, log};
 use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::mailbox::ledger::{Count, Ledger};
 use crate::mailbox::node::Fate;
@@ -166,6 +167,7 @@ impl Runtime {
         if SWEEPING.replace(true) {
             return;
         }
+        let _booked = book(self);
         loop {
             let tasks = self.scheduler().drain_remaining();
             if tasks.is_empty() {
@@ -200,7 +202,7 @@ impl Runtime {
         if fate == Fate::ActorStopped
             && let Some(suppressed) = self.dead_letter_log.admit()
         {
-            tracing::info!(%target, message, suppressed, "dead letter: {fate}");
+            log!(info, %target, message, suppressed, "dead letter: {fate}");
         }
     }
 
@@ -213,6 +215,12 @@ impl Runtime {
         // Acquire: with the Release at the turn's start.
         let cell = self.running[usize::from(worker.0)].load(Ordering::Acquire);
         std::ptr::NonNull::new(cell).map(|cell| CellRef::from_raw(cell).id())
+    }
+}
+
+impl Books for Runtime {
+    fn caught(&self) {
+        self.count(Count::Panics, 1);
     }
 }
 

@@ -12,13 +12,11 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::Poll;
 
-use tracing::Span;
-use tracing::level_filters::LevelFilter;
-
 use super::actor::{Actor, ActorError, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::context_of;
 use super::message_context::InForce;
+use super::span::HandlerSpan;
 use crate::cell::observe::{self, Hook};
 use crate::cell::{ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, contain};
 use crate::mailbox::node::{Node, Step};
@@ -48,13 +46,15 @@ impl<A: Actor> Typed<A> {
         started: |cell| {
             // SAFETY: by `ActorVtable::started`.
             unsafe {
-                begin::<A, _, Started>(cell, None, Span::none(), |actor, cx| actor.started(cx))
+                begin::<A, _, Started>(cell, None, HandlerSpan::none(), |actor, cx| {
+                    actor.started(cx)
+                })
             }
         },
         stopped: |cell, reason| {
             // SAFETY: by `ActorVtable::stopped`.
             unsafe {
-                begin::<A, _, Stopped>(cell, None, Span::none(), |actor, cx| async move {
+                begin::<A, _, Stopped>(cell, None, HandlerSpan::none(), |actor, cx| async move {
                     actor.stopped(&reason, cx).await;
                 })
             }
@@ -62,7 +62,7 @@ impl<A: Actor> Typed<A> {
         terminated: |cell, who| {
             // SAFETY: by `ActorVtable::terminated`.
             unsafe {
-                begin::<A, _, Ended>(cell, None, Span::none(), |actor, cx| {
+                begin::<A, _, Ended>(cell, None, HandlerSpan::none(), |actor, cx| {
                     actor.terminated(who, cx)
                 })
             }
@@ -83,9 +83,9 @@ where
     M: Message,
     R: Answer<M>,
 {
-    let span = message_span::<A, M>(cell);
+    let span = HandlerSpan::of_message::<A, M>(cell);
     if A::SYNC {
-        let _entered = (!span.is_none()).then(|| span.enter());
+        let _inside = span.enter();
         // SAFETY: by the caller: the state is an `A` that nobody borrows.
         let actor = unsafe { &mut *cell.state().cast::<A>() };
         let handled = catch_unwind(AssertUnwindSafe(|| {
@@ -113,33 +113,6 @@ where
         FramePoll::Done(_) => Step::Done,
         FramePoll::Panicked(payload) => Step::Panicked(payload),
     }
-}
-
-/// The span of one message, if anybody listens. One relaxed load when nobody does.
-#[inline(always)]
-fn message_span<A, M>(cell: CellRef) -> Span {
-    if LevelFilter::current() < LevelFilter::DEBUG {
-        return Span::none();
-    }
-    enabled_span(cell, std::any::type_name::<A>(), std::any::type_name::<M>())
-}
-
-#[cold]
-fn enabled_span(cell: CellRef, actor_type: &'static str, message: &'static str) -> Span {
-    let span = tracing::debug_span!(
-        target: "actor_core::message",
-        "handle",
-        actor = %cell.id(),
-        actor_type,
-        message,
-        trace_id = tracing::field::Empty,
-        parent_span_id = tracing::field::Empty,
-    );
-    if let Some(trace) = super::message_context::Context::current().trace() {
-        span.record("trace_id", tracing::field::display(trace.trace_id()));
-        span.record("parent_span_id", tracing::field::display(trace.span_id()));
-    }
-    span
 }
 
 /// What becomes of a future's output.
@@ -211,7 +184,7 @@ struct TypedFrame<A: Actor, F> {
     node: Option<NonNull<Node>>,
     cx: ActorContext<A>,
     arena: u8,
-    span: Span,
+    span: HandlerSpan,
     future: ManuallyDrop<F>,
 }
 
@@ -252,7 +225,7 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
                 .map_or(std::ptr::null_mut(), |node| node.as_ref().context);
             let _in_force = InForce::enter_raw(context);
             let span = &(*this).span;
-            let entered = (!span.is_none()).then(|| span.enter());
+            let inside = span.enter();
             let future = &raw mut (*this).future;
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 if resumed {
@@ -260,7 +233,7 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
                 }
                 Pin::new_unchecked(&mut **future).poll(cx)
             }));
-            drop(entered);
+            drop(inside);
             match polled {
                 Ok(Poll::Pending) => FramePoll::Pending,
                 Ok(Poll::Ready(output)) => {
@@ -325,7 +298,7 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
 unsafe fn begin<A, F, O>(
     cell: CellRef,
     node: Option<NonNull<Node>>,
-    span: Span,
+    span: HandlerSpan,
     make: impl FnOnce(&'static mut A, &'static mut ActorContext<A>) -> F,
 ) -> FramePoll
 where

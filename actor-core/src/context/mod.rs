@@ -23,6 +23,7 @@ mod owned_ref;
 mod placement;
 mod recipient;
 mod send;
+mod span;
 mod spawn;
 mod timer_node;
 mod timers;

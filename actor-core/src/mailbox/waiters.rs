@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
 use super::inbox::{Inbox, Protocol};
+use crate::contain::contain;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Names one waiter, to change its waker or to remove it.
@@ -186,15 +187,9 @@ fn key<P>(inbox: &Inbox<P>) -> usize {
     std::ptr::from_ref(inbox).addr()
 }
 
-/// Calls a waker of the user's from a worker, which must not unwind. A payload that panics again when
-/// it is dropped is leaked.
+/// Calls a waker of the user's from a worker, which must not unwind.
 fn wake(waker: Waker) {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
-        && let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-    {
-        std::mem::forget(second);
-    }
+    contain(|| waker.wake());
 }
 
 /// The process's table.

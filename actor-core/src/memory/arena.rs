@@ -87,6 +87,8 @@ pub(super) struct Arena {
     cells_cut: AtomicU32,
     slab_bytes: AtomicU64,
     unbound_chunks: AtomicU64,
+    /// What the kernel said to the first of them.
+    refusal: OnceLock<String>,
     /// Where the slab chunks begin; `CHUNK` bytes each.
     chunks: Mutex<Vec<Chunk>>,
     /// Keeps the reserved range mapped for the life of the process.
@@ -159,6 +161,15 @@ pub(super) fn residency(number: u8) -> std::io::Result<Residency> {
     Ok(found)
 }
 
+/// Makes the arena, and says why its memory cannot be bound to its NUMA node if it cannot.
+pub(crate) fn prepare(number: u8) -> Result<(), String> {
+    Arena::get(number)
+        .refusal
+        .get()
+        .cloned()
+        .map_or(Ok(()), Err)
+}
+
 impl Arena {
     pub(super) fn get(number: u8) -> &'static Self {
         ARENAS[usize::from(number)].get_or_init(|| Self::new(number))
@@ -176,6 +187,7 @@ impl Arena {
             cells_cut: AtomicU32::new(0),
             slab_bytes: AtomicU64::new(0),
             unbound_chunks: AtomicU64::new(0),
+            refusal: OnceLock::new(),
             chunks: Mutex::new(Vec::new()),
             _cells_map: map,
         };
@@ -189,15 +201,11 @@ impl Arena {
         let Some(os_node) = home.checked_sub(1).and_then(|node| u8::try_from(node).ok()) else {
             return;
         };
-        if let Err(error) = bind::prefer_node(start, len, os_node)
-            && self.unbound_chunks.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            tracing::warn!(
-                numa_node = os_node,
-                %error,
-                "the kernel refused to bind memory to its NUMA node; pages go where they are \
-                 first touched (containers need CAP_SYS_NICE for mbind)"
-            );
+        // Not told from here: a log subscriber is code that allocates, sends and panics, and here a
+        // depot is locked and a thread's cache is open.
+        if let Err(error) = bind::prefer_node(start, len, os_node) {
+            self.unbound_chunks.fetch_add(1, Ordering::Relaxed);
+            _ = self.refusal.set(error.to_string());
         }
     }
 

@@ -23,6 +23,7 @@ use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::contain::log;
 use crate::id::WorkerId;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::cache_padded::CachePadded;
@@ -184,7 +185,7 @@ impl Scheduler {
             .map(|(seat, pin_failure)| {
                 let seat: &'static Seat = Box::leak(seat);
                 if let Some(reason) = pin_failure {
-                    tracing::warn!(worker = %seat.worker, reason, "worker runs unpinned");
+                    log!(warn, worker = %seat.worker, reason, "worker runs unpinned");
                     pin_failures.push((seat.worker, reason));
                 }
                 seat

@@ -8,6 +8,7 @@ use super::control::{Control, Settings};
 use super::phases::{self, PhaseError, ShutdownPhase};
 use super::{ActorSystem, Plan, SystemRef, readiness};
 use crate::cell::Runtime;
+use crate::contain::log;
 use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder};
 use crate::id::NumaNodeId;
 use crate::mailbox::Mailbox;
@@ -156,7 +157,8 @@ impl SystemBuilder {
         }
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         if cfg!(panic = "abort") {
-            tracing::warn!(
+            log!(
+                warn,
                 "built with panic=abort: a panic in a handler ends the process, supervision is off"
             );
         }
@@ -278,6 +280,15 @@ fn bind_memory(topology: &Topology, nodes: &[NumaNodeId]) {
     for node in nodes {
         if let Some(home) = topology.memory_home(*node) {
             memory::set_home(node.0, home.0);
+            if let Err(error) = memory::prepare(node.0) {
+                log!(
+                    warn,
+                    numa_node = home.0,
+                    error,
+                    "the kernel refused to bind memory to its NUMA node; pages go where they are \
+                     first touched (containers need CAP_SYS_NICE for mbind)"
+                );
+            }
         }
     }
 }
@@ -305,7 +316,7 @@ fn start_reactors(
             // On its NUMA node, on any of its CPUs: threads for blocking calls must not share one.
             .on_thread_start(move || {
                 if let Err(error) = affinity::widen_current_thread(&cpus) {
-                    tracing::debug!(%error, "a reactor thread stays where the kernel puts it");
+                    log!(debug, %error, "a reactor thread stays where the kernel puts it");
                 }
             })
             .enable_all()

@@ -23,7 +23,8 @@ use super::leftover::{self, LeftBehind};
 use super::os_signal::{OsSignal, Termination};
 use super::phases::{DRAIN_ACTORS, ShutdownPhase, Step};
 use super::{ActorSystem, SystemRef};
-use crate::cell::{CellRef, Local, StopMode, StopReason, panic_text};
+use crate::cell::{CellRef, Local, StopMode, StopReason};
+use crate::contain::{log, panic_text};
 use crate::id::{ActorId, WorkerId};
 use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
@@ -277,12 +278,12 @@ fn listen(system: SystemRef, grace: Duration, tell: &mpsc::Sender<io::Result<()>
     let _ = tell.send(Ok(()));
     match runtime.block_on(signals.next()) {
         Ok(signal) if system.plan.control.is_over() => exit(system, signal, "the shutdown is over"),
-        Ok(first) => say(|| tracing::info!(signal = %first, "shutting down")),
+        Ok(first) => log!(info, signal = %first, "shutting down"),
         // A service that cannot hear of its end ends now, in order.
-        Err(error) => say(|| tracing::error!(%error, "signals are lost: shutting down")),
+        Err(error) => log!(error, %error, "signals are lost: shutting down"),
     }
     if let Err(error) = system.request_shutdown(grace) {
-        say(|| tracing::error!(%error, "no thread to shut the actor system down with"));
+        log!(error, %error, "no thread to shut the actor system down with");
         exit(system, OsSignal::Terminate, "no shutdown is possible");
     }
     if let Ok(second) = runtime.block_on(signals.next()) {
@@ -314,11 +315,6 @@ const LOOK_AROUND: Duration = Duration::from_millis(200);
 
 /// How much longer than its time a phase is waited for, so that one that awaits is seen to end.
 const PHASE_SLACK: Duration = Duration::from_millis(200);
-
-/// A subscriber that panics does not keep the system from ending.
-fn say(log: impl FnOnce()) {
-    crate::cell::contain(log);
-}
 
 /// All phases, then the end. For whoever took the engine.
 pub(super) fn run(
@@ -375,7 +371,7 @@ pub(super) fn run(
             Step::User(index) => run_phase(system, &mut phases[index], left()),
         };
         if !matches!(outcome, PhaseOutcome::Done) {
-            say(|| tracing::error!(phase = name, "shutdown phase {outcome}"));
+            log!(error, phase = name, "shutdown phase {outcome}");
         }
         reports.push(PhaseReport {
             name,
@@ -457,9 +453,7 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
                 finish(system, engine, began, false, Vec::new());
             });
         if let Err(error) = detached {
-            say(|| {
-                tracing::error!(%error, "no thread to stop the actor system with; its workers go on");
-            });
+            log!(error, %error, "no thread to stop the actor system with; its workers go on");
         }
         return;
     }

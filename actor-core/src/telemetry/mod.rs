@@ -43,7 +43,8 @@ pub struct ActorStats {
     pub stopped: u64,
     /// Restarts granted by supervisors.
     pub restarts: u64,
-    /// Panics caught, in handlers, hooks and drops.
+    /// Panics caught on the system's threads: in handlers, hooks, factories, drops, wakers, log
+    /// subscribers. One per catch: a payload that panics when it is dropped counts again.
     pub panics: u64,
     /// Replies that came after the asker had given up.
     pub late_replies: u64,
@@ -105,7 +106,7 @@ impl Stats {
                 spawned: ledger.sum(Count::Spawned).saturating_sub(1),
                 stopped: ledger.sum(Count::Stopped).saturating_sub(root_stopped),
                 restarts: ledger.sum(Count::Restarts),
-                panics: ledger.sum(Count::Panics),
+                panics: ledger.sum(Count::Panics) + runtime.timers().waker_panics(),
                 late_replies: ledger.sum(Count::LateReplies),
                 termination_notices: ledger.sum(Count::Notices),
             },

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, PoisonError};
 use std::task::Waker;
 
 use crate::clock::Tick;
+use crate::contain::log;
 use crate::sync::{Mutex, MutexGuard, thread};
 
 use super::alarm::{Alarm, Due};
@@ -140,8 +141,16 @@ impl Timers {
             && thread.thread().id() != thread::current().id()
             && thread.join().is_err()
         {
-            tracing::error!("the timer thread had panicked; timers since then never fired");
+            log!(
+                error,
+                "the timer thread had panicked; timers since then never fired"
+            );
         }
+    }
+
+    /// Panics caught while timers fired.
+    pub(crate) fn waker_panics(&self) -> u64 {
+        self.shared.lock().stats.waker_panics
     }
 
     #[cfg(test)]
@@ -247,6 +256,7 @@ fn fire_all(due: &mut Vec<Due>) -> u64 {
             // Each alone, since two panics at once end the process. A payload whose drop panics
             // leaves another payload; that one is not tried.
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+            panics += u64::from(dropped.is_err());
             std::mem::forget((told, dropped));
         }
     }
