@@ -1,0 +1,619 @@
+//! Every place where the runtime calls code of the user's, times every way that code can fail there.
+//!
+//! One row per place, one test per row and manner, all generated from the table at the end. After each:
+//! the process and all workers live, the sibling has missed nothing, the watcher is told once, whoever
+//! asked got exactly one answer of the right kind, every value is dropped, the law holds, and
+//! `actors.panics` says exactly how many panics there were.
+
+mod common;
+#[path = "common/life.rs"]
+mod life;
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::panic::panic_any;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context as Task, Poll, Wake, Waker};
+use std::time::Duration;
+
+use actor_core::prelude::*;
+use actor_core::{ActorError, StopMode};
+use common::*;
+use life::{Bomb, Dot, Echo, Log, NodeRef, Spec, boom, quiet};
+
+/// Where the user's code is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Factory,
+    FactoryDrop,
+    Started,
+    StartedLater,
+    StartErrorText,
+    StartErrorDrop,
+    Stopped,
+    StoppedLater,
+    Terminated,
+    TerminatedLater,
+    Handler,
+    AsyncHandler,
+    AsyncHandlerLater,
+    HandlerFutureDrop,
+    MessageDrop,
+    UnwantedReplyDrop,
+    LateReplyDrop,
+    StateDrop,
+    StateDropInRestart,
+    AskerWaker,
+    SenderWaker,
+    TimerWaker,
+}
+
+/// In which way it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Panics,
+    /// With a payload whose own drop panics.
+    Bombs,
+    /// Awaits for ever.
+    Hangs,
+}
+
+/// Strikes once, at its place.
+struct Trouble {
+    place: Place,
+    how: How,
+    armed: AtomicBool,
+    lives: AtomicU32,
+    tally: Tally,
+}
+
+impl Trouble {
+    fn new(place: Place, how: How) -> Arc<Self> {
+        Arc::new(Self {
+            place,
+            how,
+            armed: AtomicBool::new(true),
+            lives: AtomicU32::new(0),
+            tally: Tally::new(),
+        })
+    }
+
+    fn is_due(&self, place: Place) -> bool {
+        self.place == place && self.armed.swap(false, Ordering::SeqCst)
+    }
+
+    fn at(&self, place: Place) {
+        if self.place == place && self.how != How::Hangs && self.is_due(place) {
+            if self.how == How::Bombs {
+                panic_any(Bomb)
+            }
+            boom()
+        }
+    }
+
+    /// A hook or an async handler: at its first step, after an await, or never to return.
+    async fn within(&self, first: Place, later: Place) {
+        self.at(first);
+        if self.how == How::Hangs && self.is_due(first) {
+            pending::<()>().await;
+        }
+        if self.place == later {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.at(later);
+        }
+    }
+
+    fn nasty(self: &Arc<Self>, place: Place) -> Nasty {
+        Nasty {
+            trouble: self.clone(),
+            place,
+            _token: self.tally.token(),
+        }
+    }
+}
+
+/// A value whose drop, text or wake-up is the place.
+struct Nasty {
+    trouble: Arc<Trouble>,
+    place: Place,
+    _token: Token,
+}
+
+impl Drop for Nasty {
+    fn drop(&mut self) {
+        // Twice at once would end the process; see `abort_class`.
+        if !std::thread::panicking() {
+            self.trouble.at(self.place);
+        }
+    }
+}
+
+impl Wake for Nasty {
+    fn wake(self: Arc<Self>) {
+        self.trouble.at(self.place);
+    }
+}
+
+/// An error of `started`.
+struct NastyError(Nasty);
+
+impl fmt::Debug for NastyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for NastyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.trouble.at(Place::StartErrorText);
+        f.write_str("no luck")
+    }
+}
+
+impl std::error::Error for NastyError {}
+
+/// The actor that it happens to. Has a child, which must not outlive it.
+struct Victim {
+    trouble: Arc<Trouble>,
+    life: u32,
+    _token: Token,
+}
+
+impl Victim {
+    fn new(trouble: &Arc<Trouble>) -> Self {
+        trouble.at(Place::Factory);
+        Self {
+            trouble: trouble.clone(),
+            life: trouble.lives.fetch_add(1, Ordering::SeqCst) + 1,
+            _token: trouble.tally.token(),
+        }
+    }
+}
+
+impl Actor for Victim {
+    async fn started(&mut self, cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
+        cx.spawn(Dot)?;
+        self.trouble
+            .within(Place::Started, Place::StartedLater)
+            .await;
+        let fails = [Place::StartErrorText, Place::StartErrorDrop];
+        if self.life == 1 && fails.contains(&self.trouble.place) {
+            return Err(Box::new(NastyError(
+                self.trouble.nasty(Place::StartErrorDrop),
+            )));
+        }
+        Ok(())
+    }
+
+    async fn stopped(&mut self, _reason: &StopReason, _cx: &mut ActorContext<Self>) {
+        self.trouble
+            .within(Place::Stopped, Place::StoppedLater)
+            .await;
+    }
+
+    async fn terminated(&mut self, _who: Terminated, _cx: &mut ActorContext<Self>) {
+        self.trouble
+            .within(Place::Terminated, Place::TerminatedLater)
+            .await;
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.trouble.at(Place::StateDrop);
+            self.trouble.at(Place::StateDropInRestart);
+        }
+    }
+}
+
+/// Which life answers.
+struct Ping;
+
+impl Message for Ping {
+    type Reply = u32;
+}
+
+impl SyncHandler<Ping> for Victim {
+    fn handle(&mut self, Ping: Ping, _cx: &mut ActorContext<Self>) -> u32 {
+        self.life
+    }
+}
+
+struct Act;
+
+impl Message for Act {
+    type Reply = ();
+}
+
+impl SyncHandler<Act> for Victim {
+    fn handle(&mut self, Act: Act, _cx: &mut ActorContext<Self>) {
+        self.trouble.at(Place::Handler);
+        if self.trouble.place == Place::StateDropInRestart {
+            boom()
+        }
+    }
+}
+
+struct ActAsync(Gate);
+
+impl Message for ActAsync {
+    type Reply = ();
+}
+
+impl Handler<ActAsync> for Victim {
+    async fn handle(&mut self, ActAsync(began): ActAsync, _cx: &mut ActorContext<Self>) {
+        let _guard = self.trouble.nasty(Place::HandlerFutureDrop);
+        began.open();
+        self.trouble
+            .within(Place::AsyncHandler, Place::AsyncHandlerLater)
+            .await;
+        if self.trouble.place == Place::HandlerFutureDrop {
+            pending().await
+        }
+    }
+}
+
+/// Keeps the victim's thread until it is let go, and answers with something nasty.
+struct Hold {
+    began: Gate,
+    go: Gate,
+}
+
+impl Message for Hold {
+    type Reply = Nasty;
+}
+
+impl SyncHandler<Hold> for Victim {
+    fn handle(&mut self, Hold { began, go }: Hold, _cx: &mut ActorContext<Self>) -> Nasty {
+        began.open();
+        go.pass();
+        self.trouble.nasty(self.trouble.place)
+    }
+}
+
+/// Carries something nasty.
+struct Parcel(Nasty);
+
+impl Message for Parcel {
+    type Reply = ();
+}
+
+impl SyncHandler<Parcel> for Victim {
+    fn handle(&mut self, Parcel(nasty): Parcel, _cx: &mut ActorContext<Self>) {
+        let _ = &nasty;
+    }
+}
+
+struct Watch(ActorRef<Dot>);
+
+impl Message for Watch {
+    type Reply = ();
+}
+
+impl SyncHandler<Watch> for Victim {
+    fn handle(&mut self, Watch(dot): Watch, cx: &mut ActorContext<Self>) {
+        cx.watch(dot);
+    }
+}
+
+/// What the asker was told.
+fn kind<T, M>(answer: &Result<T, AskError<M>>) -> &'static str {
+    match answer {
+        Ok(_) => "answered",
+        Err(AskError::Panicked { .. }) => "panicked",
+        Err(AskError::Dead { .. }) => "stopped",
+        Err(AskError::Expired { .. }) => "expired",
+        Err(_) => "something else",
+    }
+}
+
+/// What must be so after it.
+struct Expected {
+    /// What the asker is told.
+    told: &'static str,
+    /// Panics beside the payload's own.
+    panics: u64,
+    restarts: u64,
+}
+
+const fn expected(told: &'static str, panics: u64, restarts: u64) -> Expected {
+    Expected {
+        told,
+        panics,
+        restarts,
+    }
+}
+
+/// Lets it happen, and returns what the asker was told.
+fn provoke(system: &SystemRef, victim: ActorRef<Victim>, trouble: &Arc<Trouble>) -> &'static str {
+    let hangs = trouble.how == How::Hangs;
+    let (began, go) = (Gate::new(), Gate::new());
+    let hold = || Hold {
+        began: began.clone(),
+        go: go.clone(),
+    };
+    let told = |ask: Call<Victim, Ping>| kind(&ask.blocking());
+    match trouble.place {
+        Place::Started if hangs => {
+            // It waits behind a start that does not end.
+            let ask = std::thread::spawn(move || told(victim.ask(Ping)));
+            wait_until("the start hangs", || {
+                !trouble.armed.load(Ordering::SeqCst) && victim.queue_len() == 1
+            });
+            victim.stop_with(StopMode::Kill);
+            ask.join().unwrap()
+        }
+        Place::Factory
+        | Place::Started
+        | Place::StartedLater
+        | Place::StartErrorText
+        | Place::StartErrorDrop => told(victim.ask(Ping)),
+        Place::FactoryDrop | Place::Stopped | Place::StoppedLater | Place::StateDrop => {
+            let told = told(victim.ask(Ping));
+            victim.stop();
+            if hangs {
+                wait_until("its stop hangs", || !trouble.armed.load(Ordering::SeqCst));
+                victim.stop_with(StopMode::Kill);
+            }
+            told
+        }
+        Place::Terminated | Place::TerminatedLater => {
+            let dot = system.spawn(Dot).unwrap();
+            victim.ask_blocking(Watch(dot)).unwrap();
+            dot.stop();
+            wait_until("it heard", || !trouble.armed.load(Ordering::SeqCst));
+            if hangs {
+                let ask = std::thread::spawn(move || told(victim.ask(Ping)));
+                wait_until("it waits", || victim.queue_len() == 1);
+                victim.stop_with(StopMode::Kill);
+                return ask.join().unwrap();
+            }
+            told(victim.ask(Ping))
+        }
+        Place::Handler | Place::StateDropInRestart => kind(&victim.ask_blocking(Act)),
+        Place::AsyncHandler if hangs => {
+            let inside = began.clone();
+            let ask = std::thread::spawn(move || kind(&victim.ask_blocking(ActAsync(inside))));
+            began.pass();
+            victim.stop_with(StopMode::Kill);
+            ask.join().unwrap()
+        }
+        Place::AsyncHandler | Place::AsyncHandlerLater => {
+            kind(&victim.ask_blocking(ActAsync(began)))
+        }
+        Place::HandlerFutureDrop => {
+            let inside = began.clone();
+            let ask = std::thread::spawn(move || kind(&victim.ask_blocking(ActAsync(inside))));
+            began.pass();
+            victim.stop_with(StopMode::Kill);
+            ask.join().unwrap()
+        }
+        Place::MessageDrop => {
+            victim.tell(hold()).unwrap();
+            began.pass();
+            let nasty = trouble.nasty(Place::MessageDrop);
+            let ask = std::thread::spawn(move || kind(&victim.ask_blocking(Parcel(nasty))));
+            wait_until("it is queued", || victim.queue_len() > 0);
+            victim.stop();
+            go.open();
+            ask.join().unwrap()
+        }
+        Place::UnwantedReplyDrop => {
+            go.open();
+            victim.tell(hold()).unwrap();
+            told(victim.ask(Ping))
+        }
+        Place::LateReplyDrop => {
+            let mut late = Box::pin(victim.ask(hold()));
+            let mut task = Task::from_waker(Waker::noop());
+            assert!(late.as_mut().poll(&mut task).is_pending());
+            began.pass();
+            drop(late);
+            go.open();
+            told(victim.ask(Ping))
+        }
+        Place::AskerWaker | Place::SenderWaker | Place::TimerWaker => {
+            wakers(victim, trouble, &began, &go)
+        }
+    }
+}
+
+fn wakers(
+    victim: ActorRef<Victim>,
+    trouble: &Arc<Trouble>,
+    began: &Gate,
+    go: &Gate,
+) -> &'static str {
+    let waker = Waker::from(Arc::new(trouble.nasty(trouble.place)));
+    let mut task = Task::from_waker(&waker);
+    let hold = Hold {
+        began: began.clone(),
+        go: go.clone(),
+    };
+    match trouble.place {
+        Place::AskerWaker => {
+            let mut ask = pin!(victim.ask(hold));
+            assert!(ask.as_mut().poll(&mut task).is_pending());
+            go.open();
+            wait_until("it was woken", || !trouble.armed.load(Ordering::SeqCst));
+            match ask.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => kind(&answer),
+                Poll::Pending => "nothing",
+            }
+        }
+        Place::SenderWaker => {
+            victim.tell(hold).unwrap();
+            began.pass();
+            // Its mailbox has room for two.
+            while victim.tell(Act).is_ok() {}
+            let mut send = Box::pin(victim.send(Act));
+            assert!(send.as_mut().poll(&mut task).is_pending());
+            go.open();
+            wait_until("it was woken", || !trouble.armed.load(Ordering::SeqCst));
+            drop(send);
+            kind(&victim.ask_blocking(Ping))
+        }
+        _ => {
+            let mut ask = pin!(victim.ask(hold).within(Duration::from_millis(10)));
+            assert!(ask.as_mut().poll(&mut task).is_pending());
+            wait_until("it was woken", || !trouble.armed.load(Ordering::SeqCst));
+            let told = match ask.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => kind(&answer),
+                Poll::Pending => "nothing",
+            };
+            go.open();
+            told
+        }
+    }
+}
+
+fn case(place: Place, how: How, expected: &Expected) {
+    quiet();
+    let (system, log, trouble) = (system(), Log::new(), Trouble::new(place, how));
+    let handle = system.handle();
+    let sibling = Spec::new("sibling", &log).spawn(&system);
+    let watcher = Spec::new("watcher", &log).spawn(&system);
+    let mut noted = 0;
+    let mut nudge = || {
+        noted += 1;
+        sibling.tell(life::Note(noted)).unwrap();
+    };
+    nudge();
+
+    // The watcher must be there before the first start fails.
+    let (keep, made) = (Gate::new(), trouble.clone());
+    let mut kept = Some(trouble.nasty(Place::FactoryDrop));
+    if place != Place::FactoryDrop {
+        kept = None;
+    }
+    let held = keep.clone();
+    let victim = system
+        .actor(move || {
+            held.pass();
+            let _ = &kept;
+            Victim::new(&made)
+        })
+        .restart(Restart::Transient)
+        .mailbox(Mailbox::bounded(2))
+        .spawn()
+        .unwrap();
+    watcher
+        .ask_blocking(life::with(move |node, cx| {
+            node.names.insert(victim.id(), "victim".to_owned());
+            cx.watch(victim);
+        }))
+        .unwrap();
+    keep.open();
+    let told = provoke(&handle, victim, &trouble);
+    assert_eq!(told, expected.told, "the asker of {place:?}, {how:?}");
+    nudge();
+    wait_until("it was restarted", || {
+        handle.stats().actors.restarts == expected.restarts
+    });
+    if how == How::Hangs {
+        victim.stop_with(StopMode::Kill);
+    } else {
+        victim.stop();
+    }
+    wait_until("the victim is gone", || !victim.is_alive());
+    assert!(!trouble.armed.load(Ordering::SeqCst), "it did happen");
+    wait_until("the watcher was told", || {
+        log.starting("watcher heard of victim") == 1
+    });
+
+    // All workers take turns still.
+    for n in 0..16 {
+        assert_eq!(handle.spawn(Dot).unwrap().ask_blocking(Echo(n)).unwrap(), n);
+    }
+    nudge();
+    let sum = sibling
+        .ask_blocking(life::with(|node, _| node.numbers.clone()))
+        .unwrap();
+    assert_eq!(sum, [1, 2, 3], "the sibling missed nothing");
+    assert_eq!(sibling.life(), 1);
+    let told_restarts = handle.stats().actors.restarts;
+    assert_eq!(told_restarts, expected.restarts, "restarts");
+    finish(system);
+    assert_eq!(log.starting("watcher heard of victim"), 1, "told once");
+    trouble.tally.all_dropped();
+    let actors = handle.stats().actors;
+    let bomb = u64::from(how == How::Bombs);
+    assert_eq!(actors.panics, expected.panics + bomb, "panics are counted");
+    assert_eq!(actors.alive(), 0);
+}
+
+macro_rules! table {
+    ($($place:ident { $($test:ident: $how:ident),+ } => $expected:expr;)+) => {
+        $($(
+            #[test]
+            fn $test() {
+                case(Place::$place, How::$how, &$expected);
+            }
+        )+)+
+
+        /// So that a place cannot be left out.
+        const ROWS: &[Place] = &[$(Place::$place),+];
+    };
+}
+
+table! {
+    Factory { c6_factory_panics: Panics, c6_factory_bombs: Bombs } => expected("answered", 1, 1);
+    FactoryDrop { c6_factory_drop_panics: Panics, c6_factory_drop_bombs: Bombs } => expected("answered", 1, 0);
+    Started { c6_started_panics: Panics, c6_started_bombs: Bombs } => expected("answered", 1, 1);
+    StartedLater { c6_started_panics_later: Panics, c6_started_bombs_later: Bombs } => expected("answered", 1, 1);
+    StartErrorText { c6_start_error_text_panics: Panics, c6_start_error_text_bombs: Bombs } => expected("answered", 1, 1);
+    StartErrorDrop { c6_start_error_drop_panics: Panics, c6_start_error_drop_bombs: Bombs } => expected("answered", 1, 1);
+    Stopped { c6_stopped_panics: Panics, c6_stopped_bombs: Bombs } => expected("answered", 1, 0);
+    StoppedLater { c6_stopped_panics_later: Panics, c6_stopped_bombs_later: Bombs } => expected("answered", 1, 0);
+    Terminated { c6_terminated_panics: Panics, c6_terminated_bombs: Bombs } => expected("answered", 1, 1);
+    TerminatedLater { c6_terminated_panics_later: Panics, c6_terminated_bombs_later: Bombs } => expected("answered", 1, 1);
+    Handler { c6_handler_panics: Panics, c6_handler_bombs: Bombs } => expected("panicked", 1, 1);
+    AsyncHandler { c6_async_handler_panics: Panics, c6_async_handler_bombs: Bombs } => expected("panicked", 1, 1);
+    AsyncHandlerLater { c6_async_handler_panics_later: Panics, c6_async_handler_bombs_later: Bombs } => expected("panicked", 1, 1);
+    HandlerFutureDrop { c6_handler_future_drop_panics: Panics, c6_handler_future_drop_bombs: Bombs } => expected("stopped", 1, 0);
+    MessageDrop { c6_message_drop_panics: Panics, c6_message_drop_bombs: Bombs } => expected("stopped", 1, 0);
+    UnwantedReplyDrop { c6_unwanted_reply_drop_panics: Panics, c6_unwanted_reply_drop_bombs: Bombs } => expected("answered", 1, 0);
+    LateReplyDrop { c6_late_reply_drop_panics: Panics, c6_late_reply_drop_bombs: Bombs } => expected("answered", 1, 0);
+    StateDrop { c6_state_drop_panics: Panics, c6_state_drop_bombs: Bombs } => expected("answered", 1, 0);
+    // The handler's panic comes first.
+    StateDropInRestart { c6_state_drop_in_restart_panics: Panics, c6_state_drop_in_restart_bombs: Bombs } => expected("panicked", 2, 1);
+    AskerWaker { c6_asker_waker_panics: Panics, c6_asker_waker_bombs: Bombs } => expected("answered", 1, 0);
+    SenderWaker { c6_sender_waker_panics: Panics, c6_sender_waker_bombs: Bombs } => expected("answered", 1, 0);
+    TimerWaker { c6_timer_waker_panics: Panics, c6_timer_waker_bombs: Bombs } => expected("expired", 1, 0);
+}
+
+/// What awaits for ever is ended by a kill, and costs nobody else anything.
+mod hangs {
+    use super::{How, Place, case, expected};
+
+    #[test]
+    fn c6_started_hangs() {
+        case(Place::Started, How::Hangs, &expected("stopped", 0, 0));
+    }
+
+    #[test]
+    fn c6_stopped_hangs() {
+        case(Place::Stopped, How::Hangs, &expected("answered", 0, 0));
+    }
+
+    #[test]
+    fn c6_terminated_hangs() {
+        case(Place::Terminated, How::Hangs, &expected("stopped", 0, 0));
+    }
+
+    #[test]
+    fn c6_async_handler_hangs() {
+        case(Place::AsyncHandler, How::Hangs, &expected("stopped", 0, 0));
+    }
+}
+
+#[test]
+fn c6_the_table_has_every_place() {
+    assert_eq!(ROWS.len(), Place::TimerWaker as usize + 1);
+    for (index, place) in ROWS.iter().enumerate() {
+        assert_eq!(*place as usize, index, "in the order of the list");
+    }
+}
