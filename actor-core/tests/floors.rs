@@ -23,6 +23,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/links.rs", "the owner notes its links"),
     ("cell/monitor.rs", "the owner notes who waits for its end"),
     ("cell/names.rs", "the owner notes its names"),
+    ("cell/overflow.rs", "a signal handler"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
     ("cell/simulated.rs", "runs cells without a worker"),
     (

@@ -26,6 +26,8 @@ mod local;
 mod monitor;
 mod names;
 pub(crate) mod observe;
+#[cfg(all(unix, not(miri)))]
+pub(crate) mod overflow;
 mod reason;
 mod runtime;
 mod signal;

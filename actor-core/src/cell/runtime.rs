@@ -239,6 +239,8 @@ impl Driver for Runtime {
         // Handlers find their NUMA node's tokio as the current runtime. `enter`, never `block_on`: a
         // loop inside one `block_on` runs out of tokio's budget and then nothing is ever ready.
         let entered = reactor.enter();
+        #[cfg(all(unix, not(miri)))]
+        super::overflow::note_guard();
         Box::new((Local::install(runtime, worker), LastSweep(runtime), entered))
     }
 }

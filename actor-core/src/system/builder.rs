@@ -28,6 +28,8 @@ use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Worke
 /// | `reactor_threads` | 1 per NUMA node | sockets, not actors, are the bottleneck |
 /// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
 /// | `message_memory` | half of the memory (of the cgroup) | other parts of the process need more |
+/// | `worker_stack` | 2 MiB | handlers recurse deeply |
+/// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
 /// | `drain_delay` | none | a load balancer takes a while to notice |
 /// | `shutdown_phase` | none | something of yours ends with the system |
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct SystemBuilder {
     stealing: CrossNumaStealing,
     message_memory: Option<u64>,
     thread_name: String,
+    worker_stack: usize,
+    name_stack_overflows: bool,
     drain_delay: Duration,
     phases: Vec<ShutdownPhase>,
 }
@@ -58,6 +62,8 @@ pub enum CrossNumaStealing {
 
 /// The most reactor threads per NUMA node.
 const REACTOR_THREADS_MAX: usize = 1024;
+/// Bytes of a worker's stack.
+const WORKER_STACK: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
 /// The least message memory: what a handful of threads hold in their caches.
 const MESSAGE_MEMORY_MIN: u64 = 16 << 20;
 
@@ -71,6 +77,8 @@ impl SystemBuilder {
             stealing: CrossNumaStealing::default(),
             message_memory: None,
             thread_name: "actor".to_owned(),
+            worker_stack: 2 << 20,
+            name_stack_overflows: true,
             drain_delay: Duration::ZERO,
             phases: Vec::new(),
         }
@@ -119,6 +127,21 @@ impl SystemBuilder {
         self
     }
 
+    /// Bytes of stack per worker: 64 KiB to 1 GiB, 2 MiB unless said otherwise. Handlers run on it, and a
+    /// stack overflow ends the process. Address space, not memory: pages are used as they are touched.
+    pub fn worker_stack(mut self, bytes: usize) -> Self {
+        self.worker_stack = bytes;
+        self
+    }
+
+    /// Whether a stack overflow in a handler is reported with the actor's id and type before the process
+    /// ends; on unless said otherwise. Installs a handler for SIGSEGV and SIGBUS, once for the process, that
+    /// calls the one before it; switch it off if those signals are yours. Linux only.
+    pub fn name_stack_overflows(mut self, on: bool) -> Self {
+        self.name_stack_overflows = on;
+        self
+    }
+
     /// How long a shutdown serves on after it has turned unready, so that load balancers notice before
     /// work is refused; at most half of the shutdown's grace. Default: none. Behind Kubernetes: 5 seconds,
     /// because endpoints are taken out while the process is already told to end.
@@ -154,6 +177,13 @@ impl SystemBuilder {
                 });
             }
             memory::set_limit(bytes);
+        }
+        if !WORKER_STACK.contains(&self.worker_stack) {
+            return Err(StartError::WorkerStack {
+                asked: self.worker_stack,
+                min: *WORKER_STACK.start(),
+                max: *WORKER_STACK.end(),
+            });
         }
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         if cfg!(panic = "abort") {
@@ -193,6 +223,11 @@ impl SystemBuilder {
         });
         let mut config = Config::new(specs.collect());
         config.thread_name_prefix = self.thread_name;
+        config.stack_size = self.worker_stack;
+        #[cfg(all(unix, not(miri)))]
+        if self.name_stack_overflows {
+            crate::cell::overflow::install();
+        }
         if self.stealing == CrossNumaStealing::Never {
             config.cross_numa = CrossNuma::Never;
         }
@@ -349,6 +384,15 @@ pub enum StartError {
         /// The least that is allowed.
         min: u64,
     },
+    /// The stack of a worker is out of range.
+    WorkerStack {
+        /// Bytes that were asked for.
+        asked: usize,
+        /// The least that is allowed.
+        min: usize,
+        /// The most that is allowed.
+        max: usize,
+    },
     /// The phases of a shutdown make no sequence.
     Phases(PhaseError),
     /// The operating system refused a thread or a file.
@@ -371,6 +415,10 @@ impl fmt::Display for StartError {
             Self::MessageMemory { asked, min } => {
                 write!(f, "{asked} bytes for messages: at least {min} are needed")
             }
+            Self::WorkerStack { asked, min, max } => write!(
+                f,
+                "{asked} bytes of stack per worker: {min} to {max} are allowed"
+            ),
             Self::Phases(error) => write!(f, "cannot start actors: {error}"),
             Self::Os(error) => write!(f, "cannot start actors: the operating system says: {error}"),
             Self::Root(error) => write!(f, "cannot start actors: {error}"),
@@ -386,7 +434,9 @@ impl std::error::Error for StartError {
             Self::Phases(error) => Some(error),
             Self::Os(error) => Some(error),
             Self::Root(error) => Some(error),
-            Self::ReactorThreads { .. } | Self::MessageMemory { .. } => None,
+            Self::ReactorThreads { .. } | Self::MessageMemory { .. } | Self::WorkerStack { .. } => {
+                None
+            }
         }
     }
 }
