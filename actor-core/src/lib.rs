@@ -64,6 +64,12 @@ pub use context::{
     TerminatedFuture, TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError,
     TraceStateError,
 };
+// Replies and what runs beside messages.
+#[cfg(not(actor_loom))]
+pub use context::{
+    AttachError, Attached, AttachedGuard, DeferredHandler, ForwardError, Reentrant, ReentrantError,
+    ReentrantHandler, Reply,
+};
 // Timers.
 #[cfg(not(actor_loom))]
 pub use cell::{Every, TimerId, TimerKey, TimerRef};
@@ -99,8 +105,8 @@ pub mod prelude {
     pub use crate::{
         Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, AutoShutdown, Backoff,
         Call, CancelToken, Context, Handler, Mailbox, Message, OnPanic, Overflow, Placement,
-        Recipient, Restart, SendError, Shutdown, StopReason, Supervision, SyncHandler, SystemRef,
-        Terminated,
+        Recipient, Reentrant, Reply, Restart, SendError, Shutdown, StopReason, Supervision,
+        SyncHandler, SystemRef, Terminated,
     };
 
     #[cfg(feature = "macros")]

@@ -7,6 +7,7 @@ use super::header::{CellRef, Sibling};
 use super::links::Numbers;
 use super::monitor::EndSlot;
 use super::reason::StopReason;
+use super::tasks::TaskSet;
 use super::timers::TimerTable;
 use super::watch::OnEnd;
 use crate::clock::Tick;
@@ -39,6 +40,9 @@ pub(crate) struct Extra {
     pub(super) own_window: Option<RestartWindow>,
     /// The child that has been told to stop; the next one is told when it is gone.
     pub(super) stopping_child: Option<CellRef>,
+
+    /// Futures polled between the messages.
+    pub(super) tasks: Option<Box<TaskSet>>,
 
     /// Who wants to hear of this actor's end.
     pub(super) watchers: Few<()>,
@@ -82,6 +86,7 @@ impl Extra {
             links: Few::new(),
             broken: Vec::new(),
             trap_links: false,
+            tasks: None,
             keep_newest: 0,
             timers: None,
         }

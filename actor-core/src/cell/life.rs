@@ -18,6 +18,7 @@ use super::birth;
 use super::extra::Extra;
 use super::frame::{FrameDone, FramePoll};
 use super::header::{CellRef, Flags, Phase, RestartPolicy};
+use super::local::while_ending;
 use super::observe::{self, Event, Hook};
 use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
@@ -609,10 +610,14 @@ impl CellRef {
                 return;
             }
             (*owned).flags.clear(Flags::STATE);
+            self.cut_off_tasks();
             let (vtable, state) = (self.vtable(), self.state());
-            let dropped = contain(|| {
-                (vtable.drop_state)(state);
-                observe::strike(Hook::StateDrop, false, Some(self), "");
+            // Replies that it holds back will not be given: it stopped.
+            let dropped = while_ending(Fate::ActorStopped, || {
+                contain(|| {
+                    (vtable.drop_state)(state);
+                    observe::strike(Hook::StateDrop, false, Some(self), "");
+                })
             });
             if !dropped {
                 log!(error,

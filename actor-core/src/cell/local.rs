@@ -1,8 +1,9 @@
 //! What a worker thread knows without asking anybody.
 //!
-//! Two thread-locals, both const-initialised and without destructors, so that reading one is a plain
-//! load: the worker's [`Local`] (null on other threads), and the current message's context (any
-//! thread: `Context::scope` sets it outside of handlers too).
+//! Thread-locals, all const-initialised and without destructors, so that reading one is a plain load:
+//! the worker's [`Local`] (null on other threads), the current message's context (any thread:
+//! `Context::scope` sets it outside of handlers too), and why user values are being dropped, if the
+//! runtime is doing so.
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -11,12 +12,14 @@ use super::header::CellRef;
 use super::runtime::Runtime;
 use crate::contain::{Booked, book};
 use crate::mailbox::ledger::Counters;
+use crate::mailbox::node::Fate;
 use crate::scheduler::Worker;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 
 thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
     static CONTEXT: Cell<*mut ()> = const { Cell::new(std::ptr::null_mut()) };
+    static ENDING: Cell<Option<Fate>> = const { Cell::new(None) };
 }
 
 /// One worker's own things. Made on its thread and never leaves it.
@@ -228,4 +231,18 @@ pub(crate) fn context_now() -> *mut () {
 #[inline(always)]
 pub(crate) fn swap_context(context: *mut ()) -> *mut () {
     CONTEXT.replace(context)
+}
+
+/// Why the runtime is dropping what it drops on this thread, if it is: a reply handle among it answers
+/// with that.
+pub(crate) fn ending() -> Option<Fate> {
+    ENDING.get()
+}
+
+/// Runs `f`, which drops user values and does not unwind, for that reason.
+pub(crate) fn while_ending<R>(fate: Fate, f: impl FnOnce() -> R) -> R {
+    let before = ENDING.replace(Some(fate));
+    let result = f();
+    ENDING.set(before);
+    result
 }

@@ -329,6 +329,8 @@ unsafe fn drained(cell: CellRef) -> bool {
     unsafe {
         let owned = cell.owned();
         match (*owned).phase {
+            // Its tasks end by themselves: what comes with that wakes the cell.
+            Phase::Running | Phase::StoppingChildren if cell.has_tasks_to_finish() => false,
             Phase::Running => {
                 let reason = cell
                     .extra()

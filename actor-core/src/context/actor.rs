@@ -4,6 +4,8 @@ use std::error::Error;
 
 use super::actor_context::ActorContext;
 use super::options::ActorOptions;
+use super::reentrant::ReentrantHandler;
+use super::reply::Reply;
 use crate::cell::{StopReason, Terminated};
 
 /// What `started` may fail with.
@@ -121,7 +123,7 @@ pub trait Handler<M: Message>: Actor {
         cx: &mut ActorContext<Self>,
     ) -> impl Future<Output = M::Reply> + Send;
 
-    /// Whether `handle_sync` is there: set by `SyncHandler` only.
+    /// Whether `handle_sync` is there: set by the other kinds of handlers only.
     #[doc(hidden)]
     const SYNC: bool = false;
 
@@ -129,6 +131,16 @@ pub trait Handler<M: Message>: Actor {
     fn handle_sync(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
         let _ = (message, cx);
         unreachable!("called only for handlers whose SYNC is true")
+    }
+
+    /// Whether `handle_later` is there: set by `DeferredHandler` and `ReentrantHandler` only.
+    #[doc(hidden)]
+    const DEFERRED: bool = false;
+
+    #[doc(hidden)]
+    fn handle_later(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>) {
+        let _ = (message, reply, cx);
+        unreachable!("called only for handlers whose DEFERRED is true")
     }
 }
 
@@ -144,15 +156,23 @@ pub trait SyncHandler<M: Message>: Actor {
     fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply;
 }
 
-impl<A: SyncHandler<M>, M: Message> Handler<M> for A {
+// A chain, not a fan: two blanket impls of one trait would overlap, one for each trait does not. It goes
+// from `Handler` over the rarer kinds to `SyncHandler`, at whose end an impl for every `M` can stand.
+impl<A: ReentrantHandler<M>, M: Message> Handler<M> for A {
     async fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
-        SyncHandler::handle(self, message, cx)
+        self.run_sync(message, cx)
     }
 
-    const SYNC: bool = true;
+    const SYNC: bool = <A as ReentrantHandler<M>>::IS_SYNC;
+    const DEFERRED: bool = !<A as ReentrantHandler<M>>::IS_SYNC;
 
     #[inline(always)]
     fn handle_sync(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
-        SyncHandler::handle(self, message, cx)
+        self.run_sync(message, cx)
+    }
+
+    #[inline(always)]
+    fn handle_later(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>) {
+        self.run_later(message, reply, cx);
     }
 }

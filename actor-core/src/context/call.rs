@@ -12,6 +12,7 @@ use super::cancel::CancelToken;
 use super::envelope::{AskNode, NoMemory};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
+use super::reply::failure_of;
 use super::send::Send;
 use crate::cell::{CellRef, Local, Runtime};
 use crate::clock::Tick;
@@ -356,12 +357,16 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             // SAFETY: the slot says that the value is there and ours.
             return Ok(unsafe { AskNode::into_reply(node) });
         }
-        // SAFETY: the slot says that the node is ours and there is nothing in it.
-        unsafe { AskNode::free(node) };
-        let target = self.target.id();
-        let Polled::Failed(fate) = polled else {
+        let Polled::Failed(failure) = polled else {
             unreachable!("an ask is resolved when it is answered")
         };
+        // SAFETY: the slot says that the node is ours and there is nothing in it.
+        let (fate, blame) = unsafe {
+            let failure = failure_of(node.cast(), failure);
+            AskNode::free(node);
+            failure
+        };
+        let target = blame.unwrap_or_else(|| self.target.id());
         Err(match fate {
             fate if fate == Fate::Panicked as u8 => AskError::Panicked { target },
             fate if fate == Fate::Expired as u8 => AskError::Expired {

@@ -12,8 +12,9 @@ use std::task::Waker;
 use super::actor::{Handler, Message};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
+use super::reply::Reply;
 use crate::cell::observe::{self, Hook};
-use crate::cell::{CellRef, contain, current_cell};
+use crate::cell::{CellRef, Runtime, contain, current_cell};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step};
 use crate::mailbox::reply::{ReplySlot, Responded};
@@ -25,14 +26,14 @@ use crate::sync::atomic::Ordering;
 /// A message that nobody waits for.
 #[repr(C, align(64))]
 pub(super) struct TellNode<M> {
-    node: Node,
-    message: MaybeUninit<M>,
+    pub(super) node: Node,
+    pub(super) message: MaybeUninit<M>,
 }
 
 /// A message whose sender waits for the reply, which is written over it.
 #[repr(C, align(64))]
 pub(super) struct AskNode<M: Message> {
-    node: Node,
+    pub(super) node: Node,
     pub(super) reply: ReplySlot,
     content: Content<M>,
 }
@@ -163,6 +164,100 @@ impl<M: Message> AskNode<M> {
         }
     }
 
+    /// The responder's last act: the context is let go, the asker is told, and the node is freed if the
+    /// asker has given up. `books`: where a late reply is counted, if not in those of the running actor.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the one to respond (reply R2, R5); the message is gone, and without a failure the
+    /// reply is in its place. The node is given up.
+    #[inline(always)]
+    unsafe fn respond(this: NonNull<Self>, failure: Option<u8>, books: Option<&'static Runtime>) {
+        // SAFETY: by the caller.
+        unsafe {
+            drop(Context::from_raw((*this.as_ptr()).node.context));
+            // Before the answer: from then on the asker may ask back without that being a circle.
+            let responded = (*this.as_ptr()).reply.respond(failure, |waker| {
+                if let Some(asker) = CellRef::of_waker(waker) {
+                    // Release: ordered before the answer, which is all that the asker needs; a look
+                    // from elsewhere that comes too early is checked again (`call::circle`).
+                    asker.waiting_on().store(0, Ordering::Release);
+                }
+            });
+            match responded {
+                Responded::Delivered => {}
+                Responded::Wake(waker) => {
+                    contain(|| waker.wake());
+                }
+                Responded::Abandoned(waker) => {
+                    contain(|| drop(waker));
+                    if failure.is_none() {
+                        let books = books.or_else(|| Some(current_cell()?.runtime()));
+                        if let Some(runtime) = books {
+                            runtime.count(Count::LateReplies, 1);
+                        }
+                        contain(|| {
+                            ManuallyDrop::drop(&mut (*this.as_ptr()).content.reply);
+                            strike::<M>(Hook::ReplyDrop);
+                        });
+                    }
+                    Self::free(this);
+                }
+            }
+        }
+    }
+
+    /// The turn is done with a message whose handler answers by a handle, now or later.
+    ///
+    /// # Safety
+    ///
+    /// A handle was made of the node, which the caller, the turn, gives up.
+    unsafe fn leave(this: NonNull<Self>) {
+        // SAFETY: by the caller; until `leave` the turn is the responder (reply R5).
+        unsafe {
+            let slot = &(*this.as_ptr()).reply;
+            if !slot.is_handed_in() {
+                // Whom the asker waits for now is not known to anybody: a handle can be anywhere. The
+                // note goes, or an actor that asks back while it holds the reply would be refused.
+                let left_behind = slot.peek(|waker| {
+                    if let Some(asker) = CellRef::of_waker(waker) {
+                        // Release: as in `respond`.
+                        asker.waiting_on().store(0, Ordering::Release);
+                    }
+                });
+                contain(|| drop(left_behind));
+            }
+            if let Some(failure) = slot.leave() {
+                Self::respond(this, failure, None);
+            }
+        }
+    }
+
+    /// The handle's answer.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the one handle made of the node, and gives it up.
+    pub(super) unsafe fn hand_in(
+        this: NonNull<Self>,
+        reply: Result<M::Reply, u8>,
+        books: &'static Runtime,
+    ) {
+        // SAFETY: by the caller: the content is the handle's until it hands in (reply R2, R5).
+        unsafe {
+            let failure = match reply {
+                Ok(reply) => {
+                    (*this.as_ptr()).content.reply = ManuallyDrop::new(reply);
+                    None
+                }
+                Err(failure) => Some(failure),
+            };
+            if (*this.as_ptr()).reply.hand_in(failure) {
+                Self::respond(this, failure, Some(books));
+            }
+        }
+    }
+
     /// # Safety
     ///
     /// The caller is the last to hold the node; message, reply, context and waker are gone from it.
@@ -177,7 +272,12 @@ impl<M: Message> AskNode<M> {
 }
 
 #[inline(always)]
-fn head(vtable: &'static NodeVtable, arena: u8, generation: u32, context: Context) -> Node {
+pub(super) fn head(
+    vtable: &'static NodeVtable,
+    arena: u8,
+    generation: u32,
+    context: Context,
+) -> Node {
     Node {
         next: UnsafeCell::new(std::ptr::null_mut()),
         vtable,
@@ -201,10 +301,10 @@ pub(super) unsafe fn context_of(node: NonNull<Node>) -> ManuallyDrop<Context> {
     unsafe { Context::borrow_raw(node.as_ref().context) }
 }
 
-struct Tell<A, M>(PhantomData<(A, M)>);
+pub(super) struct Tell<A, M>(PhantomData<(A, M)>);
 
 impl<A: Handler<M>, M: Message> Tell<A, M> {
-    const VTABLE: NodeVtable = NodeVtable {
+    pub(super) const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
         finish: Self::finish,
         abandoned: |_| false,
@@ -221,7 +321,11 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
             let message = (*node.cast::<TellNode<M>>().as_ptr())
                 .message
                 .assume_init_read();
-            harness::deliver::<A, M, IntoNothing>(CellRef::from_raw(cell.cast()), node, message)
+            let cell = CellRef::from_raw(cell.cast());
+            if A::DEFERRED {
+                return harness::deliver_deferred::<A, M>(cell, message, Reply::to_nobody(cell));
+            }
+            harness::deliver::<A, M, IntoNothing>(cell, node, message)
         }
     }
 
@@ -275,7 +379,8 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
 
     unsafe fn run(cell: NonNull<()>, node: NonNull<Node>) -> Step {
         let this = node.cast::<AskNode<M>>();
-        // SAFETY: by `NodeVtable::run` we own cell and node, and are the responder of its slot.
+        // SAFETY: by `NodeVtable::run` we own cell and node, and are the responder of its slot. `finish`
+        // of a deferred handler leaves that to the handle.
         unsafe {
             if (*this.as_ptr()).reply.is_abandoned() {
                 return Step::Skipped(Fate::Abandoned);
@@ -285,6 +390,11 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
             }
             let _in_force = InForce::enter_raw(node.as_ref().context);
             let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
+            if A::DEFERRED {
+                let cell = CellRef::from_raw(cell.cast());
+                let reply = Reply::to_asker::<M>(this, cell);
+                return harness::deliver_deferred::<A, M>(cell, message, reply);
+            }
             harness::deliver::<A, M, IntoNode>(CellRef::from_raw(cell.cast()), node, message)
         }
     }
@@ -292,47 +402,25 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
     unsafe fn finish(node: NonNull<Node>, end: End) {
         let this = node.cast::<AskNode<M>>();
         // SAFETY: by `NodeVtable::finish` the responder's side of the node is ours (reply R2), and
-        // `end` says what is in it.
+        // `end` says what is in it. A deferred handler's message is out of the node only if a handle was
+        // made of it.
         unsafe {
             let failure = match end {
+                End::Handled | End::Interrupted(_) if A::DEFERRED => {
+                    AskNode::leave(this);
+                    return;
+                }
                 End::Handled => None,
-                End::Interrupted(fate) => Some(fate),
+                End::Interrupted(fate) => Some(fate as u8),
                 End::Unhandled(fate) => {
                     contain(|| {
                         ManuallyDrop::drop(&mut (*this.as_ptr()).content.message);
                         strike::<M>(Hook::MessageDrop);
                     });
-                    Some(fate)
+                    Some(fate as u8)
                 }
             };
-            drop(Context::from_raw((*this.as_ptr()).node.context));
-            // Before the answer: from then on the asker may ask back without that being a circle.
-            let responded = (*this.as_ptr()).reply.respond(failure, |waker| {
-                if let Some(asker) = CellRef::of_waker(waker) {
-                    // Release: ordered before the answer, which is all that the asker needs; a look
-                    // from elsewhere that comes too early is checked again (`call::circle`).
-                    asker.waiting_on().store(0, Ordering::Release);
-                }
-            });
-            match responded {
-                Responded::Delivered => {}
-                Responded::Wake(waker) => {
-                    contain(|| waker.wake());
-                }
-                Responded::Abandoned(waker) => {
-                    contain(|| drop(waker));
-                    if failure.is_none() {
-                        if let Some(cell) = current_cell() {
-                            cell.runtime().count(Count::LateReplies, 1);
-                        }
-                        contain(|| {
-                            ManuallyDrop::drop(&mut (*this.as_ptr()).content.reply);
-                            strike::<M>(Hook::ReplyDrop);
-                        });
-                    }
-                    AskNode::free(this);
-                }
-            }
+            AskNode::respond(this, failure, None);
         }
     }
 }

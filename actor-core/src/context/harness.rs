@@ -16,6 +16,7 @@ use super::actor::{Actor, ActorError, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::context_of;
 use super::message_context::InForce;
+use super::reply::Reply;
 use super::span::HandlerSpan;
 use crate::cell::observe::{self, Hook};
 use crate::cell::{ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, contain};
@@ -112,6 +113,37 @@ where
         FramePoll::Pending => Step::Pending,
         FramePoll::Done(_) => Step::Done,
         FramePoll::Panicked(payload) => Step::Panicked(payload),
+    }
+}
+
+/// Gives a message to a handler that answers by a handle.
+///
+/// # Safety
+///
+/// The caller owns the cell, whose actor is an `A`, alive and unborrowed.
+pub(super) unsafe fn deliver_deferred<A, M>(
+    cell: CellRef,
+    message: M,
+    reply: Reply<M::Reply>,
+) -> Step
+where
+    A: Handler<M>,
+    M: Message,
+{
+    let span = HandlerSpan::of_message::<A, M>(cell);
+    let _inside = span.enter();
+    // SAFETY: by the caller: the state is an `A` that nobody borrows.
+    let actor = unsafe { &mut *cell.state().cast::<A>() };
+    let handled = catch_unwind(AssertUnwindSafe(|| {
+        observe::strike(Hook::Handler, false, Some(cell), std::any::type_name::<M>());
+        let mut cx = ActorContext::new(cell);
+        actor.handle_later(message, reply, &mut cx);
+    }));
+    match handled {
+        // A reentrant handler has left a task, whose first step is this message's.
+        // SAFETY: by the caller; the handler's borrow of the state is over.
+        Ok(()) => unsafe { cell.first_step() },
+        Err(payload) => Step::Panicked(payload),
     }
 }
 

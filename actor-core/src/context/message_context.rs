@@ -212,6 +212,22 @@ impl Context {
         }
     }
 
+    /// The same without deadline and cancellation: for what the asker does not wait for.
+    pub(super) fn without_deadline(&self) -> Self {
+        match self.fields() {
+            Some(fields) if fields.deadline.is_some() || fields.cancel.is_some() => {
+                self.change(|fields| (fields.deadline, fields.cancel) = (None, None))
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// The block, for those who borrow it.
+    pub(super) fn as_raw(&self) -> *mut () {
+        self.0
+            .map_or(std::ptr::null_mut(), |block| block.as_ptr().cast())
+    }
+
     /// Hands the count to an envelope.
     #[inline(always)]
     pub(super) fn into_raw(self) -> *mut () {

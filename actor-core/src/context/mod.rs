@@ -2,6 +2,8 @@
 //!
 //! - `actor`: the traits; `options`: what can be said about an actor; `spawn`: how it comes to life;
 //! - `actor_ref`, `recipient`, `owned_ref`: how it is reached; `call`, `send`: how it is asked and told;
+//! - `reply`, `forward`, `reentrant`: answers that are given later, by others, or beside other messages;
+//! - `attached`, `stream`: futures and streams that belong to an actor;
 //! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
 //!   travels with a message;
 //! - `envelope`, `harness`: the typed side of nodes and cells, the only bridge to the untyped floors.
@@ -9,11 +11,13 @@
 mod actor;
 mod actor_context;
 mod actor_ref;
+mod attached;
 mod baggage;
 mod blocking;
 mod call;
 mod cancel;
 mod envelope;
+mod forward;
 mod harness;
 mod message_context;
 mod naming;
@@ -22,9 +26,12 @@ mod outgoing;
 mod owned_ref;
 mod placement;
 mod recipient;
+mod reentrant;
+mod reply;
 mod send;
 mod span;
 mod spawn;
+mod stream;
 mod timer_node;
 mod timers;
 mod trace;
@@ -33,15 +40,19 @@ mod watching;
 pub use actor::{Actor, ActorError, Handler, Message, SyncHandler};
 pub use actor_context::ActorContext;
 pub use actor_ref::ActorRef;
+pub use attached::{AttachError, Attached, AttachedGuard};
 pub use baggage::{BAGGAGE_BYTES_MAX, BAGGAGE_ENTRIES_MAX, Baggage, BaggageError};
 pub use call::Call;
 pub use cancel::{CancelOnDrop, CancelToken};
+pub use forward::ForwardError;
 pub use message_context::{Context, Scoped};
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
 pub use options::{ActorOptions, SpawnError};
 pub use owned_ref::OwnedRef;
 pub use placement::Placement;
 pub use recipient::Recipient;
+pub use reentrant::{Reentrant, ReentrantError, ReentrantHandler};
+pub use reply::{DeferredHandler, Reply};
 pub use send::Send as SendFuture;
 pub use spawn::{ByFactory, ByValue, IntoActor, SpawnBuilder};
 pub use trace::{

@@ -90,6 +90,22 @@ impl Target {
         Offered::Accepted
     }
 
+    /// Pushes a node whatever the bound, and does the books: for what an actor sends itself, of which
+    /// there is a bound elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// The node is the caller's, of the target's type, and given up.
+    pub(super) unsafe fn push_always(self, node: NonNull<Node>) {
+        self.count(Count::Accepted);
+        // SAFETY: by the caller.
+        match unsafe { self.cell.inbox().push_always(node) } {
+            Pushed::Queued => {}
+            Pushed::Schedule => self.cell.schedule(Hint::Next),
+            Pushed::Full => unreachable!("this needs no room"),
+        }
+    }
+
     #[inline(always)]
     pub(super) fn count(self, count: Count) {
         self.count_from(Local::current(), count, 1);

@@ -26,9 +26,11 @@ pub(crate) enum Count {
     Stopped,
     Restarts,
     Notices,
+    TasksAttached,
+    TasksEnded,
 }
 
-const COUNTS: usize = Count::Notices as usize + 1;
+const COUNTS: usize = Count::TasksEnded as usize + 1;
 const STRIPES: usize = 16;
 
 /// Counters of one worker, or one stripe of everybody else's.
@@ -96,7 +98,7 @@ impl Ledger {
         self.sum_index(count as usize)
     }
 
-    fn sum_fate(&self, fate: Fate) -> u64 {
+    pub(crate) fn sum_fate(&self, fate: Fate) -> u64 {
         self.sum_index(fate as usize)
     }
 

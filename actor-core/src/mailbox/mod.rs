@@ -9,6 +9,7 @@
 
 pub(crate) mod inbox;
 pub(crate) mod node;
+pub(crate) mod recall;
 pub(crate) mod reply;
 pub(crate) mod waiters;
 

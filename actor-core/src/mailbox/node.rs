@@ -13,7 +13,9 @@
 //!
 //! - N1: a node has one owner at a time: the sender until the push succeeds, then the mailbox, then
 //!   the worker that took it; an ask's node is shared by exactly two parties as `reply` says.
-//! - N2: `next` is written only by the owner, before the push that publishes it or after the take.
+//! - N2: `next` is written only by the owner, before the push that publishes it or after the take; and
+//!   by the responder of an ask that is being handled, since nobody follows the link of such a node
+//!   (one that is handled in place is the oldest: the walk over those above it ends there).
 //! - N3: nodes are aligned to 64 bytes, so six address bits are free for the inbox's tags.
 
 use std::ptr::NonNull;

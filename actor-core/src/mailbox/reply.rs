@@ -19,12 +19,19 @@
 //! - R2: the value may be touched by the responder until ANSWERED, by the asker after.
 //! - R3: exactly one party sees itself as the last one and frees the node.
 //! - R4: an answer that goes into WAITING goes by way of TAKING: who waits is woken.
+//!
+//! # A handler that answers later
+//!
+//! Its message's node is held by two on the responder's side: the turn that runs the handler (the node
+//! may still mark the inbox) and the reply handle, which any thread may have. `stage` says who of them
+//! is the later one; that one responds. Until the turn has left, it alone is the responder.
+//!
+//! - R5: whoever of turn and handle comes second to `stage` responds, and sees all that the first wrote.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::task::Waker;
 
-use super::node::Fate;
 use crate::sync::UnsafeCell;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,15 +39,24 @@ const EMPTY: u32 = 0;
 const WAITING: u32 = 1;
 const TAKING: u32 = 2;
 const ABANDONED: u32 = 3;
-/// Plus the outcome in the bits above: 0 = the value lies in the node, else a `Fate`.
+/// Plus the outcome in the bits above: 0 = the value lies in the node, else a `Fate` (and what the floor
+/// above marks it with).
 const ANSWERED: u32 = 4;
 const STATE: u32 = 7;
 const OUTCOME_SHIFT: u32 = 3;
+
+/// In `stage`: the turn is done with the node.
+const LEFT: u32 = 1;
+/// In `stage`: the handle is done; the failure, if any, lies in the bits above.
+const HANDED_IN: u32 = 2;
+const FAILURE_SHIFT: u32 = 2;
 
 /// State word and waker of one ask.
 #[derive(Debug)]
 pub(crate) struct ReplySlot<P = Sound> {
     state: AtomicU32,
+    /// Turn and handle of a handler that answers later; 0 otherwise. Fills what would be padding.
+    stage: AtomicU32,
     waker: UnsafeCell<MaybeUninit<Waker>>,
     protocol: PhantomData<fn() -> P>,
 }
@@ -57,6 +73,10 @@ pub(crate) trait Protocol {
     const TAKE_BACK: bool = true;
     /// An asker that gives up does so in one step with looking whether there is an answer (R3).
     const ABANDON_LOOKS: bool = true;
+    /// R5: turn and handle meet.
+    const MEET: Ordering = Ordering::AcqRel;
+    /// The turn puts the waker back only if the asker has not given up meanwhile (R3).
+    const PEEK_LOOKS: bool = true;
 }
 
 /// The protocol as it must be.
@@ -97,6 +117,7 @@ impl<P: Protocol> ReplySlot<P> {
     pub(crate) fn waiting(waker: Waker) -> Self {
         Self {
             state: AtomicU32::new(WAITING),
+            stage: AtomicU32::new(0),
             waker: UnsafeCell::new(MaybeUninit::new(waker)),
             protocol: PhantomData,
         }
@@ -197,8 +218,8 @@ impl<P: Protocol> ReplySlot<P> {
 
     /// For the responder, once: the value was written (`None`) or there is none. `before` is shown the
     /// asker's waker while the asker still waits, ahead of the answer.
-    pub(crate) fn respond(&self, failure: Option<Fate>, before: impl FnOnce(&Waker)) -> Responded {
-        let answered = ANSWERED | failure.map_or(0, |fate| fate as u32) << OUTCOME_SHIFT;
+    pub(crate) fn respond(&self, failure: Option<u8>, before: impl FnOnce(&Waker)) -> Responded {
+        let answered = ANSWERED | failure.map_or(0, u32::from) << OUTCOME_SHIFT;
         // The asker waits, mostly.
         let mut seen = WAITING;
         loop {
@@ -249,6 +270,65 @@ impl<P: Protocol> ReplySlot<P> {
             ABANDONED => Responded::Abandoned(Some(waker)),
             _ => Responded::Wake(waker),
         }
+    }
+
+    /// For the turn whose handler will answer later, before [`leave`](Self::leave): shows `f` the
+    /// asker's waker, if the asker waits. A waker that comes back was left behind by an asker that gave
+    /// up at that moment.
+    #[must_use]
+    pub(crate) fn peek(&self, f: impl FnOnce(&Waker)) -> Option<Waker> {
+        // Acquire: the waker, with the asker's Release into WAITING. An asker that is at its waker, or
+        // gone, has no use for what `f` does.
+        self.state
+            .compare_exchange(WAITING, TAKING, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        self.waker.with(|slot| {
+            // SAFETY: R1: the state is TAKING, so the waker is ours; it is only looked at.
+            f(unsafe { (*slot).assume_init_ref() });
+        });
+        if !P::PEEK_LOOKS {
+            self.state.store(WAITING, Ordering::Release);
+            return None;
+        }
+        // Release: our look, before the asker or the handle touches the waker.
+        // Acquire on failure: the asker's last writes.
+        match self
+            .state
+            .compare_exchange(TAKING, WAITING, P::HAND_OVER, Ordering::Acquire)
+        {
+            Ok(_) => None,
+            // Given up: it leaves a waker in TAKING to us (R1).
+            Err(_) => Some(self.waker.with(|slot| {
+                // SAFETY: R1: ours since TAKING; moved out once, and never looked at again.
+                unsafe { (*slot).assume_init_read() }
+            })),
+        }
+    }
+
+    /// For the turn whose handler will answer later, once: it is done with the node. `Some`: the handle
+    /// came first, with this failure or with the value in the node; the turn responds.
+    #[must_use]
+    pub(crate) fn leave(&self) -> Option<Option<u8>> {
+        // AcqRel, here and in `hand_in`: R5.
+        let before = self.stage.fetch_or(LEFT, P::MEET);
+        (before & HANDED_IN != 0).then_some(match (before >> FAILURE_SHIFT) as u8 {
+            0 => None,
+            fate => Some(fate),
+        })
+    }
+
+    /// Whether the handle has come first: for the turn, ahead of `leave`.
+    pub(crate) fn is_handed_in(&self) -> bool {
+        // Relaxed: nothing is read through it.
+        self.stage.load(Ordering::Relaxed) & HANDED_IN != 0
+    }
+
+    /// For the handle, once: the value was written (`None`) or there will be none. `true`: the turn has
+    /// left, so the handle responds; otherwise the turn will.
+    #[must_use]
+    pub(crate) fn hand_in(&self, failure: Option<u8>) -> bool {
+        let failure = failure.map_or(0, u32::from) << FAILURE_SHIFT;
+        self.stage.fetch_or(HANDED_IN | failure, P::MEET) & LEFT != 0
     }
 
     fn drop_waker(&self) {

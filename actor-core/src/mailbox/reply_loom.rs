@@ -30,6 +30,16 @@ impl Protocol for WakerInPlace {
     const TAKE_BACK: bool = false;
 }
 
+struct RelaxedMeeting;
+impl Protocol for RelaxedMeeting {
+    const MEET: Ordering = Ordering::Relaxed;
+}
+
+struct BlindPeek;
+impl Protocol for BlindPeek {
+    const PEEK_LOOKS: bool = false;
+}
+
 struct BlindAbandon;
 impl Protocol for BlindAbandon {
     const ABANDON_LOOKS: bool = false;
@@ -105,9 +115,35 @@ impl<P: Protocol> Node<P> {
 
     fn respond(&self, failure: Option<Fate>) {
         if failure.is_none() {
-            // SAFETY: R2: not answered yet, and we are the responder.
-            self.value.with_mut(|value| unsafe { *value = Some(7) });
+            self.write();
         }
+        self.end(failure.map(|fate| fate as u8));
+    }
+
+    fn write(&self) {
+        // SAFETY: R2: not answered yet, and we are the responder.
+        self.value.with_mut(|value| unsafe { *value = Some(7) });
+    }
+
+    /// The turn's side of an answer that comes later.
+    fn turn_leaves(&self) {
+        if !self.slot.is_handed_in() {
+            drop(self.slot.peek(|waker| _ = waker.will_wake(waker)));
+        }
+        if let Some(failure) = self.slot.leave() {
+            self.end(failure);
+        }
+    }
+
+    /// The handle's side.
+    fn handle_answers(&self) {
+        self.write();
+        if self.slot.hand_in(None) {
+            self.end(None);
+        }
+    }
+
+    fn end(&self, failure: Option<u8>) {
         match self.slot.respond(failure, |_| ()) {
             Responded::Delivered => {}
             Responded::Wake(waker) => waker.wake(),
@@ -228,6 +264,60 @@ fn giving_up<P: Protocol + 'static>(failure: Option<Fate>, after_a_poll: bool) {
             "wakers are dropped once"
         );
     });
+}
+
+/// Turn and handle on threads of their own; the asker waits, or gives up.
+fn answered_later<P: Protocol + 'static>(gives_up: bool) {
+    check(2, move || {
+        let bed = Bed::new();
+        let node = Node::<P>::new(bed.clone().into());
+        let (turns, handles) = (node.clone(), node.clone());
+        let turn = thread::spawn(move || turns.turn_leaves());
+        let handle = thread::spawn(move || handles.handle_answers());
+        if gives_up {
+            if let Some(answered) = node.slot.abandon() {
+                node.resolve(&answered);
+            }
+        } else {
+            let polled = loop {
+                match node.slot.look() {
+                    Polled::Pending => {
+                        bed.sleep();
+                        thread::yield_now();
+                    }
+                    answered => break answered,
+                }
+            };
+            assert_eq!(node.resolve(&polled), Some(7));
+        }
+        turn.join().unwrap();
+        handle.join().unwrap();
+        node.assert_freed_once();
+        drop(node);
+        assert_eq!(Arc::strong_count(&bed), 1, "wakers are dropped once");
+    });
+}
+
+#[test]
+fn loom_reply_later_is_heard() {
+    answered_later::<Sound>(false);
+}
+
+#[test]
+fn loom_reply_later_to_an_asker_that_gives_up() {
+    answered_later::<Sound>(true);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn loom_reply_later_relaxed_meeting_is_caught() {
+    answered_later::<RelaxedMeeting>(false);
+}
+
+#[test]
+#[should_panic]
+fn loom_reply_later_blind_peek_is_caught() {
+    answered_later::<BlindPeek>(true);
 }
 
 #[test]

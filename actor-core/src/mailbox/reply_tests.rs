@@ -3,6 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::task::Wake;
 
+use super::super::node::Fate;
 use super::*;
 use crate::sync::thread;
 
@@ -67,7 +68,7 @@ fn every_failure_comes_through() {
     for fate in fates {
         let (bell, _rung) = bell();
         let slot = slot(&bell);
-        let responded = slot.respond(Some(fate), |_| ());
+        let responded = slot.respond(Some(fate as u8), |_| ());
         assert!(matches!(responded, Responded::Wake(_)));
         assert_eq!(slot.look(), Polled::Failed(fate as u8), "{fate}");
         assert!(!fate.to_string().is_empty());

@@ -8,6 +8,7 @@ use crate::cell::Runtime;
 use crate::id::{NumaNodeId, WorkerId};
 use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
+use crate::mailbox::node::Fate;
 use crate::memory::{self, MemoryStats};
 
 pub use tree::{SupervisionTree, TreeNode, TreeRequest};
@@ -48,6 +49,10 @@ pub struct ActorStats {
     pub panics: u64,
     /// Replies that came after the asker had given up.
     pub late_replies: u64,
+    /// Asks whose reply handle was dropped without a reply.
+    pub no_replies: u64,
+    /// Tasks and streams attached to actors now.
+    pub attached_tasks: u64,
     /// Notices of an actor's end sent to watchers.
     pub termination_notices: u64,
 }
@@ -108,6 +113,10 @@ impl Stats {
                 restarts: ledger.sum(Count::Restarts),
                 panics: ledger.sum(Count::Panics) + runtime.timers().waker_panics(),
                 late_replies: ledger.sum(Count::LateReplies),
+                no_replies: ledger.sum_fate(Fate::NoReply),
+                attached_tasks: ledger
+                    .sum(Count::TasksAttached)
+                    .saturating_sub(ledger.sum(Count::TasksEnded)),
                 termination_notices: ledger.sum(Count::Notices),
             },
             turns: scheduler.total.turns,

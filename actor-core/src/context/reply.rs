@@ -1,0 +1,296 @@
+//! A reply that is given later, or by somebody else.
+//!
+//! The handle is the responder's side of an ask, moved out of the turn: `mailbox::reply` says who
+//! touches what. It knows the reply's type and not the message's, so that it can be stored, mapped over
+//! messages and forwarded; three functions behind a table know the node.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use super::actor::{Actor, Message, SyncHandler};
+use super::actor_context::ActorContext;
+use super::envelope::{AskNode, context_of};
+use super::message_context::Context;
+use crate::cell::{CellRef, Runtime, contain, ending};
+use crate::id::ActorId;
+use crate::mailbox::node::{Fate, Node};
+
+/// How an actor handles a message that it answers later: when another message comes, from a spawned
+/// task, or not at all.
+///
+/// The handler itself is a plain function; what it does with the [`Reply`] is its own affair. The message
+/// counts as handled when the function returns. A panic in it is handled as for
+/// [`Handler::handle`](crate::Handler::handle).
+///
+/// With `#[messages]`: `#[message(deferred)] fn get(&mut self, key: Key, reply: Reply<Value>)`.
+///
+/// # Examples
+///
+/// ```
+/// use actor_core::prelude::*;
+/// use actor_core::{DeferredHandler, Reply};
+///
+/// /// Waits until the door is open, however long.
+/// struct Pass;
+/// impl Message for Pass { type Reply = u32; }
+/// struct Open;
+/// impl Message for Open { type Reply = (); }
+///
+/// #[derive(Default)]
+/// struct Door { passed: u32, waiting: Vec<Reply<u32>> }
+/// impl Actor for Door {}
+///
+/// impl DeferredHandler<Pass> for Door {
+///     fn handle(&mut self, _: Pass, reply: Reply<u32>, _cx: &mut ActorContext<Self>) {
+///         self.waiting.push(reply);
+///     }
+/// }
+/// impl SyncHandler<Open> for Door {
+///     fn handle(&mut self, _: Open, _cx: &mut ActorContext<Self>) {
+///         for reply in self.waiting.drain(..) {
+///             self.passed += 1;
+///             reply.send(self.passed);
+///         }
+///     }
+/// }
+///
+/// let system = ActorSystem::new()?;
+/// let door = system.spawn(Door::default())?;
+/// system.block_on(async {
+///     let (passed, ()) = tokio::try_join!(door.ask(Pass), async {
+///         door.ask(Open).await.map_err(|_| unreachable!())
+///     })?;
+///     assert_eq!(passed, 1);
+///     Ok::<(), AskError<Pass>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the actor `{Self}` does not handle the message `{M}`",
+    label = "`{Self}` has no handler for this message"
+)]
+pub trait DeferredHandler<M: Message>: Actor {
+    /// Handles one message, and answers through `reply` now or at any time later.
+    fn handle(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>);
+
+    #[doc(hidden)]
+    const PLAIN: bool = false;
+
+    #[doc(hidden)]
+    fn handle_plain(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        let _ = (message, cx);
+        unreachable!("a deferred handler is called with a reply handle, by the runtime")
+    }
+}
+
+impl<A: SyncHandler<M>, M: Message> DeferredHandler<M> for A {
+    fn handle(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>) {
+        reply.send(SyncHandler::handle(self, message, cx));
+    }
+
+    const PLAIN: bool = true;
+
+    #[inline(always)]
+    fn handle_plain(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        SyncHandler::handle(self, message, cx)
+    }
+}
+
+/// The right to answer one ask, once: [`send`](Self::send) uses it up.
+///
+/// Keep it in the actor's state, or move it to a task or a thread. The asker waits meanwhile, with its
+/// own deadline; the actor does not. Of a message that was told, not asked, the handle is a blank: a
+/// reply sent by it is dropped.
+///
+/// Dropped without a reply, the asker hears at once:
+///
+/// | dropped | the asker gets |
+/// |---|---|
+/// | with the state of an actor that stops or starts again | [`Dead`](crate::AskError::Dead) |
+/// | by a panic | [`Panicked`](crate::AskError::Panicked) |
+/// | otherwise | [`NoReply`](crate::AskError::NoReply), counted in [`ActorStats::no_replies`](crate::ActorStats) |
+///
+/// An actor that asks while it holds a reply back is not taken for a member of a circle: nobody can know
+/// who will answer. If only this actor can, and it waits for the very actor that waits for the reply,
+/// a deadline ends that.
+#[must_use = "an asker waits; dropped, the handle says `NoReply` to it"]
+pub struct Reply<R: Send + 'static> {
+    /// An `AskNode` whose responder we are; `None`: nobody asked.
+    node: Option<NonNull<Node>>,
+    table: &'static Table<R>,
+    /// The actor that took the message.
+    target: ActorId,
+    books: &'static Runtime,
+    /// What a drop says, if it is neither a panic's nor the runtime's.
+    unsaid: (Fate, Option<ActorId>),
+}
+
+/// What can be done with the node of an ask for an `R`.
+struct Table<R> {
+    hand_in: unsafe fn(NonNull<Node>, Result<R, u8>, &'static Runtime),
+    is_abandoned: unsafe fn(NonNull<Node>) -> bool,
+}
+
+struct TableOf<M>(M);
+
+impl<M: Message> TableOf<M> {
+    const TABLE: &'static Table<M::Reply> = &Table {
+        // SAFETY: by the callers the node is an ask of `M`, theirs to answer, and given up.
+        hand_in: |node, reply, books| unsafe { AskNode::<M>::hand_in(node.cast(), reply, books) },
+        is_abandoned: |node| {
+            // SAFETY: by the callers the node is an ask of `M`, alive.
+            unsafe { (*node.cast::<AskNode<M>>().as_ptr()).reply.is_abandoned() }
+        },
+    };
+}
+
+/// No node has this table's functions called on it.
+struct Nobody<R>(R);
+
+impl<R: Send + 'static> Nobody<R> {
+    const TABLE: &'static Table<R> = &Table {
+        hand_in: |_, _, _| unreachable!("nobody asked"),
+        is_abandoned: |_| unreachable!("nobody asked"),
+    };
+}
+
+// SAFETY: the responder's side of a node may be on any thread (reply R2), the value is `Send`, and the
+// rest is plain data.
+unsafe impl<R: Send> Send for Reply<R> {}
+// SAFETY: through a shared reference only atomics and the context, which is Sync, are read.
+unsafe impl<R: Send> Sync for Reply<R> {}
+
+/// In the number of a failure: the node's link is the id of the actor that failed, not the one asked.
+const BLAMED: u8 = 0x40;
+
+impl<R: Send + 'static> Reply<R> {
+    /// # Safety
+    ///
+    /// The caller is the responder of the node and leaves that to the handle, of which there is one.
+    pub(super) unsafe fn to_asker<M: Message<Reply = R>>(
+        node: NonNull<AskNode<M>>,
+        cell: CellRef,
+    ) -> Self {
+        Self {
+            node: Some(node.cast()),
+            table: TableOf::<M>::TABLE,
+            ..Self::to_nobody(cell)
+        }
+    }
+
+    /// Of a message that was told.
+    pub(super) fn to_nobody(cell: CellRef) -> Self {
+        Self {
+            node: None,
+            table: Nobody::<R>::TABLE,
+            target: cell.id(),
+            books: cell.runtime(),
+            unsaid: (Fate::NoReply, None),
+        }
+    }
+
+    /// Answers. A reply that nobody waits for any more is dropped and counted.
+    pub fn send(self, reply: R) {
+        let this = ManuallyDrop::new(self);
+        match this.node {
+            // SAFETY: the one handle of the node gives it up (`self` is not dropped).
+            Some(node) => unsafe { (this.table.hand_in)(node, Ok(reply), this.books) },
+            None => {
+                contain(|| drop(reply));
+            }
+        }
+    }
+
+    /// Whether the asker has given up waiting, so that the work can be saved. Of a message that was told
+    /// nobody ever waited, and this is `false`.
+    pub fn is_abandoned(&self) -> bool {
+        // SAFETY: the node is alive until we answer.
+        self.node
+            .is_some_and(|node| unsafe { (self.table.is_abandoned)(node) })
+    }
+
+    /// Whether somebody waits for the reply: it was asked for, and the asker has not given up.
+    pub fn is_wanted(&self) -> bool {
+        self.node.is_some() && !self.is_abandoned()
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// The context of the ask: its deadline, trace and baggage. For work on the reply outside of the
+    /// handler: `tokio::spawn(reply.context().scope(work))`. Empty for a message that was told.
+    pub fn context(&self) -> Context {
+        // SAFETY: the responder's side, and with it the context, is ours until we answer.
+        self.node.map_or_else(Context::empty, |node| unsafe {
+            Context::clone(&context_of(node))
+        })
+    }
+
+    /// The actor that took the message.
+    pub fn target(&self) -> ActorId {
+        self.target
+    }
+
+    /// What the asker hears if the handle is dropped as it is.
+    pub(super) fn otherwise(&mut self, fate: Fate, blame: Option<ActorId>) {
+        self.unsaid = (fate, blame);
+    }
+
+    /// Ends the ask without a reply.
+    pub(super) fn fail(mut self, fate: Fate, blame: ActorId) {
+        self.end(fate, Some(blame));
+        std::mem::forget(self);
+    }
+
+    fn end(&mut self, fate: Fate, blame: Option<ActorId>) {
+        let Some(node) = self.node.take() else {
+            return;
+        };
+        if fate == Fate::NoReply {
+            self.books.record_fate(fate, self.target, "");
+        }
+        let mut failure = fate as u8;
+        if let Some(blame) = blame {
+            failure |= BLAMED;
+            let id = std::ptr::without_provenance_mut(blame.as_u64() as usize);
+            // SAFETY: N2: the node is being handled or was, and we are its responder.
+            unsafe { Node::set_next(node, id) };
+        }
+        // SAFETY: the one handle of the node gives it up.
+        unsafe { (self.table.hand_in)(node, Err(failure), self.books) };
+    }
+}
+
+impl<R: Send + 'static> Drop for Reply<R> {
+    fn drop(&mut self) {
+        let (fate, blame) = match ending() {
+            Some(fate) => (fate, None),
+            None if std::thread::panicking() => (Fate::Panicked, None),
+            None => self.unsaid,
+        };
+        self.end(fate, blame);
+    }
+}
+
+/// The fate behind a failure's number, and who is to blame.
+///
+/// # Safety
+///
+/// The node is the asker's alone, and its slot said that it failed so.
+pub(super) unsafe fn failure_of(node: NonNull<Node>, failure: u8) -> (u8, Option<ActorId>) {
+    // SAFETY: by the caller; the mark says that the link is an id.
+    let blame = (failure & BLAMED != 0).then(|| ActorId(unsafe { Node::next(node) }.addr() as u64));
+    (failure & !BLAMED, blame)
+}
+
+impl<R: Send + 'static> fmt::Debug for Reply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("type", &format_args!("{}", std::any::type_name::<R>()))
+            .field("target", &self.target)
+            .field("asked", &self.node.is_some())
+            .finish_non_exhaustive()
+    }
+}
