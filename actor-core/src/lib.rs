@@ -58,11 +58,11 @@ pub use cell::{
 pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
     BAGGAGE_ENTRIES_MAX, Baggage, BaggageError, ByFactory, ByValue, Call, CancelOnDrop,
-    CancelToken, Context, Handler, IntoActor, InvalidName, LookupError, Message, NAME_BYTES_MAX,
-    OwnedRef, Placement, Recipient, RegisterError, RegisteredName, Scoped, SendFuture, SpanId,
-    SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX,
-    TerminatedFuture, TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError,
-    TraceStateError,
+    CancelToken, Context, Handler, IntoActor, InvalidName, LookupError, Message, MoveError,
+    NAME_BYTES_MAX, OwnedRef, Placement, Recipient, RegisterError, RegisteredName, Scoped,
+    SendFuture, SpanId, SpawnBuilder, SpawnError, SyncHandler, TRACESTATE_BYTES_MAX,
+    TRACESTATE_ENTRIES_MAX, TerminatedFuture, TraceContext, TraceFlags, TraceId, TraceParent,
+    TraceParseError, TraceStateError,
 };
 // Replies and what runs beside messages.
 #[cfg(not(actor_loom))]

@@ -24,6 +24,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/monitor.rs", "the owner notes who waits for its end"),
     ("cell/names.rs", "the owner notes its names"),
     ("cell/overflow.rs", "a signal handler"),
+    ("cell/rehome.rs", "moves a state from block to block"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
     ("cell/simulated.rs", "runs cells without a worker"),
     (

@@ -100,6 +100,36 @@ fn workers_run_where_they_are_pinned() {
 }
 
 #[test]
+fn moved_actors_run_at_their_new_home() {
+    let system = ActorSystem::builder()
+        .cross_numa_stealing(CrossNumaStealing::Never)
+        .build()
+        .unwrap();
+    let nodes = system.numa_nodes();
+    let (from, to) = (nodes[0], nodes[nodes.len() - 1]);
+    let seats: BTreeSet<CpuId> = system
+        .seats()
+        .iter()
+        .filter(|seat| seat.numa_node == to)
+        .filter_map(|seat| seat.cpu)
+        .collect();
+    for _ in 0..200 {
+        let spawn = system.actor(Resident([0; 128]));
+        let actor = spawn.placement(Placement::Node(from)).spawn().unwrap();
+        actor.ask_blocking(WhereAreYou).unwrap();
+        actor.move_to(to).unwrap();
+        let place = actor.ask_blocking(WhereAreYou).unwrap();
+        assert_eq!(place.home, to);
+        assert!(
+            seats.is_empty() || seats.contains(&CpuId(place.cpu)),
+            "moved to {to}, ran on CPU {}, the workers there are on {seats:?}",
+            place.cpu
+        );
+    }
+    finish(system);
+}
+
+#[test]
 fn cells_states_messages_and_frames_lie_at_home() {
     const ACTORS: u64 = 3000;
     let system = system();

@@ -184,7 +184,7 @@ fn claim_cell(arena: u8, capacity: u32) -> Option<CellRef> {
     claimed
 }
 
-fn alloc_state(arena: u8, vtable: &'static ActorVtable) -> *mut u8 {
+pub(super) fn alloc_state(arena: u8, vtable: &'static ActorVtable) -> *mut u8 {
     if vtable.layout.size() == 0 {
         return std::ptr::without_provenance_mut(vtable.layout.align());
     }

@@ -56,6 +56,10 @@ pub(crate) struct Extra {
     pub(super) broken: Vec<ActorId>,
     /// A broken link is told, not shared.
     pub(super) trap_links: bool,
+    /// The NUMA index that the actor is to move to.
+    pub(super) move_to: Option<usize>,
+    /// Where the state block lies, if not in the arena of the actor's home.
+    pub(super) state_arena: Option<u8>,
     /// Overflow bound of a `DropOldest` mailbox.
     pub(super) keep_newest: u32,
     /// Made with the first timer.
@@ -87,6 +91,8 @@ impl Extra {
             broken: Vec::new(),
             trap_links: false,
             tasks: None,
+            move_to: None,
+            state_arena: None,
             keep_newest: 0,
             timers: None,
         }

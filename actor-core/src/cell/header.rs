@@ -48,7 +48,7 @@ pub(crate) struct CellHeader {
     link: Link,
     pub(super) inbox: Inbox,
     generation: AtomicU32,
-    /// arena | NUMA index << 8 | sender flags << 16.
+    /// Arena of the cell | NUMA index of the actor's home << 8 | sender flags << 16 | arena of the home << 24.
     place: AtomicU32,
     runtime: AtomicPtr<Runtime>,
     vtable: AtomicPtr<ActorVtable>,
@@ -140,8 +140,12 @@ impl Flags {
     pub(super) const NO_STOPPED_HOOK: Self = Self(1 << 7);
     /// The actor is its system's root.
     pub(super) const ROOT: Self = Self(1 << 8);
-    /// What the hot loop must not pass by.
+    /// Is to move, or has moved and left its state behind.
+    pub(super) const MOVE: Self = Self(1 << 9);
+    /// What ends a life.
     pub(super) const URGENT: Self = Self(Self::STOP.0 | Self::DRAIN.0 | Self::KILL.0);
+    /// What the hot loop must not pass by.
+    pub(super) const UNUSUAL: Self = Self(Self::URGENT.0 | Self::MOVE.0);
 
     /// No flag, and the step at which room is published to senders in the upper half: a
     /// thirty-second of the capacity, because a store per message would take their line away once per
@@ -295,6 +299,26 @@ impl CellRef {
         usize::from((self.header().place.load(Ordering::Relaxed) >> 8) as u8)
     }
 
+    /// The arena of the actor's home.
+    #[inline(always)]
+    pub(crate) fn arena(self) -> u8 {
+        (self.header().place.load(Ordering::Relaxed) >> 24) as u8
+    }
+
+    /// Says where the actor lives from now on.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn set_home(self, arena: u8, numa_index: usize) {
+        let place = &self.header().place;
+        // Relaxed: one writer. A sender that sees the old place makes its message there and queues the
+        // cell there, which costs a detour and nothing else.
+        let kept = place.load(Ordering::Relaxed) & 0x00ff_00ff;
+        let home = u32::from(arena) << 24 | (numa_index as u32 & 0xff) << 8;
+        place.store(kept | home, Ordering::Relaxed);
+    }
+
     pub(super) fn vtable(self) -> &'static ActorVtable {
         // Relaxed: read by the owner only, who has edge B of the inbox.
         let vtable = self.header().vtable.load(Ordering::Relaxed);
@@ -362,7 +386,8 @@ impl CellRef {
         }
         let flags =
             if home.drop_newest { DROP_NEWEST } else { 0 } | if home.no_wait { NO_WAIT } else { 0 };
-        let place = u32::from(home.arena) | u32::from(home.numa_index) << 8 | flags;
+        let arena = u32::from(home.arena);
+        let place = arena | u32::from(home.numa_index) << 8 | flags | arena << 24;
         header.place.store(place, Ordering::Relaxed);
         // Release: `runtime` follows this from any thread that has an id.
         header

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::header::{CellRef, Phase, RestartPolicy};
 use super::signal::{Signal, SignalKind};
-use crate::id::ActorId;
+use crate::id::{ActorId, NumaNodeId};
 use crate::supervision::{Restart, Supervision};
 
 /// Where an actor is in its life.
@@ -52,6 +52,8 @@ pub struct ActorSnapshot {
     pub actor_type: &'static str,
     /// The label it was spawned with.
     pub name: Option<Arc<str>>,
+    /// The NUMA node that is its home now.
+    pub numa_node: NumaNodeId,
     /// Where it is in its life.
     pub phase: ActorPhase,
     /// Its supervisor; `None` for an actor at the top.
@@ -153,6 +155,7 @@ impl CellRef {
                 actor: self.id(),
                 actor_type: (self.vtable().type_name)(),
                 name: extra.and_then(|extra| extra.name.clone()),
+                numa_node: NumaNodeId(self.arena()),
                 phase,
                 parent: self
                     .parent()

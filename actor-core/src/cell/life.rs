@@ -484,7 +484,7 @@ impl CellRef {
                 reason: &reason,
             });
             (*owned).phase = Phase::Dead;
-            birth::free_state(id.numa_node().0, self.vtable(), self.state());
+            birth::free_state(self.state_arena(), self.vtable(), self.state());
             (*owned).state = std::ptr::null_mut();
             let reusable = self.next_generation();
             self.sever_links(id, &reason);

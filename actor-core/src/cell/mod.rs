@@ -30,6 +30,7 @@ pub(crate) mod observe;
 #[cfg(all(unix, not(miri)))]
 pub(crate) mod overflow;
 mod reason;
+mod rehome;
 mod runtime;
 mod signal;
 #[cfg(feature = "testkit")]

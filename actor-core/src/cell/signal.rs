@@ -67,6 +67,8 @@ pub(super) enum SignalKind {
         bond: Bond,
     },
     Unwatch(ActorId),
+    /// To another NUMA node, by its index.
+    MoveTo(usize),
     /// A look from outside.
     Inspect(Box<Inspection>),
 }

@@ -24,7 +24,7 @@ use crate::mailbox::inbox::{Look, Stamp, Taken};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node, Step};
 use crate::mailbox::waiters;
-use crate::scheduler::After;
+use crate::scheduler::{After, Hint};
 
 /// A turn of slower messages ends after this long, so that one actor's full turn of slow messages do not make
 /// the others wait for all of them.
@@ -47,6 +47,11 @@ pub(crate) unsafe fn take_turn(cell: CellRef, local: &Local) -> After {
     // SAFETY: by the caller.
     let after = unsafe { run(cell, local) };
     local.end_turn();
+    if after == After::Again && cell.numa_index() != local.numa_index() {
+        // A guest, or an actor that has moved: to its own NUMA node, whatever queue it came from.
+        cell.schedule(Hint::Back);
+        return After::Done;
+    }
     after
 }
 
@@ -85,7 +90,7 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
             if cell.has_signals()
                 || (*owned).phase != Phase::Running
                 || !(*owned).frame.is_null()
-                || (*owned).flags.has(Flags::URGENT)
+                || (*owned).flags.has(Flags::UNUSUAL)
             {
                 match attend(cell, &mut left, &mut polls) {
                     Attended::Run => generation = cell.generation(),
@@ -155,7 +160,7 @@ unsafe fn handle(
                 && !cell.has_signals()
                 // Inbox B3: with senders in line the way to idle is `next`'s, which wakes them or leaves
                 // word; the word as it was seen says nothing of those that a former turn took over.
-                && !(*owned).flags.has(Flags::any(Flags::URGENT.bits() | Flags::WAITERS.bits()))
+                && !(*owned).flags.has(Flags::any(Flags::UNUSUAL.bits() | Flags::WAITERS.bits()))
                 && cell.inbox().close_after(stamp);
             if !idle {
                 let taken = cell.inbox().take_above(node);
@@ -403,6 +408,13 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                     cell.stop_now();
                     false
                 }
+                Phase::Running if flags.has(Flags::MOVE) => {
+                    publish_and_wake(cell, *left, true);
+                    if cell.step_of_move() {
+                        return Attended::Over(After::Done);
+                    }
+                    false
+                }
                 // Draining is running on, until `drained` says otherwise.
                 Phase::Running => return Attended::Run,
                 // Only while there is a state to handle messages with: a failed life has none.
@@ -553,6 +565,8 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
             SignalKind::Restart if meant => cell.restart(),
             // For an actor that is gone: nobody to stop, to restart or to forget.
             SignalKind::Unwatch(_) | SignalKind::Stop { .. } | SignalKind::Restart => {}
+            SignalKind::MoveTo(numa_index) if meant => cell.move_asked(numa_index),
+            SignalKind::MoveTo(_) => {}
             SignalKind::Inspect(inspection) => cell.inspected(meant, *inspection),
             SignalKind::Adopt(child) => {
                 cell.link_child(child);

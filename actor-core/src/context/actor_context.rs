@@ -48,7 +48,7 @@ impl<A: Actor> ActorContext<A> {
 
     /// The NUMA node that is this actor's home.
     pub fn numa_node(&self) -> NumaNodeId {
-        self.cell.id().numa_node()
+        NumaNodeId(self.cell.arena())
     }
 
     /// The context of the message being handled: what it sends inherits it.

@@ -173,7 +173,7 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
         target.count(Count::RefusedOther);
         return Err(refused(target, fate, message));
     }
-    let arena = target.id.numa_node().0;
+    let arena = target.cell.arena();
     let node = match TellNode::alloc::<A>(arena, target.id.generation(), context, message) {
         Ok(node) => node,
         Err(NoMemory(message)) => {

@@ -225,7 +225,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             if let Some(path) = self.wait_for(target, cx) {
                 return self.refuse(Count::RefusedOther, AskError::Deadlock { path, message });
             }
-            let (arena, generation) = (target.id.numa_node().0, target.id.generation());
+            let (arena, generation) = (target.cell.arena(), target.id.generation());
             let waker = cx.waker().clone();
             let node = match AskNode::alloc::<A>(arena, generation, context.clone(), message, waker)
             {

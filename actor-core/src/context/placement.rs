@@ -2,11 +2,12 @@
 
 use super::options::SpawnError;
 use super::spawn::Parent;
-use crate::cell::{Local, Runtime};
+use crate::cell::{CellRef, Local, Runtime};
 use crate::id::{ActorId, NumaNodeId};
 
-/// On which NUMA node an actor lives. Fixed for its life, restarts included; its children follow it
-/// unless they say otherwise, so placing a parent places its subtree.
+/// On which NUMA node an actor lives: for its whole life, restarts included, unless it is moved
+/// ([`ActorRef::move_to`](crate::ActorRef::move_to)). Its children follow it unless they say otherwise, so
+/// placing a parent places its subtree.
 ///
 /// | choose | for actors that |
 /// |---|---|
@@ -29,7 +30,7 @@ pub enum Placement {
     LeastLoaded,
     /// That NUMA node, which must have workers.
     Node(NumaNodeId),
-    /// The NUMA node of that actor, also if it has stopped.
+    /// The NUMA node that is that actor's home now; if it has stopped, the one it was spawned on.
     Near(ActorId),
     /// The NUMA node that the key falls on: the same for equal keys as long as the NUMA nodes with workers
     /// are the same ones; with one NUMA node more or less, most keys stay where they were (rendezvous
@@ -51,8 +52,20 @@ pub(super) fn place(
         (Placement::Spread, _) => Ok(runtime.next_numa_index()),
         (Placement::LeastLoaded, _) => Ok(least_loaded(runtime)),
         (Placement::Node(asked), _) => index_of(runtime, asked),
-        (Placement::Near(actor), _) => index_of(runtime, actor.numa_node()),
+        (Placement::Near(actor), _) => index_of(runtime, home_of(actor)),
         (Placement::Key(key), _) => Ok(by_key(key, runtime.numa_nodes())),
+    }
+}
+
+/// Where an actor lives; where it was spawned, if it has stopped.
+fn home_of(actor: ActorId) -> NumaNodeId {
+    let cell = CellRef::of(actor);
+    let home = cell.arena();
+    // The place belongs to whoever lives there when it is read, so that is asked last.
+    if cell.generation() == actor.generation() {
+        NumaNodeId(home)
+    } else {
+        actor.numa_node()
     }
 }
 

@@ -95,7 +95,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 this.message = Some(message);
                 return Poll::Pending;
             }
-            let arena = target.id.numa_node().0;
+            let arena = target.cell.arena();
             let node =
                 match TellNode::alloc::<A>(arena, target.id.generation(), context.clone(), message)
                 {

@@ -28,9 +28,10 @@ pub(crate) enum Count {
     Notices,
     TasksAttached,
     TasksEnded,
+    Moves,
 }
 
-const COUNTS: usize = Count::TasksEnded as usize + 1;
+const COUNTS: usize = Count::Moves as usize + 1;
 const STRIPES: usize = 16;
 
 /// Counters of one worker, or one stripe of everybody else's.

@@ -53,6 +53,8 @@ pub struct ActorStats {
     pub no_replies: u64,
     /// Tasks and streams attached to actors now.
     pub attached_tasks: u64,
+    /// Actors moved to another NUMA node.
+    pub moves: u64,
     /// Notices of an actor's end sent to watchers.
     pub termination_notices: u64,
 }
@@ -117,6 +119,7 @@ impl Stats {
                 attached_tasks: ledger
                     .sum(Count::TasksAttached)
                     .saturating_sub(ledger.sum(Count::TasksEnded)),
+                moves: ledger.sum(Count::Moves),
                 termination_notices: ledger.sum(Count::Notices),
             },
             turns: scheduler.total.turns,

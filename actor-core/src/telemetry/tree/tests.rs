@@ -22,6 +22,7 @@ fn seen(index: u32, name: &str, children: &[u32]) -> ActorSnapshot {
         actor: id(index),
         actor_type: "shop::cache::Cache<alloc::string::String, shop::Key>",
         name: Some(name.into()),
+        numa_node: crate::id::NumaNodeId(0),
         phase: ActorPhase::Running,
         parent: None,
         children: children.iter().copied().map(id).collect(),
