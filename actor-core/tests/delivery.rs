@@ -438,8 +438,10 @@ fn m17_asks_from_an_actor_with_half_a_million_messages_waiting_are_as_fast() {
         })
     });
     let full = full.min().unwrap();
+    // A look at every waiting message would cost 100 asks a quarter of a second and more; the slack is
+    // for a machine that is busy with other things.
     assert!(
-        full < empty * 10 + Duration::from_millis(5),
+        full < empty * 10 + Duration::from_millis(50),
         "{full:?} with a full mailbox, {empty:?} without"
     );
     settle(&system);
