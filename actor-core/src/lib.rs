@@ -96,7 +96,8 @@ pub use system::{
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    ActorStats, NumaStats, Stats, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
+    ActorStats, GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, Stats,
+    StuckAsk, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

@@ -8,7 +8,7 @@
 //!  runtime   8                        frame     8  a suspended async handler
 //!  vtable    8                        state     8
 //!  parent    8                        extra     8  what few actors need
-//!  waiting_on 8                       siblings 16  written by the parent's owner; phase, flags
+//!  waiting_on 8                       siblings 16  written by the parent's owner; phase, quiet, flags
 //! ```
 //!
 //! Two lines, not the one of the first sketch: the owner looks at the signal lane and the state for
@@ -19,13 +19,15 @@
 //!
 //! - H1 (type-stable): a cell's memory is a `CellHeader` for ever, from the first time it is cut; zero
 //!   bytes are a valid, never-used header. So every `CellRef` may be followed at any time.
-//! - H2 (owner): line 1 but for `signals` and the sibling links belongs to the owner of the cell
+//! - H2 (owner): line 1 but for `signals`, `quiet` and the sibling links belongs to the owner of the cell
 //!   (`inbox` B1). `vtable` and `parent` are written only between `claim` and the first schedule, and
 //!   at termination, by the owner.
 //! - H3 (links): `prev` and `next` belong to the owner of the *parent*; the child leaves them alone and
 //!   its cell is not freed before the parent has unlinked it.
 //! - H4 (generation): changes only by the owner: up by one when the actor terminates. A generation that
 //!   differs from a reference's means: that actor is gone.
+//! - H5 (seen from outside): the census (`cell::census`) reads the atomics of any cell at any time and
+//!   marks `quiet`; all of it is evidence for people, nothing is decided by it.
 
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
@@ -41,7 +43,7 @@ use crate::mailbox::inbox::Inbox;
 use crate::mailbox::node::Node;
 use crate::memory::{self, CELL_SIZE};
 use crate::scheduler::{Hint, Link, Task};
-use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 #[repr(C, align(128))]
 pub(crate) struct CellHeader {
@@ -52,7 +54,8 @@ pub(crate) struct CellHeader {
     place: AtomicU32,
     runtime: AtomicPtr<Runtime>,
     vtable: AtomicPtr<ActorVtable>,
-    parent: UnsafeCell<Option<CellRef>>,
+    /// Null: the root.
+    parent: AtomicPtr<Self>,
     /// The actor this one's handler waits for in an ask; 0 = none.
     waiting_on: AtomicU64,
 
@@ -74,7 +77,8 @@ pub(super) struct Owned {
     pub(super) prev: Sibling,
     pub(super) next: Sibling,
     pub(super) phase: Phase,
-    pub(super) restart: RestartPolicy,
+    /// When the census last found that nothing had been handled since it looked before; see there.
+    pub(super) quiet: AtomicU8,
     pub(super) flags: Flags,
 }
 
@@ -106,7 +110,7 @@ pub(super) enum Phase {
     BackingOff,
 }
 
-/// The supervisor's rule for a child that ends, as one byte.
+/// The supervisor's rule for a child that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum RestartPolicy {
@@ -142,6 +146,8 @@ impl Flags {
     pub(super) const ROOT: Self = Self(1 << 8);
     /// Is to move, or has moved and left its state behind.
     pub(super) const MOVE: Self = Self(1 << 9);
+    /// The restart policy, in two bits.
+    const RESTART_SHIFT: u32 = 14;
     /// What ends a life.
     pub(super) const URGENT: Self = Self(Self::STOP.0 | Self::DRAIN.0 | Self::KILL.0);
     /// What the hot loop must not pass by.
@@ -159,6 +165,20 @@ impl Flags {
             capacity / 32
         };
         Self(step << 16)
+    }
+
+    /// With a restart policy: it changes only at birth.
+    const fn restarting(self, policy: RestartPolicy) -> Self {
+        Self(self.0 | (policy as u32) << Self::RESTART_SHIFT)
+    }
+
+    /// Whether the actor is to be restarted when it ends.
+    pub(super) const fn restart(self) -> RestartPolicy {
+        match self.0 >> Self::RESTART_SHIFT & 3 {
+            0 => RestartPolicy::Temporary,
+            1 => RestartPolicy::Transient,
+            _ => RestartPolicy::Permanent,
+        }
     }
 
     /// Whether the mailbox has a bound.
@@ -210,6 +230,15 @@ unsafe impl Sync for CellRef {}
 const DROP_NEWEST: u32 = 1 << 16;
 /// Sender flag: `send` does not wait for room.
 const NO_WAIT: u32 = 1 << 17;
+/// For reports: somebody holds an `OwnedRef`.
+const HELD: u32 = 1 << 18;
+/// For reports: a list of watches has grown long.
+const MANY_WATCHES: u32 = 1 << 19;
+
+/// `quiet`: nobody lives here. Also what a cell's memory is before it is first used.
+pub(super) const VACANT: u8 = 0;
+/// `quiet`: something was handled since the census last looked.
+pub(super) const FRESH: u8 = 1;
 
 impl CellRef {
     /// The cell of an id.
@@ -355,8 +384,71 @@ impl CellRef {
     ///
     /// The caller owns the cell.
     pub(super) unsafe fn parent(self) -> Option<Self> {
-        // SAFETY: H2, by the caller.
-        unsafe { *self.header().parent.get() }
+        self.parent_now()
+    }
+
+    /// The parent as it shows from any thread.
+    pub(super) fn parent_now(self) -> Option<Self> {
+        // Relaxed: for the owner by edge B; for others it is evidence (H5).
+        NonNull::new(self.header().parent.load(Ordering::Relaxed)).map(Self)
+    }
+
+    /// The type as it shows from any thread: nothing for a cell that nobody has lived in.
+    pub(super) fn vtable_now(self) -> Option<&'static ActorVtable> {
+        // Relaxed: evidence (H5), and vtables are static.
+        let vtable = self.header().vtable.load(Ordering::Relaxed);
+        // SAFETY: H2: null, or from a &'static.
+        unsafe { vtable.as_ref() }
+    }
+
+    /// Whether the cell's last tenant was of that system.
+    pub(super) fn is_of(self, runtime: &'static Runtime) -> bool {
+        // Relaxed: compared, not followed.
+        std::ptr::eq(self.header().runtime.load(Ordering::Relaxed), runtime)
+    }
+
+    /// The mark of the census.
+    #[inline(always)]
+    pub(super) fn quiet(&self) -> &AtomicU8 {
+        // SAFETY: H1; a field that is only ever touched as an atomic.
+        unsafe { &*(&raw const (*self.header().owned.get()).quiet) }
+    }
+
+    /// Something is being handled here. A plain store to the owner's line.
+    #[inline(always)]
+    pub(super) fn touch(self) {
+        // Relaxed: evidence (H5). Not a read-modify-write: the census does that when it marks.
+        self.quiet().store(FRESH, Ordering::Relaxed);
+    }
+
+    /// Says for reports that somebody holds the actor (`OwnedRef`), or lets go of it.
+    pub(crate) fn hold(self, generation: u32, held: bool) {
+        if self.generation() == generation {
+            self.mark(HELD, held);
+        }
+    }
+
+    /// Says for reports that one of the actor's lists of watches has grown long.
+    pub(super) fn note_many_watches(self) {
+        self.mark(MANY_WATCHES, true);
+    }
+
+    fn mark(self, mark: u32, set: bool) {
+        // Relaxed: evidence (H5). The rest of the word is written before anybody knows the cell.
+        let place = &self.header().place;
+        if set {
+            place.fetch_or(mark, Ordering::Relaxed);
+        } else {
+            place.fetch_and(!mark, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_held(self) -> bool {
+        self.header().place.load(Ordering::Relaxed) & HELD != 0
+    }
+
+    pub(super) fn has_many_watches(self) -> bool {
+        self.header().place.load(Ordering::Relaxed) & MANY_WATCHES != 0
     }
 
     pub(crate) fn drops_newest(self) -> bool {
@@ -397,11 +489,17 @@ impl CellRef {
             .vtable
             .store(std::ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
         header.waiting_on.store(0, Ordering::Relaxed);
+        // Relaxed: read by the owner, by edge B of the inbox, and by the census.
+        header.parent.store(
+            parent.map_or(std::ptr::null_mut(), |parent| parent.0.as_ptr()),
+            Ordering::Relaxed,
+        );
         // SAFETY: H2: the caller owns the cell; the old values need no drop (plain pointers).
         unsafe {
-            header.parent.get().write(parent);
-            self.owned().write(owned);
+            Owned::lay_down(owned, self.owned());
         }
+        // Release: with the Acquire of the census: who sees life sees whose.
+        self.quiet().store(FRESH, Ordering::Release);
     }
 
     /// Whether a signal waits. One load from the owner's line.
@@ -522,8 +620,41 @@ impl Owned {
             prev: Sibling::NONE,
             next: Sibling::NONE,
             phase: Phase::Starting,
-            restart,
-            flags: Flags::publishing(capacity),
+            quiet: AtomicU8::new(FRESH),
+            flags: Flags::publishing(capacity).restarting(restart),
+        }
+    }
+
+    /// Writes all of it but `quiet`, which is not the owner's alone (H2) and is never written as plain
+    /// memory.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, and what lay there needs no drop.
+    unsafe fn lay_down(self, at: *mut Self) {
+        let Self {
+            fifo,
+            current,
+            frame,
+            state,
+            extra,
+            prev,
+            next,
+            phase,
+            quiet: _,
+            flags,
+        } = self;
+        // SAFETY: by the caller.
+        unsafe {
+            (*at).fifo = fifo;
+            (*at).current = current;
+            (*at).frame = frame;
+            (*at).state = state;
+            (*at).extra = extra;
+            (*at).prev = prev;
+            (*at).next = next;
+            (*at).phase = phase;
+            (*at).flags = flags;
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct ActorSnapshot {
     pub capacity: Option<usize>,
     /// The type of the message whose handler is suspended at an `.await`.
     pub handling: Option<&'static str>,
+    /// It handles an ask whose asker has given up: its deadline passed or it was cancelled.
+    pub asker_gone: bool,
     /// Actors that want to hear of its end.
     pub watchers: usize,
     /// Actors whose end it wants to hear of.
@@ -82,6 +84,10 @@ pub struct ActorSnapshot {
     pub monitors: usize,
     /// Actors that it is linked with.
     pub links: usize,
+    /// Timers that are set.
+    pub timers: usize,
+    /// Tasks beside its handlers: streams, continuations, reentrant handlers.
+    pub tasks: usize,
     /// The names it is registered under.
     pub registered: Vec<Arc<str>>,
 }
@@ -164,7 +170,7 @@ impl CellRef {
                 children,
                 child_count: self.child_count(),
                 supervision: extra.map_or_else(Supervision::one_for_one, |extra| extra.supervision),
-                restart: match (*owned).restart {
+                restart: match (*owned).flags.restart() {
                     RestartPolicy::Permanent => Restart::Permanent,
                     RestartPolicy::Transient => Restart::Transient,
                     RestartPolicy::Temporary => Restart::Temporary,
@@ -177,10 +183,19 @@ impl CellRef {
                 },
                 handling: NonNull::new((*owned).current)
                     .map(|node| (node.as_ref().vtable.message)()),
+                // SAFETY (of the call): the node is being handled by us, the owner.
+                asker_gone: NonNull::new((*owned).current)
+                    .is_some_and(|node| (node.as_ref().vtable.abandoned)(node)),
                 watchers: extra.map_or(0, |extra| extra.watchers.len()),
                 watching: extra.map_or(0, |extra| extra.watching.len()),
                 monitors: extra.map_or(0, |extra| extra.monitors.len()),
                 links: extra.map_or(0, |extra| extra.links.len()),
+                timers: extra
+                    .and_then(|extra| extra.timers.as_ref())
+                    .map_or(0, |timers| timers.len()),
+                tasks: extra
+                    .and_then(|extra| extra.tasks.as_ref())
+                    .map_or(0, |tasks| tasks.len()),
                 registered: extra.map_or_else(Vec::new, |extra| extra.names.clone()),
             })
         }

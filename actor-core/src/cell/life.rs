@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::birth;
 use super::extra::Extra;
 use super::frame::{FrameDone, FramePoll};
-use super::header::{CellRef, Flags, Phase, RestartPolicy};
+use super::header::{CellRef, Flags, Phase, RestartPolicy, VACANT};
 use super::local::while_ending;
 use super::observe::{self, Event, Hook};
 use super::reason::{Escalation, StopReason};
@@ -29,6 +29,7 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node};
 use crate::mailbox::waiters;
 use crate::supervision::{RestartWindow, Verdict};
+use crate::sync::atomic::Ordering;
 
 impl CellRef {
     /// Builds the state if it is not there and begins `started`.
@@ -145,7 +146,7 @@ impl CellRef {
         // SAFETY: H2, by the caller.
         unsafe {
             let owned = self.owned();
-            let by_policy = match (*owned).restart {
+            let by_policy = match (*owned).flags.restart() {
                 RestartPolicy::Permanent => {
                     !matches!(reason, StopReason::Shutdown | StopReason::Killed)
                 }
@@ -158,7 +159,7 @@ impl CellRef {
             let asked = (*owned).flags.has(Flags::STOP)
                 && extra
                     .and_then(|extra| extra.stop_reason.as_ref())
-                    .is_some_and(|asked| ends_for_good(asked, (*owned).restart));
+                    .is_some_and(|asked| ends_for_good(asked, (*owned).flags.restart()));
             if by_policy && !can {
                 log!(warn,
                     actor = %self.id(), actor_type = (self.vtable().type_name)(),
@@ -232,7 +233,7 @@ impl CellRef {
             }
             // Asked to stop between two lives: the next one is not wanted, unless an orderly end is a
             // reason to restart by itself.
-            if ends_for_good(&reason, (*owned).restart) || mode == StopMode::Drain {
+            if ends_for_good(&reason, (*owned).flags.restart()) || mode == StopMode::Drain {
                 (*owned).flags.clear(Flags::RESTARTING);
             }
             match mode {
@@ -484,6 +485,8 @@ impl CellRef {
                 reason: &reason,
             });
             (*owned).phase = Phase::Dead;
+            // Relaxed: evidence (H5).
+            self.quiet().store(VACANT, Ordering::Relaxed);
             birth::free_state(self.state_arena(), self.vtable(), self.state());
             (*owned).state = std::ptr::null_mut();
             let reusable = self.next_generation();

@@ -11,10 +11,12 @@
 //! - `birth`: claiming a cell and moving in;
 //! - `watch`, `links`, `monitor`: who hears of an end, and how;
 //! - `names`: the registry;
+//! - `census`: a walk over all of them from outside;
 //! - `inspect`: a look at an actor, taken by its owner.
 //! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
 
 mod birth;
+mod census;
 mod children;
 mod extra;
 mod few;
@@ -42,6 +44,7 @@ mod vtable;
 mod watch;
 
 pub(crate) use birth::{Birth, Origin, SpawnFailure, spawn};
+pub(crate) use census::{MARKS, Seen, census};
 pub(crate) use extra::Factory;
 pub(crate) use frame::{Frame, FrameDone, FramePoll, FrameVtable};
 pub(crate) use header::{CellRef, RestartPolicy};

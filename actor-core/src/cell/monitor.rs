@@ -11,6 +11,7 @@ use super::contain;
 use super::header::CellRef;
 use super::reason::StopReason;
 use super::signal::{Signal, SignalKind};
+use super::watch::MANY;
 
 /// Where one future waits for one end.
 #[derive(Debug)]
@@ -80,5 +81,8 @@ impl CellRef {
             slots.retain(|slot| Arc::strong_count(slot) > 1);
         }
         slots.push(slot);
+        if slots.len() == MANY {
+            self.note_many_watches();
+        }
     }
 }

@@ -116,7 +116,7 @@ pub(super) struct TaskSet {
 }
 
 impl TaskSet {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

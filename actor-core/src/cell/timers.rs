@@ -233,7 +233,7 @@ impl TimerTable {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
     }
 }

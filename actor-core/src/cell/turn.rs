@@ -138,6 +138,7 @@ unsafe fn handle(
         let owned = cell.owned();
         let step = if node.as_ref().generation == generation {
             (*owned).current = node.as_ptr();
+            cell.touch();
             let step = (node.as_ref().vtable.run)(cell.as_raw().cast(), node);
             if !matches!(step, Step::Pending) {
                 (*owned).current = std::ptr::null_mut();
@@ -462,6 +463,7 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
         if matches!(polled, FramePoll::Pending) {
             return false;
         }
+        cell.touch();
         (*owned).frame = std::ptr::null_mut();
         let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
         let current = NonNull::new(current);
@@ -545,7 +547,10 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                 watch::notify(watcher, gone, StopReason::NotFound);
             }
             SignalKind::Watch(watcher) => {
-                cell.extra().watchers.insert(watcher, ());
+                let watchers = &mut cell.extra().watchers;
+                if watchers.insert(watcher, ()).is_none() && watchers.len() == watch::MANY {
+                    cell.note_many_watches();
+                }
             }
             SignalKind::Monitor(slot) if !meant || (*cell.owned()).phase == Phase::Dead => {
                 slot.tell(StopReason::NotFound);

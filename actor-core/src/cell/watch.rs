@@ -39,6 +39,9 @@ struct Notice {
     of_link: bool,
 }
 
+/// Watches in one list from which on the leak report looks at the actor.
+pub(crate) const MANY: usize = 1024;
+
 /// What the end of a watched actor does to the watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnEnd {
@@ -152,6 +155,10 @@ impl CellRef {
     pub(crate) unsafe fn remember_watched(self, actor: ActorId, on_end: OnEnd) -> bool {
         // SAFETY: H2, by the caller.
         let extra = unsafe { self.extra() };
-        extra.watching.insert(actor, on_end).is_none()
+        let new = extra.watching.insert(actor, on_end).is_none();
+        if new && extra.watching.len() == MANY {
+            self.note_many_watches();
+        }
+        new
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::actor::Actor;
 use super::actor_ref::ActorRef;
-use crate::cell::StopMode;
+use crate::cell::{CellRef, StopMode};
 
 /// An [`ActorRef`] for people who want RAII: dropping it stops the actor (mode `Drain`: what is in the
 /// mailbox is handled first). Not `Clone`; give out copies of the [`ActorRef`] it derefs to.
@@ -13,13 +13,16 @@ use crate::cell::StopMode;
 pub struct OwnedRef<A: Actor>(ActorRef<A>);
 
 impl<A: Actor> OwnedRef<A> {
-    pub(super) const fn new(actor: ActorRef<A>) -> Self {
+    pub(super) fn new(actor: ActorRef<A>) -> Self {
+        // For the leak report: it is wanted.
+        CellRef::of(actor.id()).hold(actor.id().generation(), true);
         Self(actor)
     }
 
     /// Lets the actor live on.
     pub fn release(self) -> ActorRef<A> {
         let actor = self.0;
+        CellRef::of(actor.id()).hold(actor.id().generation(), false);
         std::mem::forget(self);
         actor
     }

@@ -120,6 +120,18 @@ pub(crate) struct Taken {
     pub(crate) waiters: bool,
 }
 
+/// What an actor is at, for reports.
+#[cfg(not(actor_loom))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing waits, nothing runs.
+    Idle,
+    /// A handler is suspended, or messages wait for a new life.
+    Suspended { waiting: u32 },
+    /// Scheduled or running.
+    Busy { waiting: u32 },
+}
+
 /// What the owner sees when it looks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -322,6 +334,21 @@ impl<P: Protocol> Inbox<P> {
         // Relaxed: a figure for people.
         let untaken = (self.word.load(Ordering::Relaxed) >> COUNT_SHIFT) as u32;
         untaken + self.taken.load(Ordering::Relaxed)
+    }
+
+    /// What the actor is at, as far as it shows from outside.
+    #[cfg(not(actor_loom))]
+    pub(crate) fn rest(&self) -> Rest {
+        // Relaxed: a figure for people.
+        let word = self.word.load(Ordering::Relaxed);
+        let waiting = self.len();
+        if word & AWAIT != 0 {
+            Rest::Suspended { waiting }
+        } else if word & IDLE != 0 && waiting == 0 {
+            Rest::Idle
+        } else {
+            Rest::Busy { waiting }
+        }
     }
 
     /// How many taken messages the owner last published.

@@ -262,6 +262,7 @@ impl SystemBuilder {
             seats,
             readiness: readiness::Source::new(),
             control: Control::new(engine, settings),
+            leaks: crate::telemetry::leaks::History::default(),
         }));
         Ok(ActorSystem {
             system: SystemRef { runtime, plan },

@@ -3,6 +3,7 @@
 mod builder;
 mod control;
 mod inspect;
+mod leaks;
 mod leftover;
 mod listen;
 mod naming;
@@ -24,6 +25,7 @@ use crate::context::{
 use crate::id::{NumaNodeId, WorkerId};
 use crate::memory::Residency;
 use crate::telemetry::Stats;
+use crate::telemetry::leaks::History;
 use crate::topology::{Seat, Topology};
 
 pub use builder::{CrossNumaStealing, StartError, SystemBuilder};
@@ -83,6 +85,7 @@ struct Plan {
     seats: Vec<Seat>,
     readiness: readiness::Source,
     control: control::Control,
+    leaks: History,
 }
 
 impl ActorSystem {

@@ -42,6 +42,7 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
         drain_delay: Duration::ZERO,
     };
     let plan = Box::leak(Box::new(Plan {
+        leaks: crate::telemetry::leaks::History::default(),
         topology,
         seats,
         readiness: readiness::Source::new(),

@@ -1,5 +1,7 @@
-//! What an operator sees: one read of every floor's counters, and the live tree of actors (`tree`).
+//! What an operator sees: one read of every floor's counters, the live tree of actors (`tree`), and
+//! what looks like a leak (`leaks`).
 
+pub(crate) mod leaks;
 mod tree;
 
 use std::fmt;
@@ -11,6 +13,7 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
 use crate::memory::{self, MemoryStats};
 
+pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub use tree::{SupervisionTree, TreeNode, TreeRequest};
 
 /// The books of one system at one moment.

@@ -33,10 +33,13 @@ fn seen(index: u32, name: &str, children: &[u32]) -> ActorSnapshot {
         queued: 0,
         capacity: Some(1024),
         handling: None,
+        asker_gone: false,
         watchers: 0,
         watching: 0,
         monitors: 0,
         links: 0,
+        timers: 0,
+        tasks: 0,
         registered: Vec::new(),
     }
 }
