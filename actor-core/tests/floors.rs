@@ -35,6 +35,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "cell/tasks.rs",
         "nodes that are pushed again, the owner's work",
     ),
+    ("cell/sequence.rs", "the parent of children that are held"),
     ("cell/turn.rs", "the owner's side of inbox and header"),
     ("cell/vtable.rs", "declares the actors' function table"),
     ("cell/watch.rs", "notices are nodes"),

@@ -4,10 +4,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::extra::{Extra, Factory};
-use super::header::{CellRef, Flags, Home, Owned, RestartPolicy};
+use super::header::{CellRef, Flags, Home, Owned, Phase, RestartPolicy};
 use super::names::Kind;
 use super::observe::{self, Event};
 use super::runtime::Runtime;
+use super::sequence;
 use super::signal::{Signal, SignalKind};
 use super::vtable::ActorVtable;
 use crate::id::ActorId;
@@ -27,6 +28,8 @@ pub(crate) struct Birth {
     pub(crate) backoff: Backoff,
     pub(crate) supervision: Supervision,
     pub(crate) name: Option<Arc<str>>,
+    /// It starts when its elder siblings are up. Only a child that is spawned from a factory.
+    pub(crate) held: bool,
     pub(crate) trap_links: bool,
     /// A name to hold from the first moment.
     pub(crate) registered: Option<(Arc<str>, Kind)>,
@@ -120,6 +123,7 @@ pub(crate) unsafe fn spawn(
         || birth.trap_links
         || drop_oldest
         || !default_supervision
+        || birth.held
     {
         let mut extra = Box::new(Extra::new());
         extra.factory = factory;
@@ -129,6 +133,11 @@ pub(crate) unsafe fn spawn(
         extra.backoff = birth.backoff;
         extra.supervision = birth.supervision;
         extra.keep_newest = capacity / 2;
+        if birth.held {
+            owned.phase = Phase::BackingOff;
+            owned.flags.set(Flags::REPORT_START);
+            extra.restart_at = sequence::NEVER;
+        }
         owned.extra = Box::into_raw(extra);
     }
     // SAFETY: claimed above.
@@ -139,7 +148,12 @@ pub(crate) unsafe fn spawn(
     }
     match (parent, family) {
         // SAFETY: the caller owns the parent; the child is not linked anywhere yet.
-        (Some(parent), _) => unsafe { parent.link_child(cell) },
+        (Some(parent), _) => unsafe {
+            parent.link_child(cell);
+            if birth.held {
+                parent.hold_child(cell);
+            }
+        },
         // The root links it when it comes to the signal; a child's own signals come after this one.
         (None, Some(root)) => root.signal(Signal::to(root, SignalKind::Adopt(cell))),
         (None, None) => runtime.set_root(cell),

@@ -127,6 +127,8 @@ impl CellRef {
         // which `claim` waits for.
         unsafe {
             self.unlink_child(child);
+            // Before its cell is another's.
+            self.child_settled(child);
             if reusable {
                 memory::free_cell(child.as_raw(), child.id().numa_node().0);
             }

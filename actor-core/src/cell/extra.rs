@@ -1,5 +1,6 @@
 //! What few actors need: children, watchers, a factory, a name. Boxed on first use.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::few::Few;
@@ -38,6 +39,8 @@ pub(crate) struct Extra {
     pub(super) window: Option<RestartWindow>,
     /// The restarts of this actor itself, if it is a top-level one: the root counts for each alone.
     pub(super) own_window: Option<RestartWindow>,
+    /// Children that are held until those before them are up; see `sequence`.
+    pub(super) sequence: VecDeque<CellRef>,
     /// The child that has been told to stop; the next one is told when it is gone.
     pub(super) stopping_child: Option<CellRef>,
 
@@ -83,6 +86,7 @@ impl Extra {
             supervision: Supervision::one_for_one(),
             window: None,
             own_window: None,
+            sequence: VecDeque::new(),
             stopping_child: None,
             watchers: Few::new(),
             watching: Few::new(),

@@ -148,6 +148,8 @@ impl Flags {
     pub(super) const MOVE: Self = Self(1 << 9);
     /// The restart policy, in two bits.
     const RESTART_SHIFT: u32 = 14;
+    /// The parent waits for the first start; see `sequence`.
+    pub(super) const REPORT_START: Self = Self(1 << 13);
     /// What ends a life.
     pub(super) const URGENT: Self = Self(Self::STOP.0 | Self::DRAIN.0 | Self::KILL.0);
     /// What the hot loop must not pass by.

@@ -140,15 +140,21 @@ impl CellRef {
         // SAFETY: H2, by the caller; field by field, because the sibling links are the parent's (H3).
         unsafe {
             let owned = self.owned();
+            let extra = (*owned).extra.as_ref();
             let phase = match (*owned).phase {
                 Phase::Dead => return None,
                 Phase::Starting => ActorPhase::Starting,
                 Phase::Running => ActorPhase::Running,
                 Phase::StoppingChildren | Phase::Stopping => ActorPhase::Stopping,
                 Phase::Down => ActorPhase::Down,
+                // Held until its elder siblings are up: nothing went wrong.
+                Phase::BackingOff
+                    if extra.is_some_and(|extra| extra.restart_at == super::sequence::NEVER) =>
+                {
+                    ActorPhase::Starting
+                }
                 Phase::BackingOff => ActorPhase::BackingOff,
             };
-            let extra = (*owned).extra.as_ref();
             let mut children = Vec::new();
             let mut at = extra.and_then(|extra| extra.first_child.cell());
             while let Some(child) = at

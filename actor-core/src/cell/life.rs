@@ -77,7 +77,10 @@ impl CellRef {
         unsafe {
             let owned = self.owned();
             match done {
-                FrameDone::Started(Ok(())) => (*owned).phase = Phase::Running,
+                FrameDone::Started(Ok(())) => {
+                    (*owned).phase = Phase::Running;
+                    self.started_up();
+                }
                 FrameDone::Started(Err(text)) => self.fail(StopReason::StartFailed(text.into())),
                 FrameDone::Stopped => self.life_over(),
                 FrameDone::Message | FrameDone::Terminated => {}

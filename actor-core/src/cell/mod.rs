@@ -34,6 +34,7 @@ pub(crate) mod overflow;
 mod reason;
 mod rehome;
 mod runtime;
+mod sequence;
 mod signal;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;

@@ -69,6 +69,10 @@ pub(super) enum SignalKind {
     Unwatch(ActorId),
     /// To another NUMA node, by its index.
     MoveTo(usize),
+    /// To a parent: a child that was held, and those it holds, are up.
+    ChildStarted(CellRef),
+    /// To a child that is held: start.
+    Release,
     /// A look from outside.
     Inspect(Box<Inspection>),
 }

@@ -572,6 +572,9 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
             SignalKind::Unwatch(_) | SignalKind::Stop { .. } | SignalKind::Restart => {}
             SignalKind::MoveTo(numa_index) if meant => cell.move_asked(numa_index),
             SignalKind::MoveTo(_) => {}
+            SignalKind::Release if meant => cell.release(),
+            SignalKind::Release => {}
+            SignalKind::ChildStarted(child) => cell.child_settled(child),
             SignalKind::Inspect(inspection) => cell.inspected(meant, *inspection),
             SignalKind::Adopt(child) => {
                 cell.link_child(child);

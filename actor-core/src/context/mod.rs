@@ -6,6 +6,7 @@
 //! - `attached`, `stream`: futures and streams that belong to an actor;
 //! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
 //!   travels with a message;
+//! - `supervisor`: a ready actor that runs a declared tree;
 //! - `envelope`, `harness`: the typed side of nodes and cells, the only bridge to the untyped floors.
 
 mod actor;
@@ -33,6 +34,7 @@ mod send;
 mod span;
 mod spawn;
 mod stream;
+mod supervisor;
 mod timer_node;
 mod timers;
 mod trace;
@@ -57,6 +59,9 @@ pub use reentrant::{Reentrant, ReentrantError, ReentrantHandler};
 pub use reply::{DeferredHandler, Reply};
 pub use send::Send as SendFuture;
 pub use spawn::{ByFactory, ByValue, IntoActor, SpawnBuilder};
+pub use supervisor::{
+    ByDeclaration, ChildError, ChildSpec, SpecError, Supervisor, SupervisorPlan, SupervisorSpec,
+};
 pub use trace::{
     SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,
     TraceParent, TraceParseError, TraceStateError,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::naming::InvalidName;
 use super::placement::Placement;
+use super::supervisor::SpecError;
 use crate::id::{ActorId, NumaNodeId};
 use crate::mailbox::Mailbox;
 use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision};
@@ -180,6 +181,8 @@ pub enum SpawnError {
         /// Who has it.
         holder: ActorId,
     },
+    /// The declared tree is wrong; the path of the child and the field are named.
+    Spec(SpecError),
     /// The text given to `registered` is no name.
     Name(InvalidName),
     /// The address space for actors is used up.
@@ -211,6 +214,7 @@ impl fmt::Display for SpawnError {
                 f,
                 "not spawned: the name {name:?} is held by {holder}, which is alive"
             ),
+            Self::Spec(spec) => spec.fmt(f),
             Self::Name(name) => name.fmt(f),
             Self::TooManyActors => f.write_str(
                 "not spawned: the address space for actors is used up (is `ulimit -v` set?)",
@@ -220,6 +224,12 @@ impl fmt::Display for SpawnError {
 }
 
 impl std::error::Error for SpawnError {}
+
+impl From<SpecError> for SpawnError {
+    fn from(spec: SpecError) -> Self {
+        Self::Spec(spec)
+    }
+}
 
 impl From<InvalidName> for SpawnError {
     fn from(name: InvalidName) -> Self {

@@ -32,6 +32,12 @@ pub trait IntoActor<How> {
 
     #[doc(hidden)]
     fn into_source(self) -> Source<Self::Actor>;
+
+    /// What the spawn begins with.
+    #[doc(hidden)]
+    fn options_to_spawn_with(&self) -> ActorOptions {
+        Self::Actor::options()
+    }
 }
 
 /// Marker: made from a value.
@@ -46,6 +52,8 @@ pub struct ByFactory;
 pub enum Source<A> {
     Value(A),
     Factory(Factory),
+    /// A declaration that was found wrong.
+    Refused(SpawnError),
 }
 
 impl<A> std::fmt::Debug for Source<A> {
@@ -53,6 +61,7 @@ impl<A> std::fmt::Debug for Source<A> {
         f.write_str(match self {
             Self::Value(_) => "Value",
             Self::Factory(_) => "Factory",
+            Self::Refused(_) => "Refused",
         })
     }
 }
@@ -101,6 +110,7 @@ pub struct SpawnBuilder<'a, A: Actor> {
     options: ActorOptions,
     name: Option<Arc<str>>,
     registered: Option<Arc<str>>,
+    held: bool,
 }
 
 pub(crate) fn builder<'a, How, I: IntoActor<How>>(
@@ -109,10 +119,11 @@ pub(crate) fn builder<'a, How, I: IntoActor<How>>(
 ) -> SpawnBuilder<'a, I::Actor> {
     SpawnBuilder {
         parent,
+        options: actor.options_to_spawn_with(),
         source: actor.into_source(),
-        options: I::Actor::options(),
         name: None,
         registered: None,
+        held: false,
     }
 }
 
@@ -189,12 +200,30 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         self
     }
 
+    /// All options at once.
+    pub(super) fn options(mut self, options: ActorOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// It starts when its elder siblings are up that were spawned so, too, and this actor's `started`
+    /// is over. Under an actor only.
+    pub(super) fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
     /// Spawns it. Messages can be sent at once; they wait until `started` is done.
     ///
     /// # Errors
     ///
     /// See [`SpawnError`]; a bad option names the value and what is allowed.
     pub fn spawn(self) -> Result<ActorRef<A>, SpawnError> {
+        // The declaration's own words name the child; those of the options do not.
+        let source = match self.source {
+            Source::Refused(error) => return Err(error),
+            source => source,
+        };
         self.options.check()?;
         if let Some(name) = &self.registered {
             naming::check(name)?;
@@ -217,6 +246,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             supervision: self.options.supervision,
             name: self.name.or_else(|| self.registered.clone()),
             trap_links: self.options.trap_links,
+            held: self.held,
             registered: self.registered.clone().map(|name| (name, Kind::of::<A>())),
         };
         if self.options.significant {
@@ -237,7 +267,8 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             Parent::Root(_) => None,
             Parent::Actor(cell, _) => Some(cell),
         };
-        let spawned = match self.source {
+        let spawned = match source {
+            Source::Refused(error) => return Err(error),
             Source::Factory(factory) => {
                 // SAFETY: `Parent::Actor` is made by the owner of that cell only; the factory writes an
                 // `A`, as the vtable says.
