@@ -88,7 +88,7 @@ pub(crate) unsafe fn spawn(
     };
     let arena = runtime.arena(birth.numa_index);
     let capacity = birth.mailbox.inbox_capacity();
-    let cell = claim_cell(arena, capacity).ok_or(SpawnFailure::NoCells)?;
+    let cell = claim_cell(runtime, arena, capacity).ok_or(SpawnFailure::NoCells)?;
 
     let overflow = birth.mailbox.overflow_policy();
     let home = Home {
@@ -170,10 +170,11 @@ pub(crate) unsafe fn spawn(
 }
 
 /// A cell that is ours alone: its word shows neither idle nor scheduled.
-fn claim_cell(arena: u8, capacity: u32) -> Option<CellRef> {
+fn claim_cell(runtime: &Runtime, arena: u8, capacity: u32) -> Option<CellRef> {
     let mut passed = Vec::new();
     let claimed = loop {
-        let Some((raw, _)) = memory::alloc_cell(arena) else {
+        let kept = observe::kept_cell(runtime, arena);
+        let Some(raw) = kept.or_else(|| memory::alloc_cell(arena).map(|(raw, _)| raw)) else {
             break None;
         };
         let cell = CellRef::from_raw(raw);
@@ -189,13 +190,34 @@ fn claim_cell(arena: u8, capacity: u32) -> Option<CellRef> {
             break Some(cell);
         }
         // A stale message is being turned into a dead letter there right now.
-        passed.push(raw);
+        passed.push((raw, kept.is_some()));
     };
-    for raw in passed {
+    for (raw, was_kept) in passed {
+        // To where it came from: a cell that another system has left must not get among a simulated
+        // system's own, whose choice is to be foreseeable.
         // SAFETY: allocated above, not claimed.
-        unsafe { memory::free_cell(raw, arena) };
+        unsafe {
+            if was_kept {
+                free_cell(runtime, raw, arena);
+            } else {
+                memory::free_cell(raw, arena);
+            }
+        }
     }
     claimed
+}
+
+/// Gives a cell back.
+///
+/// # Safety
+///
+/// It came from `memory::alloc_cell` of that arena, and nobody lives in it or will before it is
+/// allocated again.
+pub(super) unsafe fn free_cell(runtime: &Runtime, cell: NonNull<u8>, arena: u8) {
+    if !observe::keeps_cell(runtime, cell, arena) {
+        // SAFETY: by the caller.
+        unsafe { memory::free_cell(cell, arena) };
+    }
 }
 
 pub(super) fn alloc_state(arena: u8, vtable: &'static ActorVtable) -> *mut u8 {

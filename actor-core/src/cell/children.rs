@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
+use super::birth;
 use super::extra::Extra;
 use super::header::{CellRef, Flags, Phase, Sibling};
 use super::reason::{Escalation, StopReason};
 use super::signal::{Signal, SignalKind, StopMode};
 use crate::clock::Tick;
 use crate::contain::log;
-use crate::memory;
 use crate::supervision::{AutoShutdown, RestartWindow, Verdict};
 
 impl CellRef {
@@ -130,7 +130,7 @@ impl CellRef {
             // Before its cell is another's.
             self.child_settled(child);
             if reusable {
-                memory::free_cell(child.as_raw(), child.id().numa_node().0);
+                birth::free_cell(self.runtime(), child.as_raw(), child.id().numa_node().0);
             }
             let extra = self.extra();
             if extra.stopping_child == Some(child) {

@@ -6,6 +6,8 @@
 //!
 //! The kit is three floors up, so it speaks through [`Observer`], which this floor owns.
 
+use std::ptr::NonNull;
+
 use super::header::CellRef;
 use super::reason::StopReason;
 use super::runtime::Runtime;
@@ -110,6 +112,11 @@ pub(crate) trait Observer {
     fn see(&self, event: Event<'_>);
     /// The text of a panic to raise here, if one is due.
     fn strike(&self, place: Place, runtime: &Runtime) -> Option<String>;
+    /// A cell that was freed in this system and may be lived in again; which one, and whether, is a
+    /// choice that must be the seed's: a stale reference meets whoever lives there.
+    fn kept_cell(&self, arena: u8) -> Option<NonNull<u8>>;
+    /// Takes a freed cell in.
+    fn keep_cell(&self, cell: NonNull<u8>, arena: u8);
     /// The thread waits for a future: does one thing of what is to be done. `false`: there is nothing,
     /// and nothing will come.
     fn drive(&self) -> bool;
@@ -175,6 +182,35 @@ pub(crate) fn strike(hook: Hook, resumed: bool, cell: Option<CellRef>, message: 
     }
     #[cfg(not(feature = "testkit"))]
     let _ = place;
+}
+
+/// A freed cell of a simulated system.
+#[inline(always)]
+pub(super) fn kept_cell(runtime: &Runtime, arena: u8) -> Option<NonNull<u8>> {
+    #[cfg(feature = "testkit")]
+    if WATCHED.get()
+        && let Some(observer) = observer()
+        && std::ptr::eq(observer.runtime(), runtime)
+    {
+        return observer.kept_cell(arena);
+    }
+    let _ = (runtime, arena);
+    None
+}
+
+/// Whether a simulated system takes a freed cell in.
+#[inline(always)]
+pub(super) fn keeps_cell(runtime: &Runtime, cell: NonNull<u8>, arena: u8) -> bool {
+    #[cfg(feature = "testkit")]
+    if WATCHED.get()
+        && let Some(observer) = observer()
+        && std::ptr::eq(observer.runtime(), runtime)
+    {
+        observer.keep_cell(cell, arena);
+        return true;
+    }
+    let _ = (runtime, cell, arena);
+    false
 }
 
 /// What came of asking the kit to go on while this thread waits.

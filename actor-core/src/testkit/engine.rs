@@ -11,6 +11,7 @@
 //! come back here (to spawn, to read the books, through a probe).
 
 use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::reactor::Reactor;
 use super::trace::{Recorder, Trace};
 use crate::cell::Runtime;
 use crate::cell::observe::{self, Event, Observer, Place};
-use crate::cell::simulated::{Desk, home_of};
+use crate::cell::simulated::{Desk, KeptCells, home_of};
 use crate::clock::{Tick, virtual_time};
 use crate::scheduler::{After, Task};
 use crate::system::{SystemRef, simulated};
@@ -39,6 +40,8 @@ pub(super) struct Engine {
     watch: Rc<Watch>,
     turns: Cell<u64>,
     turns_max: u64,
+    /// A failing test has been told where the simulation stands.
+    described: Cell<bool>,
     /// In the loop: it is not entered again from inside.
     running: Cell<bool>,
 }
@@ -48,6 +51,8 @@ struct Watch {
     runtime: &'static Runtime,
     recorder: RefCell<Recorder>,
     plan: RefCell<Plan>,
+    cells: RefCell<KeptCells>,
+    chance: RefCell<Chance>,
     engine: RefCell<std::rc::Weak<Engine>>,
 }
 
@@ -73,6 +78,8 @@ impl Engine {
             runtime,
             recorder: RefCell::new(Recorder::new(limits.trace)),
             plan: RefCell::new(Plan::new(Chance::new(seed, 2))),
+            cells: RefCell::default(),
+            chance: RefCell::new(Chance::new(seed, 4)),
             engine: RefCell::default(),
         });
         observe::set_observer(Some(watch.clone()));
@@ -98,6 +105,7 @@ impl Engine {
             watch: watch.clone(),
             turns: Cell::new(0),
             turns_max: limits.turns,
+            described: Cell::new(false),
             running: Cell::new(false),
         });
         *watch.engine.borrow_mut() = Rc::downgrade(&engine);
@@ -242,6 +250,7 @@ impl Engine {
 
     /// Where the simulation stands, for a test that fails.
     pub(super) fn describe(&self) -> String {
+        self.described.set(true);
         format!(
             "seed {} at {:?}; the last events:\n{}{}",
             self.seed,
@@ -249,6 +258,13 @@ impl Engine {
             self.trace().tail(TAIL),
             super::seeds::how_to_rerun(self.seed),
         )
+    }
+
+    /// For a test that fails on its own: says where the simulation stands, unless that was said.
+    pub(super) fn describe_failure(&self) {
+        if !self.described.get() {
+            eprintln!("in a simulation with {}", self.describe());
+        }
     }
 
     /// The end of the simulation on this thread.
@@ -333,6 +349,22 @@ impl Observer for Watch {
         let at = virtual_time::elapsed_at(Tick::now());
         self.recorder.borrow_mut().struck(at, &struck);
         Some(struck.text)
+    }
+
+    fn kept_cell(&self, arena: u8) -> Option<NonNull<u8>> {
+        let mut cells = self.cells.borrow_mut();
+        let (len, mut chance) = (cells.len(arena), self.chance.borrow_mut());
+        // Soon again, after a while, or a fresh one.
+        let n = match chance.below(3) {
+            0 => len.checked_sub(1)?,
+            1 if len > 0 => chance.below(len),
+            _ => return None,
+        };
+        cells.take(arena, n)
+    }
+
+    fn keep_cell(&self, cell: NonNull<u8>, arena: u8) {
+        self.cells.borrow_mut().keep(cell, arena);
     }
 
     fn drive(&self) -> bool {

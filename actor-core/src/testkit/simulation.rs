@@ -346,6 +346,8 @@ impl Simulation {
             simulated::kill(system);
             engine.run_until(KILL_GRACE, &mut has_ended);
         }
+        // What is still scheduled has late words to bury; its cells are for others afterwards.
+        engine.run_until(Duration::ZERO, &mut || false);
         simulated::finish(system, began.until(Tick::now()), drained)
     }
 }
@@ -378,7 +380,9 @@ impl Drop for Simulation {
             return;
         }
         // A test that fails has said what there is to say; its actors may be in the middle of a turn.
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.engine.describe_failure();
+        } else {
             self.engine.with_plan(Plan::clear);
             self.end(None);
         }
