@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actor_core::prelude::*;
-use actor_core::{ActorPhase, ChildError, ChildSpec, SpawnError, SpecError, Supervisor};
+use actor_core::{ActorPhase, ChildSpec, SpawnError, SpecError, Supervisor, SupervisorError};
 use common::{Gate, PATIENCE, finish, system, wait_until};
 use life::{Dot, Echo, Hook, Log, Node, NodeRef, Spec, quiet, with};
 
@@ -253,7 +253,7 @@ fn a_child_is_found_by_name_and_type_and_stays_the_same_over_restarts() {
     assert_eq!(dot.ask_blocking(Echo(5)).unwrap(), 5);
 
     let wrong = supervisor.child::<Dot>("node").blocking().unwrap();
-    let Err(ChildError::WrongType { child, is, asked }) = &wrong else {
+    let Err(SupervisorError::WrongType { child, is, asked }) = &wrong else {
         panic!("{wrong:?}");
     };
     assert_eq!(&**child, "node");
@@ -261,7 +261,7 @@ fn a_child_is_found_by_name_and_type_and_stays_the_same_over_restarts() {
     let none = supervisor.child::<Dot>("dots").blocking().unwrap();
     assert_eq!(
         none,
-        Err(ChildError::NotFound {
+        Err(SupervisorError::NotFound {
             child: "dots".into()
         })
     );
@@ -332,7 +332,7 @@ fn children_are_added_while_the_supervisor_runs() {
         .unwrap();
     assert_eq!(
         taken,
-        Err(ChildError::NameTaken {
+        Err(SupervisorError::NameTaken {
             child: "first".into()
         })
     );
@@ -340,7 +340,7 @@ fn children_are_added_while_the_supervisor_runs() {
         .start_child(plain("third", &log).significant())
         .blocking()
         .unwrap();
-    let Err(ChildError::Spec(error)) = wrong else {
+    let Err(SupervisorError::Spec(error)) = wrong else {
         panic!("{wrong:?}");
     };
     assert_eq!((error.path(), error.field()), ("third", "significant"));

@@ -60,7 +60,8 @@ pub use reply::{DeferredHandler, Reply};
 pub use send::Send as SendFuture;
 pub use spawn::{ByFactory, ByValue, IntoActor, SpawnBuilder};
 pub use supervisor::{
-    ByDeclaration, ChildError, ChildSpec, SpecError, Supervisor, SupervisorPlan, SupervisorSpec,
+    ByDeclaration, ChildSpec, SpecError, Supervisor, SupervisorError, SupervisorPlan,
+    SupervisorSpec,
 };
 pub use trace::{
     SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,

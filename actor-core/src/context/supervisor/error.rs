@@ -181,7 +181,7 @@ impl fmt::Display for Place<'_> {
 /// Why a supervisor did not do what was asked of it about a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ChildError {
+pub enum SupervisorError {
     /// It has no such child.
     NotFound {
         /// What was asked for.
@@ -217,7 +217,7 @@ pub enum ChildError {
     Spawn(SpawnError),
 }
 
-impl fmt::Display for ChildError {
+impl fmt::Display for SupervisorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { child } => write!(f, "the supervisor has no child {child:?}"),
@@ -244,15 +244,15 @@ impl fmt::Display for ChildError {
     }
 }
 
-impl std::error::Error for ChildError {}
+impl std::error::Error for SupervisorError {}
 
-impl From<SpecError> for ChildError {
+impl From<SpecError> for SupervisorError {
     fn from(spec: SpecError) -> Self {
         Self::Spec(spec)
     }
 }
 
-impl From<SpawnError> for ChildError {
+impl From<SpawnError> for SupervisorError {
     fn from(spawn: SpawnError) -> Self {
         Self::Spawn(spawn)
     }

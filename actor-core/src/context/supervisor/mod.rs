@@ -19,7 +19,7 @@ mod spec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use error::{ChildError, SpecError};
+pub use error::{SpecError, SupervisorError};
 pub use plan::{ByDeclaration, SupervisorPlan};
 pub use spec::{ChildSpec, SupervisorSpec};
 
@@ -89,7 +89,7 @@ impl Supervisor {
         &mut self,
         child: &Planned,
         cx: &mut ActorContext<Self>,
-    ) -> Result<ActorId, ChildError> {
+    ) -> Result<ActorId, SupervisorError> {
         let id = child.start(cx)?;
         let actor = child.actor;
         self.children
@@ -102,7 +102,7 @@ impl Supervisor {
         &mut self,
         child: &Planned,
         cx: &mut ActorContext<Self>,
-    ) -> Result<ActorId, ChildError> {
+    ) -> Result<ActorId, SupervisorError> {
         if !self.names_its_children() {
             return Ok(child.start(cx)?);
         }
@@ -110,7 +110,7 @@ impl Supervisor {
             && named.is_alive()
         {
             let child = child.name.clone();
-            return Err(ChildError::NameTaken { child });
+            return Err(SupervisorError::NameTaken { child });
         }
         // Children come and go and their names stay: now and then they are looked through, at a cost
         // that is a small part of the spawns since.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Supervisor;
-use super::error::ChildError;
+use super::error::SupervisorError;
 use super::plan::Planned;
 use super::spec::ChildSpec;
 use crate::context::actor::{Actor, Message, SyncHandler};
@@ -54,7 +54,7 @@ pub struct FindChild<A> {
 pub struct StartChild<A>(ChildSpec<A>);
 
 impl<A: Actor> Message for FindChild<A> {
-    type Reply = Result<ActorRef<A>, ChildError>;
+    type Reply = Result<ActorRef<A>, SupervisorError>;
 }
 
 impl<A: Actor> SyncHandler<FindChild<A>> for Supervisor {
@@ -62,13 +62,13 @@ impl<A: Actor> SyncHandler<FindChild<A>> for Supervisor {
         &mut self,
         FindChild { name, .. }: FindChild<A>,
         cx: &mut ActorContext<Self>,
-    ) -> Result<ActorRef<A>, ChildError> {
+    ) -> Result<ActorRef<A>, SupervisorError> {
         let _ = cx;
         let Some(named) = self.children.get(&name) else {
-            return Err(ChildError::NotFound { child: name });
+            return Err(SupervisorError::NotFound { child: name });
         };
         if named.actor.id != TypeId::of::<A>() {
-            return Err(ChildError::WrongType {
+            return Err(SupervisorError::WrongType {
                 child: name,
                 is: named.actor.name,
                 asked: std::any::type_name::<A>(),
@@ -78,13 +78,13 @@ impl<A: Actor> SyncHandler<FindChild<A>> for Supervisor {
         if child.is_alive() {
             Ok(child)
         } else {
-            Err(ChildError::NotRunning { child: name })
+            Err(SupervisorError::NotRunning { child: name })
         }
     }
 }
 
 impl<A: Actor> Message for StartChild<A> {
-    type Reply = Result<ActorRef<A>, ChildError>;
+    type Reply = Result<ActorRef<A>, SupervisorError>;
 }
 
 impl<A: Actor> SyncHandler<StartChild<A>> for Supervisor {
@@ -92,7 +92,7 @@ impl<A: Actor> SyncHandler<StartChild<A>> for Supervisor {
         &mut self,
         StartChild(child): StartChild<A>,
         cx: &mut ActorContext<Self>,
-    ) -> Result<ActorRef<A>, ChildError> {
+    ) -> Result<ActorRef<A>, SupervisorError> {
         let child = Planned::check(child.declared, &self.plan.supervision)?;
         self.start_more(&child, cx).map(ActorRef::new)
     }
