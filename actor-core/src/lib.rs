@@ -71,9 +71,11 @@ pub use context::{
     AttachError, Attached, AttachedGuard, DeferredHandler, ForwardError, Reentrant, ReentrantError,
     ReentrantHandler, Reply,
 };
-// Timers.
+// Timers and stash.
 #[cfg(not(actor_loom))]
 pub use cell::{Every, TimerId, TimerKey, TimerRef};
+#[cfg(not(actor_loom))]
+pub use context::{Accept, StashError};
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
 #[cfg(not(actor_loom))]

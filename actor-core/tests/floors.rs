@@ -27,6 +27,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/rehome.rs", "moves a state from block to block"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
     ("cell/simulated.rs", "runs cells without a worker"),
+    ("cell/stash.rs", "lists of nodes that are the owner's"),
     (
         "cell/timers.rs",
         "timers are in the cell's extra part, which is the owner's",
@@ -54,6 +55,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/reply.rs", "the responder's side of a node"),
     ("context/send.rs", "takes a refused node back"),
     ("context/spawn.rs", "writes states"),
+    ("context/stash.rs", "a handler is on its cell's owner"),
     ("context/timer_node.rs", "typed nodes of timers"),
     ("context/timers.rs", "a handler is on its cell's owner"),
     ("context/stream.rs", "typed nodes"),

@@ -690,3 +690,60 @@ fn timers_do_not_keep_a_draining_actor_and_end_with_the_system() {
     );
     tally.all_dropped();
 }
+
+#[test]
+fn t01_timers_reach_handlers_of_every_kind() {
+    use actor_core::{DeferredHandler, Reentrant, ReentrantHandler, Reply};
+    struct All(Sender<&'static str>);
+    impl Actor for All {
+        async fn started(&mut self, cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
+            cx.send_after(ms(1), Slow);
+            cx.send_after(ms(2), Later);
+            cx.send_after(ms(3), Beside);
+            cx.send_interval(ms(5), || Later);
+            Ok(())
+        }
+    }
+    struct Slow;
+    impl Message for Slow {
+        type Reply = ();
+    }
+    impl Handler<Slow> for All {
+        async fn handle(&mut self, _: Slow, _cx: &mut ActorContext<Self>) {
+            tokio::time::sleep(ms(1)).await;
+            self.0.send("async").unwrap();
+        }
+    }
+    struct Later;
+    impl Message for Later {
+        type Reply = u32;
+    }
+    impl DeferredHandler<Later> for All {
+        fn handle(&mut self, _: Later, reply: Reply<u32>, _cx: &mut ActorContext<Self>) {
+            self.0.send("deferred").unwrap();
+            reply.send(1);
+        }
+    }
+    struct Beside;
+    impl Message for Beside {
+        type Reply = ();
+    }
+    impl ReentrantHandler<Beside> for All {
+        async fn handle(this: Reentrant<Self>, _: Beside) {
+            tokio::time::sleep(ms(1)).await;
+            this.with(|all, _| all.0.send("reentrant").unwrap());
+        }
+    }
+    let system = system();
+    let (seen, kinds) = channel();
+    let all = system.spawn(All(seen)).unwrap();
+    let mut got = [0; 3];
+    while got[0] < 1 || got[1] < 3 || got[2] < 1 {
+        let kind = kinds.recv_timeout(PATIENCE).unwrap();
+        let kinds = ["async", "deferred", "reentrant"];
+        got[kinds.iter().position(|each| *each == kind).unwrap()] += 1;
+    }
+    all.stop();
+    wait_until("it has stopped", || !all.is_alive());
+    finish(system);
+}

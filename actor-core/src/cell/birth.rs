@@ -10,6 +10,7 @@ use super::observe::{self, Event};
 use super::runtime::Runtime;
 use super::sequence;
 use super::signal::{Signal, SignalKind};
+use super::stash::STASH_CAPACITY;
 use super::vtable::ActorVtable;
 use crate::id::ActorId;
 use crate::mailbox::ledger::Count;
@@ -31,6 +32,7 @@ pub(crate) struct Birth {
     /// It starts when its elder siblings are up. Only a child that is spawned from a factory.
     pub(crate) held: bool,
     pub(crate) trap_links: bool,
+    pub(crate) stash: usize,
     /// A name to hold from the first moment.
     pub(crate) registered: Option<(Arc<str>, Kind)>,
 }
@@ -122,12 +124,14 @@ pub(crate) unsafe fn spawn(
         || birth.registered.is_some()
         || birth.trap_links
         || drop_oldest
+        || birth.stash != STASH_CAPACITY
         || !default_supervision
         || birth.held
     {
         let mut extra = Box::new(Extra::new());
         extra.factory = factory;
         extra.trap_links = birth.trap_links;
+        extra.stash.capacity = birth.stash;
         extra.name.clone_from(&name);
         extra.names.extend(birth.registered.map(|(name, _)| name));
         extra.backoff = birth.backoff;

@@ -8,6 +8,7 @@ use super::header::{CellRef, Sibling};
 use super::links::Numbers;
 use super::monitor::EndSlot;
 use super::reason::StopReason;
+use super::stash::Stash;
 use super::tasks::TaskSet;
 use super::timers::TimerTable;
 use super::watch::OnEnd;
@@ -65,6 +66,7 @@ pub(crate) struct Extra {
     pub(super) state_arena: Option<u8>,
     /// Overflow bound of a `DropOldest` mailbox.
     pub(super) keep_newest: u32,
+    pub(super) stash: Stash,
     /// Made with the first timer.
     pub(super) timers: Option<Box<TimerTable>>,
 }
@@ -98,6 +100,7 @@ impl Extra {
             move_to: None,
             state_arena: None,
             keep_newest: 0,
+            stash: Stash::new(),
             timers: None,
         }
     }

@@ -150,10 +150,15 @@ impl Flags {
     const RESTART_SHIFT: u32 = 14;
     /// The parent waits for the first start; see `sequence`.
     pub(super) const REPORT_START: Self = Self(1 << 13);
+    /// Messages that were put aside are to be given back (stash).
+    pub(super) const UNSTASH: Self = Self(1 << 30);
+    /// The step of [`publishing`](Self::publishing), in bits 16 to 26; 27 to 31 are flags again.
+    const STEP_SHIFT: u32 = 16;
+    const STEP: u32 = (1 << 11) - 1;
     /// What ends a life.
     pub(super) const URGENT: Self = Self(Self::STOP.0 | Self::DRAIN.0 | Self::KILL.0);
-    /// What the hot loop must not pass by.
-    pub(super) const UNUSUAL: Self = Self(Self::URGENT.0 | Self::MOVE.0);
+    /// What the hot loop must not pass by, and what keeps a cell from going idle.
+    pub(super) const UNUSUAL: Self = Self(Self::URGENT.0 | Self::MOVE.0 | Self::UNSTASH.0);
 
     /// No flag, and the step at which room is published to senders in the upper half: a
     /// thirty-second of the capacity, because a store per message would take their line away once per
@@ -166,7 +171,8 @@ impl Flags {
         } else {
             capacity / 32
         };
-        Self(step << 16)
+        assert!(step <= Self::STEP, "the step of the largest capacity fits");
+        Self(step << Self::STEP_SHIFT)
     }
 
     /// With a restart policy: it changes only at birth.
@@ -186,13 +192,13 @@ impl Flags {
     /// Whether the mailbox has a bound.
     #[inline(always)]
     pub(super) const fn is_bounded(self) -> bool {
-        self.0 >> 16 != 0
+        self.0 >> Self::STEP_SHIFT & Self::STEP != 0
     }
 
     /// Whether senders are to be shown that `left` messages are left.
     #[inline(always)]
     pub(super) const fn is_publishing(self, left: u32) -> bool {
-        let step = self.0 >> 16;
+        let step = self.0 >> Self::STEP_SHIFT & Self::STEP;
         step != 0 && left.is_multiple_of(step)
     }
 

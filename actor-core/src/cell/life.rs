@@ -412,6 +412,8 @@ impl CellRef {
             (*owned).flags.clear(Flags::any(
                 Flags::RESTARTING.bits() | Flags::NO_STOPPED_HOOK.bits() | Flags::URGENT.bits(),
             ));
+            // What the last life has put aside is the next one's to look at.
+            self.unstash(usize::MAX);
             self.runtime().count(Count::Restarts, 1);
             observe::see(self.runtime(), || Event::Restarted { actor: self.id() });
             if delay.is_zero() {
@@ -494,6 +496,7 @@ impl CellRef {
             (*owned).state = std::ptr::null_mut();
             let reusable = self.next_generation();
             self.sever_links(id, &reason);
+            self.bury_stash();
             self.bury_messages();
             (*owned).flags.clear(Flags::WAITERS);
             waiters::table().wake(self.inbox(), usize::MAX);

@@ -38,6 +38,7 @@ mod sequence;
 mod signal;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
+mod stash;
 mod tasks;
 mod timers;
 mod turn;
@@ -57,6 +58,7 @@ pub(crate) use names::{Kind, NotHeld};
 pub use reason::{Causes, Escalation, SharedFate, StopReason};
 pub(crate) use runtime::Runtime;
 pub use signal::StopMode;
+pub(crate) use stash::STASH_CAPACITY;
 pub(crate) use tasks::{Drain, First, NotLent, TASKS_MAX, Task, Work, lend};
 pub use timers::{Every, TimerId, TimerKey, TimerRef};
 pub(crate) use vtable::ActorVtable;

@@ -96,6 +96,9 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
                     Attended::Run => generation = cell.generation(),
                     Attended::Over(after) => return after,
                 }
+                if budget > 0 && (*owned).flags.has(Flags::UNSTASH) {
+                    cell.next_unstashed(&mut left);
+                }
             }
             if budget == 0 {
                 publish_and_wake(cell, left, late);
@@ -172,6 +175,7 @@ unsafe fn handle(
         match step {
             Step::Done => (node.as_ref().vtable.finish)(node, End::Handled),
             Step::Pending => {}
+            Step::Later => cell.stash_or_drop(node),
             Step::Skipped(fate) => cell.end_node(node, End::Unhandled(fate)),
             Step::Panicked(payload) => {
                 local.counters().add_owned(Count::Panics, 1);

@@ -6,6 +6,7 @@ use super::actor_context::ActorContext;
 use super::options::ActorOptions;
 use super::reentrant::ReentrantHandler;
 use super::reply::Reply;
+use super::stash::Accept;
 use crate::cell::{StopReason, Terminated};
 
 /// What `started` may fail with.
@@ -123,6 +124,18 @@ pub trait Handler<M: Message>: Actor {
         cx: &mut ActorContext<Self>,
     ) -> impl Future<Output = M::Reply> + Send;
 
+    /// Whether this actor takes the message now. Asked before the handler, with the message still in its
+    /// envelope: [`Accept::Later`] puts it aside, with its asker if it has one, until
+    /// [`ActorContext::unstash_all`] gives it back. When as many messages are put aside as may be, it is
+    /// dropped and counted, and an asker gets `NoReply`.
+    ///
+    /// By default every message is taken, and nothing is asked. A panic here is one of the handler.
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        let _ = message;
+        Accept::Now
+    }
+
     /// Whether `handle_sync` is there: set by the other kinds of handlers only.
     #[doc(hidden)]
     const SYNC: bool = false;
@@ -154,6 +167,13 @@ pub trait Handler<M: Message>: Actor {
 pub trait SyncHandler<M: Message>: Actor {
     /// Handles one message. Panics are handled as for [`Handler::handle`].
     fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply;
+
+    /// As [`Handler::accepts`].
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        let _ = message;
+        Accept::Now
+    }
 }
 
 // A chain, not a fan: two blanket impls of one trait would overlap, one for each trait does not. It goes
@@ -165,6 +185,11 @@ impl<A: ReentrantHandler<M>, M: Message> Handler<M> for A {
 
     const SYNC: bool = <A as ReentrantHandler<M>>::IS_SYNC;
     const DEFERRED: bool = !<A as ReentrantHandler<M>>::IS_SYNC;
+
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        ReentrantHandler::accepts(self, message)
+    }
 
     #[inline(always)]
     fn handle_sync(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {

@@ -13,6 +13,7 @@ use super::actor::{Handler, Message};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
 use super::reply::Reply;
+use super::stash::{Gate, gate};
 use crate::cell::observe::{self, Hook};
 use crate::cell::{CellRef, Runtime, contain, current_cell};
 use crate::mailbox::ledger::Count;
@@ -318,14 +319,18 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
                 return Step::Skipped(fate);
             }
             let _in_force = InForce::enter_raw(node.as_ref().context);
-            let message = (*node.cast::<TellNode<M>>().as_ptr())
-                .message
-                .assume_init_read();
             let cell = CellRef::from_raw(cell.cast());
-            if A::DEFERRED {
-                return harness::deliver_deferred::<A, M>(cell, message, Reply::to_nobody(cell));
+            let message = &mut (*node.cast::<TellNode<M>>().as_ptr()).message;
+            match gate::<A, M>(cell, message.assume_init_ref()) {
+                Gate::Open => {}
+                Gate::Shut => return Step::Later,
+                Gate::Panicked(payload) => {
+                    contain(|| message.assume_init_drop());
+                    return Step::Panicked(payload);
+                }
             }
-            harness::deliver::<A, M, IntoNothing>(cell, node, message)
+            let message = message.assume_init_read();
+            deliver_told::<A, M>(cell, node, message)
         }
     }
 
@@ -344,8 +349,28 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
     }
 }
 
+/// Gives a message that nobody waits for to its handler.
+///
+/// # Safety
+///
+/// As for [`harness::deliver`].
+#[inline(always)]
+pub(super) unsafe fn deliver_told<A: Handler<M>, M: Message>(
+    cell: CellRef,
+    node: NonNull<Node>,
+    message: M,
+) -> Step {
+    // SAFETY: by the caller.
+    unsafe {
+        if A::DEFERRED {
+            return harness::deliver_deferred::<A, M>(cell, message, Reply::to_nobody(cell));
+        }
+        harness::deliver::<A, M, IntoNothing>(cell, node, message)
+    }
+}
+
 /// A tell's reply goes nowhere.
-pub(super) struct IntoNothing;
+struct IntoNothing;
 
 impl<M: Message> Answer<M> for IntoNothing {
     unsafe fn answer(_node: NonNull<Node>, reply: M::Reply) {
@@ -389,13 +414,21 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
                 return Step::Skipped(fate);
             }
             let _in_force = InForce::enter_raw(node.as_ref().context);
+            let cell = CellRef::from_raw(cell.cast());
+            match gate::<A, M>(cell, &(*this.as_ptr()).content.message) {
+                Gate::Open => {}
+                Gate::Shut => return Step::Later,
+                Gate::Panicked(payload) => {
+                    contain(|| ManuallyDrop::drop(&mut (*this.as_ptr()).content.message));
+                    return Step::Panicked(payload);
+                }
+            }
             let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
             if A::DEFERRED {
-                let cell = CellRef::from_raw(cell.cast());
                 let reply = Reply::to_asker::<M>(this, cell);
                 return harness::deliver_deferred::<A, M>(cell, message, reply);
             }
-            harness::deliver::<A, M, IntoNode>(CellRef::from_raw(cell.cast()), node, message)
+            harness::deliver::<A, M, IntoNode>(cell, node, message)
         }
     }
 

@@ -33,6 +33,7 @@ mod reply;
 mod send;
 mod span;
 mod spawn;
+mod stash;
 mod stream;
 mod supervisor;
 mod timer_node;
@@ -59,6 +60,7 @@ pub use reentrant::{Reentrant, ReentrantError, ReentrantHandler};
 pub use reply::{DeferredHandler, Reply};
 pub use send::Send as SendFuture;
 pub use spawn::{ByFactory, ByValue, IntoActor, SpawnBuilder};
+pub use stash::{Accept, StashError};
 pub use supervisor::{
     ByDeclaration, ChildSpec, SpecError, Supervisor, SupervisorError, SupervisorPlan,
     SupervisorSpec,

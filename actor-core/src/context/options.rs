@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::naming::InvalidName;
 use super::placement::Placement;
 use super::supervisor::SpecError;
+use crate::cell::STASH_CAPACITY;
 use crate::id::{ActorId, NumaNodeId};
 use crate::mailbox::Mailbox;
 use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision};
@@ -37,7 +38,11 @@ pub struct ActorOptions {
     pub(crate) on_panic: OnPanic,
     pub(crate) significant: bool,
     pub(crate) trap_links: bool,
+    pub(crate) stash: usize,
 }
+
+/// The most messages that an actor may be allowed to put aside.
+const STASH_MAX: usize = 1_000_000;
 
 impl ActorOptions {
     /// The defaults.
@@ -52,6 +57,7 @@ impl ActorOptions {
             on_panic: OnPanic::Restart,
             significant: false,
             trap_links: false,
+            stash: STASH_CAPACITY,
         }
     }
 
@@ -122,6 +128,14 @@ impl ActorOptions {
         self
     }
 
+    /// How many messages the actor may put aside ([`ActorContext::stash`](crate::ActorContext::stash),
+    /// [`Handler::accepts`](crate::Handler::accepts)): 1000 by default, at most a million.
+    #[must_use]
+    pub const fn stash(mut self, messages: usize) -> Self {
+        self.stash = messages;
+        self
+    }
+
     /// Refuses what cannot be.
     pub(crate) fn check(&self) -> Result<(), SpawnError> {
         if let Some(capacity) = self.mailbox.capacity() {
@@ -129,6 +143,13 @@ impl ActorOptions {
             if capacity == 0 || capacity > max {
                 return Err(SpawnError::MailboxCapacity { capacity, max });
             }
+        }
+        if self.stash > STASH_MAX {
+            return Err(SpawnError::Option(InvalidOption::new(
+                "stash",
+                self.stash,
+                "0 to 1,000,000 messages",
+            )));
         }
         self.backoff.check()?;
         self.supervision.check()?;

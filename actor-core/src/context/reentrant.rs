@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use super::actor::{Actor, Message};
 use super::actor_context::ActorContext;
 use super::reply::{DeferredHandler, Reply};
+use super::stash::Accept;
 use crate::cell::{Drain, First, NotLent, lend};
 use crate::contain::log;
 use crate::id::ActorId;
@@ -65,6 +66,13 @@ pub trait ReentrantHandler<M: Message>: Actor {
     fn handle(this: Reentrant<Self>, message: M)
     -> impl Future<Output = M::Reply> + Send + 'static;
 
+    /// As [`Handler::accepts`](crate::Handler::accepts).
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        let _ = message;
+        Accept::Now
+    }
+
     #[doc(hidden)]
     const IS_SYNC: bool = false;
 
@@ -92,6 +100,11 @@ pub trait ReentrantHandler<M: Message>: Actor {
 impl<A: DeferredHandler<M>, M: Message> ReentrantHandler<M> for A {
     async fn handle(_this: Reentrant<Self>, _message: M) -> M::Reply {
         unreachable!("a handler of another kind is called with the state, by the runtime")
+    }
+
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        DeferredHandler::accepts(self, message)
     }
 
     const IS_SYNC: bool = <A as DeferredHandler<M>>::PLAIN;

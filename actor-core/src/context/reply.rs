@@ -12,6 +12,7 @@ use super::actor::{Actor, Message, SyncHandler};
 use super::actor_context::ActorContext;
 use super::envelope::{AskNode, context_of};
 use super::message_context::Context;
+use super::stash::Accept;
 use crate::cell::{CellRef, Runtime, contain, ending};
 use crate::id::ActorId;
 use crate::mailbox::node::{Fate, Node};
@@ -74,6 +75,13 @@ pub trait DeferredHandler<M: Message>: Actor {
     /// Handles one message, and answers through `reply` now or at any time later.
     fn handle(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>);
 
+    /// As [`Handler::accepts`](crate::Handler::accepts).
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        let _ = message;
+        Accept::Now
+    }
+
     #[doc(hidden)]
     const PLAIN: bool = false;
 
@@ -87,6 +95,11 @@ pub trait DeferredHandler<M: Message>: Actor {
 impl<A: SyncHandler<M>, M: Message> DeferredHandler<M> for A {
     fn handle(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>) {
         reply.send(SyncHandler::handle(self, message, cx));
+    }
+
+    #[inline(always)]
+    fn accepts(&self, message: &M) -> Accept {
+        SyncHandler::accepts(self, message)
     }
 
     const PLAIN: bool = true;

@@ -213,6 +213,12 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         self
     }
 
+    /// How many messages it may put aside; see [`ActorOptions::stash`].
+    pub fn stash(mut self, messages: usize) -> Self {
+        self.options.stash = messages;
+        self
+    }
+
     /// Spawns it. Messages can be sent at once; they wait until `started` is done.
     ///
     /// # Errors
@@ -247,6 +253,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             name: self.name.or_else(|| self.registered.clone()),
             trap_links: self.options.trap_links,
             held: self.held,
+            stash: self.options.stash,
             registered: self.registered.clone().map(|name| (name, Kind::of::<A>())),
         };
         if self.options.significant {

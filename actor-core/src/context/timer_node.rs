@@ -6,7 +6,7 @@
 //! So a timer's message is sent when it is handled, never waits as a message, and a timer that is
 //! cancelled or dies with its actor was never sent: the books have nothing to say about it.
 //!
-//! Invariant: while `meta.internal` is set, a one-shot's message is in its node.
+//! Invariant: a one-shot's message is in its node while `meta.internal` is set, and when it ends unhandled.
 //!
 //! Memory: from the arena of the actor's NUMA node, as the runtime's own: a timer is not refused at the
 //! memory limit. It counts towards it, so that timers without bound make the messages refused that
@@ -19,13 +19,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use super::actor::{Handler, Message};
-use super::envelope::IntoNothing;
-use super::harness;
+use super::envelope::deliver_told;
 use super::message_context::{Context, InForce};
+use super::stash::{Gate, gate, stash_new};
 use crate::cell::{CellRef, TimerId, contain};
 use crate::clock::Tick;
 use crate::mailbox::ledger::Count;
-use crate::mailbox::node::{End, Meta, Node, NodeVtable, Step};
+use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
 use crate::scheduler::timer::{Alarm, AlarmVtable};
@@ -79,13 +79,13 @@ impl<P> TimerNode<P> {
     ///
     /// # Safety
     ///
-    /// The node is of this type and given up by the caller; `meta.internal` says whether the payload
-    /// is in it.
-    unsafe fn end(node: NonNull<Node>) {
+    /// The node is of this type and given up by the caller; `full` or `meta.internal` say that the
+    /// payload is in it.
+    unsafe fn end(node: NonNull<Node>, full: bool) {
         let this = node.cast::<Self>().as_ptr();
         // SAFETY: by the caller; the context's count goes with the node.
         unsafe {
-            if (*this).node.meta.internal && std::mem::needs_drop::<P>() {
+            if (full || (*this).node.meta.internal) && std::mem::needs_drop::<P>() {
                 contain(|| (*this).payload.assume_init_drop());
             }
             drop(Context::from_raw((*this).node.context));
@@ -109,7 +109,7 @@ impl<P> TimerNode<P> {
             }
         },
         // SAFETY: by `AlarmVtable::drop` the node is ours.
-        drop: |block| unsafe { Self::end(block.cast()) },
+        drop: |block| unsafe { Self::end(block.cast(), true) },
     };
 
     /// # Safety
@@ -124,9 +124,9 @@ impl<P> TimerNode<P> {
         }
     }
 
-    unsafe fn finish(node: NonNull<Node>, _end: End) {
-        // SAFETY: by `NodeVtable::finish`.
-        unsafe { Self::end(node) };
+    unsafe fn finish(node: NonNull<Node>, end: End) {
+        // SAFETY: by `NodeVtable::finish`, and the invariant.
+        unsafe { Self::end(node, matches!(end, End::Unhandled(_))) };
     }
 }
 
@@ -174,14 +174,25 @@ impl<A: Handler<M>, M: Message> Once<A, M> {
         let this = node.cast::<TimerNode<M>>().as_ptr();
         // SAFETY: by `NodeVtable::run` we own cell and node; the message is in it (invariant).
         unsafe {
-            // Cancelled, replaced, or of an earlier life.
-            if !cell.take_timer((*this).timer) {
-                return Step::Done;
+            // It is a message already when it was put aside and comes back.
+            if (*this).node.meta.internal {
+                // Cancelled, replaced, or of an earlier life.
+                if !cell.take_timer((*this).timer) {
+                    return Step::Done;
+                }
+                becomes_a_message(cell, node);
             }
-            becomes_a_message(cell, node);
             let _in_force = InForce::enter_raw((*this).node.context);
+            match gate::<A, M>(cell, (*this).payload.assume_init_ref()) {
+                Gate::Open => {}
+                Gate::Shut => return Step::Later,
+                Gate::Panicked(payload) => {
+                    contain(|| (*this).payload.assume_init_drop());
+                    return Step::Panicked(payload);
+                }
+            }
             let message = (*this).payload.assume_init_read();
-            harness::deliver::<A, M, IntoNothing>(cell, node, message)
+            deliver_told::<A, M>(cell, node, message)
         }
     }
 }
@@ -219,16 +230,36 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
             };
             let context = Context::clone(&super::envelope::context_of(node));
             Self::arm(cell, timer, tock.next, context);
-            becomes_a_message(cell, node);
             let _in_force = InForce::enter_raw((*this).node.context);
             let mut make = tock.make;
             let mut message = MaybeUninit::<M>::uninit();
             let made = catch_unwind(AssertUnwindSafe(|| make(message.as_mut_ptr().cast())));
             cell.return_maker(timer, make);
-            match made {
-                Ok(()) => harness::deliver::<A, M, IntoNothing>(cell, node, message.assume_init()),
-                Err(payload) => Step::Panicked(payload),
+            if let Err(payload) = made {
+                becomes_a_message(cell, node);
+                return Step::Panicked(payload);
             }
+            let message = message.assume_init();
+            match gate::<A, M>(cell, &message) {
+                Gate::Open => {}
+                Gate::Shut => {
+                    // The node has no room for it: it is put aside in one of its own.
+                    let context = Context::clone(&super::envelope::context_of(node));
+                    let Err(refused) = stash_new::<A, M>(cell, context, message) else {
+                        return Step::Done;
+                    };
+                    contain(|| drop(refused));
+                    becomes_a_message(cell, node);
+                    return Step::Skipped(Fate::Newest);
+                }
+                Gate::Panicked(payload) => {
+                    contain(|| drop(message));
+                    becomes_a_message(cell, node);
+                    return Step::Panicked(payload);
+                }
+            }
+            becomes_a_message(cell, node);
+            deliver_told::<A, M>(cell, node, message)
         }
     }
 }

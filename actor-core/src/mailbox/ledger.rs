@@ -213,7 +213,7 @@ pub struct Dropped {
     pub interrupted: u64,
     /// Pushed out by newer ones (`Overflow::DropOldest`).
     pub overflow_oldest: u64,
-    /// Not taken into a full mailbox (`Overflow::DropNewest`).
+    /// Not taken into a full mailbox (`Overflow::DropNewest`), or not put aside in a full stash.
     pub overflow_newest: u64,
     /// The asker gave up while they waited.
     pub abandoned: u64,
@@ -293,7 +293,10 @@ impl std::fmt::Display for Conservation {
             ("dropped, handler panicked", dropped.panicked),
             ("dropped, killed while handling", dropped.interrupted),
             ("dropped, oldest of a full mailbox", dropped.overflow_oldest),
-            ("dropped, newest of a full mailbox", dropped.overflow_newest),
+            (
+                "dropped, newest of a full mailbox or stash",
+                dropped.overflow_newest,
+            ),
             ("dropped, asker gave up", dropped.abandoned),
         ];
         for (reason, n) in reasons.into_iter().filter(|(_, n)| *n > 0) {

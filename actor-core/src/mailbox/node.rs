@@ -78,6 +78,8 @@ pub(crate) enum Step {
     Done,
     /// An async handler is waiting: its frame is in the cell, the node is still in use.
     Pending,
+    /// The handler is not ready for it: still in the node, to be put aside.
+    Later,
     /// The message was not handed over (expired, cancelled, nobody waits): still in the node.
     Skipped(Fate),
     /// The handler panicked; the message is gone.
@@ -112,7 +114,7 @@ pub enum Fate {
     Interrupted = 5,
     /// Pushed out by a newer message (`Overflow::DropOldest`).
     Oldest = 6,
-    /// Not taken into a full mailbox (`Overflow::DropNewest`).
+    /// Not taken into a full mailbox (`Overflow::DropNewest`), or not put aside in a full stash.
     Newest = 7,
     /// The asker gave up before the handler started.
     Abandoned = 8,
@@ -129,7 +131,7 @@ impl std::fmt::Display for Fate {
             Self::Panicked => "the handler panicked on it",
             Self::Interrupted => "the actor was killed while handling it",
             Self::Oldest => "pushed out of a full mailbox by a newer message",
-            Self::Newest => "not taken into a full mailbox",
+            Self::Newest => "not taken into a full mailbox or stash",
             Self::Abandoned => "the asker gave up before it was handled",
             Self::NoReply => "no reply was given",
         })
