@@ -1,6 +1,7 @@
 //! What a scheduler is started with: seats, policies, and the few numbers one may turn.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::WorkerId;
@@ -27,6 +28,33 @@ pub(crate) struct Config {
     /// sleeps at once. On a machine with one CPU there is no spinning: nobody could publish
     /// meanwhile.
     pub(crate) spin: Duration,
+    /// Default: none, so that whoever starts a scheduler says what its numbers are.
+    pub(crate) watchdog: Option<WatchdogConfig>,
+}
+
+/// When the watchdog steps in, and with whom.
+pub(crate) struct WatchdogConfig {
+    /// A worker that is in one turn for longer while work waits at its NUMA node is relieved.
+    pub(crate) relieve_after: Duration,
+    /// A turn that lasts longer is reported.
+    pub(crate) report_after: Duration,
+    /// The most spares of each NUMA node, by NUMA index. Zeros: nobody is relieved.
+    pub(crate) spares: Vec<usize>,
+    /// Binds a spare's thread to the CPUs of its NUMA node's workers, by NUMA index.
+    pub(crate) pins: Vec<Option<SparePin>>,
+}
+
+/// As [`Pin`], for every spare of a NUMA node.
+pub(crate) type SparePin = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+impl fmt::Debug for WatchdogConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchdogConfig")
+            .field("relieve_after", &self.relieve_after)
+            .field("report_after", &self.report_after)
+            .field("spares", &self.spares)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -39,7 +67,16 @@ impl Config {
             stack_size: 2 << 20,
             lifo_streak_max: 8,
             spin: Duration::from_micros(20),
+            watchdog: None,
         }
+    }
+
+    /// The most spares of a NUMA node.
+    pub(super) fn spares(&self, numa_index: usize) -> usize {
+        self.watchdog
+            .as_ref()
+            .and_then(|watchdog| watchdog.spares.get(numa_index).copied())
+            .unwrap_or(0)
     }
 }
 

@@ -44,6 +44,7 @@ use crate::sync::cache_padded::CachePadded;
 #[derive(Debug)]
 pub(crate) struct Idle<P = Sound> {
     words: Box<[CachePadded<AtomicU64>]>,
+    /// Without spares.
     workers: usize,
     protocol: PhantomData<fn() -> P>,
 }
@@ -93,9 +94,10 @@ pub(crate) struct Sound;
 impl Protocol for Sound {}
 
 impl<P: Protocol> Idle<P> {
-    /// For workers `0..workers`, all busy.
-    pub(crate) fn new(workers: usize) -> Self {
-        let words = (0..workers.div_ceil(PER_WORD))
+    /// For workers `0..workers`, all busy, and spares `workers..seats`, who are not here: they count as
+    /// busy, since nobody can wake them.
+    pub(crate) fn new(workers: usize, seats: usize) -> Self {
+        let words = (0..seats.div_ceil(PER_WORD))
             .map(|_| CachePadded(AtomicU64::new(0)))
             .collect();
         Self {
@@ -197,6 +199,19 @@ impl<P: Protocol> Idle<P> {
         }
     }
 
+    /// A sleeper gets up by itself, to leave. `Some`: a waker was faster and counts on it; it has to
+    /// hand that on by `stop_searching`.
+    pub(crate) fn get_up(&self, me: usize, _asleep: Asleep) -> Option<Searching> {
+        let before = self.word(me).fetch_and(!bit(me), Ordering::AcqRel);
+        (before & bit(me) == 0).then_some(Searching(()))
+    }
+
+    /// Whether this worker sleeps or is about to. For the watchdog: old news.
+    pub(crate) fn is_asleep(&self, worker: usize) -> bool {
+        // Relaxed: nothing is read through it.
+        self.word(worker).load(Ordering::Relaxed) & bit(worker) != 0
+    }
+
     /// After work was published: returns who must be unparked, if anybody. That worker is counted
     /// as searching from here on.
     #[must_use = "the worker returned must be unparked"]
@@ -269,7 +284,7 @@ impl<P: Protocol> Idle<P> {
     /// microsecond, and wakes the next.
     fn searchers_max(&self, me: usize) -> u64 {
         let first = me / PER_WORD * PER_WORD;
-        let sharing = (self.workers - first).min(PER_WORD);
+        let sharing = self.workers.saturating_sub(first).min(PER_WORD);
         (sharing / 8).max(1) as u64
     }
 }

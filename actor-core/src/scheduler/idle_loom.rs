@@ -46,7 +46,7 @@ impl<P: Protocol> Home<P> {
     fn new(workers: usize, tasks: usize) -> Arc<Self> {
         Arc::new(Self {
             injector: Injector::new(),
-            idle: Idle::new(workers),
+            idle: Idle::new(workers, workers),
             parkers: (0..workers).map(|_| Parker::new()).collect(),
             links: (0..tasks).map(|_| Link::new()).collect(),
         })

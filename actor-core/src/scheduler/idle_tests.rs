@@ -1,7 +1,7 @@
 use super::{Idle, PER_WORD, Searching, Sleep, Sound};
 
 fn idle(workers: usize) -> Idle<Sound> {
-    Idle::new(workers)
+    Idle::new(workers, workers)
 }
 
 fn sleep(idle: &Idle<Sound>, me: usize, was: Option<Searching>) -> super::Asleep {

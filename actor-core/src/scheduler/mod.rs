@@ -10,20 +10,26 @@
 //! |---|---|---|
 //! | `task.rs` | a task, and chains of them through their own links | yes |
 //! | `ring.rs` | a worker's own queue; thieves take half | yes |
+//! | `lifo.rs` | the task that runs next: its owner's, but for the watchdog | yes |
+//! | `barrier.rs` | a fence on all threads, paid by one | yes |
 //! | `injector.rs` | one queue per NUMA node for work from outside | no |
 //! | `idle.rs` | who sleeps and who searches: one word | no |
 //! | `park.rs` | one thread's futex | yes |
 //! | `config.rs` | seats, policies, and the few numbers one may turn | no |
 //! | `steal.rs` | victim order from distances; pure | no |
 //! | `stats.rs` | plain counters with one writer each | no |
+//! | `seat.rs` | what others may touch of one worker; one NUMA node's share | no |
 //! | `worker.rs` | the loop | yes |
+//! | `watchdog.rs` | notices who is stuck, and sends spares to work | no |
 //! | `pool.rs` | `Scheduler`: start, schedule, stop, join | no |
 //!
 //! `README.md` beside this file has the picture of the whole and the proof that no wake-up is lost.
-//! The first five also compile under `--cfg actor_loom`, and their models sit beside them.
+//! The first seven also compile under `--cfg actor_loom`, and their models sit beside them.
 
+mod barrier;
 mod idle;
 mod injector;
+mod lifo;
 mod park;
 mod ring;
 mod task;
@@ -34,9 +40,13 @@ mod config;
 #[cfg(not(actor_loom))]
 mod pool;
 #[cfg(not(actor_loom))]
+mod seat;
+#[cfg(not(actor_loom))]
 mod stats;
 #[cfg(not(actor_loom))]
 mod steal;
+#[cfg(not(actor_loom))]
+mod watchdog;
 #[cfg(not(actor_loom))]
 mod worker;
 
@@ -47,8 +57,10 @@ pub(crate) use task::{Link, Task};
 
 #[cfg(not(actor_loom))]
 pub(crate) use {
-    config::{Config, CrossNuma, Pin, SeatSpec},
+    config::{Config, CrossNuma, Pin, SeatSpec, SparePin, WatchdogConfig},
     pool::{Driver, Scheduler},
+    stats::StallCounts,
     task::{After, Hint},
+    watchdog::Stall,
     worker::Worker,
 };

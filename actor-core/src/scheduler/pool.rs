@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   Scheduler (leaked) --+-- Home, one per NUMA node: Injector, Idle, its Seats, who is near
-//!                        +-- Seat, one per worker: the thieves' end of its ring, its Parker, counters
-//!   Worker (leaked), known to its own thread only: the owner's end of the ring, LIFO slot
+//!                        +-- Seat, one per worker and spare: the thieves' end of its ring, its Parker,
+//!                        |         LIFO slot, counters
+//!                        +-- Watchdog: looks after workers that are stuck
+//!   Worker (leaked), known to its own thread only: the owner's end of the ring
 //! ```
 //!
 //! The scheduler, its seats and its workers are leaked on purpose. References to stopped actors live
@@ -13,7 +15,7 @@
 //! `drain_remaining` returns it.
 //!
 //! Seats and workers are allocated on their own threads, after pinning, so that first touch puts
-//! them on the right NUMA node.
+//! them on the right NUMA node; the seats of spares on the thread of their NUMA node's first worker.
 
 #[cfg(feature = "testkit")]
 mod manual;
@@ -31,13 +33,13 @@ use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 use super::config::{Config, CrossNuma, Pin, SeatSpec};
-use super::idle::Idle;
-use super::injector::{Injector, SHARE_MAX};
-use super::park::Parker;
-use super::ring::{self, Steal};
-use super::stats::{Counters, Counts, NumaStats, SchedulerStats, WorkerStats};
+use super::injector::SHARE_MAX;
+use super::ring::Local;
+use super::seat::{Duty, Home, Place, Seat};
+use super::stats::{Counts, NumaStats, SchedulerStats, WorkerStats};
 use super::steal;
 use super::task::{After, Hint, Task};
+use super::watchdog::{self, Bench, Stall, Watchdog};
 use super::worker::{self, Worker};
 
 /// How the scheduler speaks upwards: owned here, implemented by the floor above.
@@ -63,51 +65,48 @@ pub(crate) trait Driver: Send + Sync + 'static {
     fn before_park(&self, worker: &Worker) {
         let _ = worker;
     }
+
+    /// Whether that worker is inside of a turn, as seen from another thread.
+    fn in_turn(&self, worker: WorkerId) -> bool {
+        let _ = worker;
+        true
+    }
+
+    /// A turn takes longer than it should, or has ended after it did. On the watchdog's thread, which
+    /// has other things to do: no foreign code, no waiting.
+    fn stalled(&self, stall: &Stall) {
+        let _ = stall;
+    }
 }
 
 /// The workers of one system. Lives for ever once started.
 pub(crate) struct Scheduler {
     driver: &'static dyn Driver,
     homes: Box<[Home]>,
-    /// In the order of `Config::seats`.
+    /// In the order of `Config::seats`; behind them those of spares.
     seats: Box<[&'static Seat]>,
+    /// How many of them are workers'.
+    workers: usize,
+    watchdog: CachePadded<Watchdog>,
+    /// Held by the one thread that takes from another's LIFO slot.
+    evicting: Mutex<()>,
     pub(super) cross_numa: CrossNuma,
     pub(super) lifo_streak_max: u32,
     pub(super) spin: Duration,
     stopping: AtomicBool,
     pin_failures: Vec<(WorkerId, String)>,
     wakes_from_outside: CachePadded<AtomicU64>,
+    /// By seat; the watchdog's is the last.
     threads: CachePadded<Mutex<Vec<Thread>>>,
     thread_gone: Condvar,
 }
 
-/// One NUMA node's share of the scheduler.
-pub(super) struct Home {
-    pub(super) injector: Injector,
-    pub(super) idle: Idle,
-    /// By the index that `idle` knows.
-    pub(super) seats: Box<[&'static Seat]>,
-    /// The other NUMA indices, nearest group first.
-    pub(super) far: Box<[Box<[usize]>]>,
-}
-
-/// What others may touch of one worker.
-#[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) worker: WorkerId,
-    pub(super) numa_index: usize,
-    /// Index among all seats.
-    pub(super) index: usize,
-    /// Index among the seats of its home.
-    pub(super) slot: usize,
-    pub(super) ring: Steal,
-    parker: CachePadded<Parker>,
-    pub(super) counters: CachePadded<Counters>,
-}
-
 struct Thread {
     handle: Option<JoinHandle<()>>,
+    /// There is nobody to wait for.
     gone: bool,
+    /// It has said so itself, perhaps before its handle was here.
+    has_left: bool,
 }
 
 impl Scheduler {
@@ -130,15 +129,22 @@ impl Scheduler {
         // What the caller's thread may use; a caller pinned to one CPU starts workers that do not spin.
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let numa_nodes = distances.len();
+        let workers = config.seats.len();
+        let spares: Vec<usize> = (0..numa_nodes).map(|index| config.spares(index)).collect();
         let mut members = vec![0; numa_nodes];
+        for spec in &config.seats {
+            members[spec.numa_index] += 1;
+        }
+        let mut spare_places = spare_places(workers, &members, &spares);
+        let mut taken_slots = vec![0; numa_nodes];
 
         let (ready, readies) = mpsc::channel();
         let mut gates = Vec::new();
         let mut handles = Vec::new();
         let mut spawned = Ok(());
         for (index, spec) in config.seats.into_iter().enumerate() {
-            let slot = members[spec.numa_index];
-            members[spec.numa_index] += 1;
+            let slot = taken_slots[spec.numa_index];
+            taken_slots[spec.numa_index] += 1;
             let (gate, opened) = mpsc::channel();
             let place = Place {
                 worker: spec.worker,
@@ -147,10 +153,12 @@ impl Scheduler {
                 slot,
             };
             let ready = ready.clone();
+            // Those of its NUMA node, for its first worker.
+            let spares = std::mem::take(&mut spare_places[spec.numa_index]);
             let handle = thread::Builder::new()
                 .name(format!("{}-{}", config.thread_name_prefix, spec.worker.0))
                 .stack_size(config.stack_size)
-                .spawn(move || seat_and_run(place, spec.pin, &ready, &opened));
+                .spawn(move || seat_and_run(place, spec.pin, &spares, &ready, &opened));
             match handle {
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
@@ -162,8 +170,7 @@ impl Scheduler {
         }
         drop(ready);
 
-        let mut taken: Vec<(Box<Seat>, Option<String>)> =
-            readies.iter().take(handles.len()).collect();
+        let mut taken: Vec<Taken> = readies.iter().take(handles.len()).collect();
         if spawned.is_ok() && taken.len() < handles.len() {
             spawned = Err(io::Error::other(
                 "a worker ended before it had taken its seat",
@@ -177,44 +184,44 @@ impl Scheduler {
             }
             return Err(error);
         }
-        taken.sort_by_key(|(seat, _)| seat.index);
+        taken.sort_by_key(|taken| taken.seat.index);
 
         let mut pin_failures = Vec::new();
-        let seats: Box<[&'static Seat]> = taken
-            .into_iter()
-            .map(|(seat, pin_failure)| {
-                let seat: &'static Seat = Box::leak(seat);
-                if let Some(reason) = pin_failure {
-                    log!(warn, worker = %seat.worker, reason, "worker runs unpinned");
-                    pin_failures.push((seat.worker, reason));
-                }
-                seat
-            })
-            .collect();
+        let mut seats: Vec<&'static Seat> = Vec::new();
+        let mut benches: Vec<Vec<Bench>> = (0..numa_nodes).map(|_| Vec::new()).collect();
+        for taken in taken {
+            let seat: &'static Seat = Box::leak(taken.seat);
+            if let Some(reason) = taken.pin_failure {
+                log!(warn, worker = %seat.worker, reason, "worker runs unpinned");
+                pin_failures.push((seat.worker, reason));
+            }
+            seats.push(seat);
+            benches[seat.numa_index].extend(taken.spares.into_iter().map(|(seat, ring)| Bench {
+                seat: Box::leak(seat),
+                ring: Some(ring),
+            }));
+        }
+        seats.extend(benches.iter().flatten().map(|spare| spare.seat));
         let homes = (0..numa_nodes)
-            .map(|numa_index| Home {
-                injector: Injector::new(),
-                idle: Idle::new(members[numa_index]),
-                seats: seats
-                    .iter()
-                    .copied()
-                    .filter(|seat| seat.numa_index == numa_index)
-                    .collect(),
-                far: steal::groups_by_distance(&distances[numa_index], numa_index),
+            .map(|numa_index| {
+                let here = seats.iter().copied();
+                Home::new(
+                    here.filter(|seat| seat.numa_index == numa_index).collect(),
+                    members[numa_index],
+                    steal::groups_by_distance(&distances[numa_index], numa_index),
+                )
             })
             .collect();
-        let threads = handles
-            .into_iter()
-            .map(|handle| Thread {
-                handle: Some(handle),
-                gone: false,
-            })
-            .collect();
+        let mut threads: Vec<Thread> = handles.into_iter().map(Thread::running).collect();
+        threads.resize_with(seats.len() + 1, Thread::none);
 
         let scheduler: &'static Self = Box::leak(Box::new(Self {
             driver,
             homes,
-            seats,
+            seats: seats.into(),
+            workers,
+            watchdog: CachePadded::default(),
+            evicting: Mutex::new(()),
             cross_numa: config.cross_numa,
             lifo_streak_max: config.lifo_streak_max,
             spin: if cpus < 2 {
@@ -231,6 +238,26 @@ impl Scheduler {
         for (gate, &seat) in gates.iter().zip(&scheduler.seats) {
             gate.send((scheduler, seat))
                 .expect("a worker that has taken its seat waits at its gate");
+        }
+        if let Some(watchdog) = config.watchdog {
+            let (names, stack_size) = (config.thread_name_prefix, config.stack_size);
+            let index = scheduler.seats.len();
+            let watch = move || {
+                watchdog::run(scheduler, watchdog, benches, names, stack_size);
+                scheduler.left(index);
+            };
+            let spawned = thread::Builder::new()
+                .name("actor-watchdog".to_owned())
+                .spawn(watch);
+            match spawned {
+                Ok(handle) => scheduler.joined(index, handle),
+                Err(error) => {
+                    scheduler.stop();
+                    // Nobody has given them anything to do.
+                    let _ = scheduler.join(Duration::MAX);
+                    return Err(error);
+                }
+            }
         }
         Ok(scheduler)
     }
@@ -258,8 +285,9 @@ impl Scheduler {
         // it to each sleeper.
         self.stopping.store(true, Ordering::Release);
         for seat in &self.seats {
-            seat.parker.unpark();
+            seat.unpark();
         }
+        self.watchdog.stop();
     }
 
     /// Waits until every worker's thread has ended. Call `stop` first, and not from a worker.
@@ -287,10 +315,10 @@ impl Scheduler {
         }
         let mut missing = Vec::new();
         let mut ended = Vec::new();
-        for (thread, seat) in threads.iter_mut().zip(&self.seats) {
+        for (i, thread) in threads.iter_mut().enumerate() {
             if thread.gone {
                 ended.extend(thread.handle.take());
-            } else {
+            } else if let Some(seat) = self.seats.get(i) {
                 missing.push(seat.worker);
             }
         }
@@ -306,37 +334,56 @@ impl Scheduler {
         }
     }
 
-    /// Takes all tasks out of the queues, after `stop` and `join`. The task in the LIFO slot of a
-    /// worker that did not come back is not among them; it comes with the next call after that
-    /// worker has left.
+    /// Takes all tasks out of the queues, after `stop` and `join`. Without `membarrier` the task in the
+    /// LIFO slot of a worker that did not come back is not among them; it comes with the next call
+    /// after that worker has left.
     pub(crate) fn drain_remaining(&self) -> Vec<Task> {
         let mut remaining = Vec::new();
         for home in &self.homes {
             remaining.extend(home.injector.take_all().into_iter().flatten());
         }
         for seat in &self.seats {
+            remaining.extend(self.take_lifo(seat));
             remaining.extend(std::iter::from_fn(|| seat.ring.steal_one()));
         }
         remaining
     }
 
+    /// Moves the task in the LIFO slot of a stuck worker to where others find it.
+    pub(super) fn evict(&'static self, seat: &Seat) {
+        if let Some(task) = self.take_lifo(seat) {
+            self.inject(task, seat.numa_index);
+        }
+    }
+
+    fn take_lifo(&self, seat: &Seat) -> Option<Task> {
+        if seat.own.lifo.looks_empty() {
+            return None;
+        }
+        let _one_at_a_time = self
+            .evicting
+            .lock()
+            .expect("nothing panics under this lock");
+        seat.own.lifo.evict()
+    }
+
     /// A look at all counters and queues. Costs a cache miss per worker, and disturbs none.
     pub(crate) fn stats(&self) -> SchedulerStats {
-        let workers: Vec<WorkerStats> = self
-            .seats
+        let workers: Vec<WorkerStats> = self.seats[..self.workers]
             .iter()
             .map(|seat| WorkerStats {
                 worker: seat.worker,
                 numa_index: seat.numa_index,
-                counts: seat.counters.read(),
+                counts: seat.own.counters.read(),
                 queued: seat.ring.len(),
             })
             .collect();
         let mut total = Counts::default();
-        for worker in &workers {
-            total += worker.counts;
+        for seat in &self.seats {
+            total += seat.own.counters.read();
         }
         SchedulerStats {
+            stalls: self.watchdog.counts(),
             total,
             // Relaxed: a statistic.
             wakes_from_outside: self.wakes_from_outside.load(Ordering::Relaxed),
@@ -355,6 +402,36 @@ impl Scheduler {
     /// The workers that run unpinned although a CPU was meant for them, and why.
     pub(crate) fn pin_failures(&self) -> &[(WorkerId, String)] {
         &self.pin_failures
+    }
+
+    /// How many turns a worker (or spare) has begun.
+    pub(crate) fn turns(&self, worker: WorkerId) -> u64 {
+        self.seats
+            .get(usize::from(worker.0))
+            .map_or(0, |seat| seat.own.counters.turns.get())
+    }
+
+    /// All seats: workers', then spares'.
+    pub(super) fn seats(&self) -> &[&'static Seat] {
+        &self.seats
+    }
+
+    /// How many workers there are, without spares.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    pub(super) fn homes(&self) -> &[Home] {
+        &self.homes
+    }
+
+    pub(super) fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// A worker has come out of its sleep.
+    pub(super) fn somebody_woke(&self) {
+        self.watchdog.somebody_woke();
     }
 
     pub(super) fn driver(&self) -> &'static dyn Driver {
@@ -397,7 +474,7 @@ impl Scheduler {
     /// one worker of the nearest NUMA node that has one asleep. Workers that are awake come by themselves.
     pub(super) fn call_far(&self, home: &Home, depth: usize) {
         if self.cross_numa == CrossNuma::Never
-            || depth < SHARE_MAX * home.seats.len()
+            || depth < SHARE_MAX * home.workers
             || !home.idle.all_busy()
         {
             return;
@@ -418,12 +495,24 @@ impl Scheduler {
             // Relaxed: a statistic.
             _ => drop(self.wakes_from_outside.fetch_add(1, Ordering::Relaxed)),
         }
-        seat.parker.unpark();
+        seat.unpark();
     }
 
-    /// The last step of a worker's thread.
-    fn left(&self, seat: &Seat) {
-        self.threads()[seat.index].gone = true;
+    /// A thread was started later than the others.
+    pub(super) fn joined(&self, index: usize, handle: JoinHandle<()>) {
+        let mut threads = self.threads();
+        // It may be gone already.
+        let gone = std::mem::replace(&mut threads[index], Thread::running(handle));
+        threads[index].gone = gone.has_left;
+        threads[index].has_left = gone.has_left;
+    }
+
+    /// The last step of a thread.
+    pub(super) fn left(&self, index: usize) {
+        let mut threads = self.threads();
+        threads[index].gone = true;
+        threads[index].has_left = true;
+        drop(threads);
         self.thread_gone.notify_all();
     }
 
@@ -432,26 +521,52 @@ impl Scheduler {
     }
 }
 
-impl Home {
-    /// Somebody of this NUMA node would find something now.
-    pub(super) fn has_work(&self) -> bool {
-        self.injector.len() > 0 || self.seats.iter().any(|seat| seat.ring.has_work())
+impl Thread {
+    const fn running(handle: JoinHandle<()>) -> Self {
+        Self {
+            handle: Some(handle),
+            gone: false,
+            has_left: false,
+        }
+    }
+
+    const fn none() -> Self {
+        Self {
+            handle: None,
+            gone: true,
+            has_left: false,
+        }
     }
 }
 
-impl Seat {
-    /// Sleeps until somebody unparks this worker. Its own thread only.
-    pub(super) fn park(&self) {
-        self.parker.park();
-    }
+/// The places of each NUMA node's spares: numbered behind all workers, in order.
+fn spare_places(workers: usize, members: &[usize], spares: &[usize]) -> Vec<Vec<Place>> {
+    let mut next = workers;
+    let at_home = |(numa_index, (&members, &spares)): (usize, (&usize, &usize))| {
+        let place = |i| Place {
+            // The builder keeps the sum below.
+            worker: WorkerId(u16::try_from(next + i).unwrap_or(u16::MAX)),
+            numa_index,
+            index: next + i,
+            slot: members + i,
+        };
+        let places = (0..spares).map(place).collect();
+        next += spares;
+        places
+    };
+    members
+        .iter()
+        .zip(spares)
+        .enumerate()
+        .map(at_home)
+        .collect()
 }
 
-/// Where one worker will sit.
-struct Place {
-    worker: WorkerId,
-    numa_index: usize,
-    index: usize,
-    slot: usize,
+/// A worker that has taken its seat.
+struct Taken {
+    seat: Box<Seat>,
+    pin_failure: Option<String>,
+    spares: Vec<(Box<Seat>, Local)>,
 }
 
 type Gate = (&'static Scheduler, &'static Seat);
@@ -460,30 +575,30 @@ type Gate = (&'static Scheduler, &'static Seat);
 fn seat_and_run(
     place: Place,
     pin: Option<Pin>,
-    ready: &mpsc::Sender<(Box<Seat>, Option<String>)>,
+    spares: &[Place],
+    ready: &mpsc::Sender<Taken>,
     gate: &mpsc::Receiver<Gate>,
 ) {
     let _guard = worker::AbortOnUnwind(place.worker);
     let pin_failure = pin.and_then(|pin| pin().err());
-    let (local, steal) = ring::ring();
-    let seat = Box::new(Seat {
-        worker: place.worker,
-        numa_index: place.numa_index,
-        index: place.index,
-        slot: place.slot,
-        ring: steal,
-        parker: CachePadded(Parker::new()),
-        counters: CachePadded::default(),
-    });
+    let (seat, local) = Seat::new(place, Duty::On);
+    let taken = Taken {
+        seat,
+        pin_failure,
+        spares: spares
+            .iter()
+            .map(|place| Seat::new(*place, Duty::Off))
+            .collect(),
+    };
     // Either failure means that `start` has given up.
-    if ready.send((seat, pin_failure)).is_err() {
+    if ready.send(taken).is_err() {
         return;
     }
     let Ok((scheduler, seat)) = gate.recv() else {
         return;
     };
     worker::run(scheduler, seat, local);
-    scheduler.left(seat);
+    scheduler.left(seat.index);
 }
 
 fn check(seats: &[SeatSpec], distances: &[Vec<u32>]) -> io::Result<()> {

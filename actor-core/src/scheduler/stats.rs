@@ -19,6 +19,11 @@ impl Counter {
         self.0.store(now.wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// As `add`, to set it.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -26,7 +31,7 @@ impl Counter {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// One worker's counters; on lines of their own (see `Seat`).
+        /// One worker's counters, in lines that it shares with nobody (see `seat::Own`).
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(super) $name: Counter,)*
@@ -97,10 +102,30 @@ pub(crate) struct SchedulerStats {
     pub(crate) total: Counts,
     /// Workers woken by threads that are not workers of this scheduler.
     pub(crate) wakes_from_outside: u64,
-    /// In the order of `Config::seats`.
+    /// In the order of `Config::seats`; spares are in the sums only.
     pub(crate) workers: Vec<WorkerStats>,
     /// By NUMA index.
     pub(crate) numa: Vec<NumaStats>,
+    pub(crate) stalls: StallCounts,
+}
+
+/// What the watchdog has seen and done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StallCounts {
+    /// Turns that were reported.
+    pub(crate) stalls: u64,
+    /// Of those, turns that go on.
+    pub(crate) running: u64,
+    /// The longest of them, in nanoseconds.
+    pub(crate) longest: u64,
+    /// Times a spare began a shift.
+    pub(crate) relieved: u64,
+    /// Times none was left to begin one.
+    pub(crate) exhausted: u64,
+    /// Spares on their shift now.
+    pub(crate) on_duty: u64,
+    /// Threads of spares, on duty or not.
+    pub(crate) spare_threads: u64,
 }
 
 impl SchedulerStats {

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! *LIFO slot.* What a turn schedules with `Hint::Next` runs next on this worker, while its message
-//! is in the cache. The slot is a plain field: nobody else can reach it. tokio made it stealable once
-//! and took that back (extra wake-ups, -30 % in one system), and an atomic slot costs 12 ns a turn.
-//! The price is that a task in the slot waits for the whole turn in front of it, so a turn that runs
-//! on after it has sent a lot calls `expose`.
+//! is in the cache. Thieves do not reach it: tokio made its slot stealable once and took that back
+//! (extra wake-ups, -30 % in one system), and an atomic slot costs 12 ns a turn. A task in the slot
+//! waits for the whole turn in front of it, so a turn that runs on after it has sent a lot calls
+//! `expose`, and the watchdog takes the task from a turn that does not end (`lifo.rs`).
 //!
 //! *Fairness.* Two tasks that schedule each other with `Hint::Next` would own the worker; after
 //! `lifo_streak_max` in a row the slot goes to the back of the ring. A ring that is never empty would
@@ -25,6 +25,9 @@
 //! again, with its senders waiting for ever. There is nothing to repair here, so [`AbortOnUnwind`]
 //! says so and ends the process, at no cost per turn: it sits around the whole thread.
 //!
+//! *Spares.* A spare runs the same loop, in shifts that the watchdog begins and ends (`watchdog.rs`).
+//! A worker does not know whether it was relieved: the loop has no question for it.
+//!
 //! Who may touch what: everything in [`Worker`] belongs to its thread. It is not `Sync`, and known
 //! to its thread alone through `Worker::current`.
 
@@ -38,15 +41,15 @@ use crate::sync::thread;
 use super::config::CrossNuma;
 use super::idle::{Asleep, Searching, Sleep};
 use super::injector::SHARE_MAX;
-use super::pool::{Home, Scheduler, Seat};
+use super::pool::Scheduler;
 use super::ring::Local;
+use super::seat::{Duty, Home, Seat};
 use super::stats::Counters;
 use super::steal::{Random, circle};
 use super::task::{After, Chain, Hint, Task};
 
 /// What a worker keeps to itself. Leaked, about 200 bytes (see `pool.rs`).
 pub(crate) struct Worker {
-    lifo: Cell<Option<Task>>,
     /// Turns in a row that came from the LIFO slot.
     streak: Cell<u32>,
     /// Turns until the injector goes first.
@@ -74,8 +77,35 @@ enum Found {
 
 /// The life of a worker on its thread.
 pub(super) fn run(scheduler: &'static Scheduler, seat: &'static Seat, ring: Local) {
+    with_worker(scheduler, seat, ring, Worker::work::<false>);
+}
+
+/// The life of a spare on its thread: shifts, and waiting for the next.
+pub(super) fn run_spare(scheduler: &'static Scheduler, seat: &'static Seat, ring: Local) {
+    with_worker(scheduler, seat, ring, |worker| {
+        loop {
+            while seat.duty() == Duty::Off && !scheduler.is_stopping() {
+                seat.park();
+            }
+            if scheduler.is_stopping() {
+                return;
+            }
+            worker.work::<true>();
+            if worker.give_back() {
+                scheduler.call_home(worker.home);
+            }
+            seat.set_duty(Duty::Off);
+        }
+    });
+}
+
+fn with_worker(
+    scheduler: &'static Scheduler,
+    seat: &'static Seat,
+    ring: Local,
+    work: impl FnOnce(&'static Worker),
+) {
     let worker: &'static Worker = Box::leak(Box::new(Worker {
-        lifo: Cell::new(None),
         streak: Cell::new(0),
         until_injector: Cell::new(INJECTOR_INTERVAL - 1),
         ring,
@@ -88,7 +118,7 @@ pub(super) fn run(scheduler: &'static Scheduler, seat: &'static Seat, ring: Loca
     }));
     CURRENT.set(Some(worker));
     let started = scheduler.driver().worker_started(worker);
-    worker.work();
+    work(worker);
     CURRENT.set(None);
     worker.give_back();
     // After its tasks are where `drain_remaining` finds them: the guard's drop may look there.
@@ -129,7 +159,7 @@ impl Worker {
     pub(crate) fn schedule_local(&self, task: Task, hint: Hint) {
         match hint {
             Hint::Next => {
-                if let Some(displaced) = self.lifo.replace(Some(task)) {
+                if let Some(displaced) = self.seat.own.lifo.put(task) {
                     self.publish(displaced);
                 }
             }
@@ -141,7 +171,7 @@ impl Worker {
     ///
     /// For a turn that goes on for long after it has scheduled something.
     pub(crate) fn expose(&self) {
-        if let Some(task) = self.lifo.take() {
+        if let Some(task) = self.seat.own.lifo.take() {
             self.publish(task);
         }
     }
@@ -157,14 +187,15 @@ impl Worker {
 
     #[inline(always)]
     pub(super) fn counters(&self) -> &'static Counters {
-        &self.seat.counters
+        &self.seat.own.counters
     }
 
-    fn work(&self) {
+    /// Takes turns until the scheduler stops or, for a spare, until its shift ends.
+    fn work<const SPARE: bool>(&self) {
         let driver = self.scheduler.driver();
-        while !self.scheduler.is_stopping() {
+        while !(self.scheduler.is_stopping() || SPARE && self.seat.duty() == Duty::Ending) {
             let Some(found) = self.next().map(Found::Home).or_else(|| self.seek()) else {
-                continue; // Stopping.
+                continue; // Leaving.
             };
             self.counters().turns.add(1);
             let (Found::Home(task) | Found::Far(task, _)) = found;
@@ -199,7 +230,7 @@ impl Worker {
 
     #[inline(always)]
     fn next_local(&self) -> Option<Task> {
-        if let Some(task) = self.lifo.take() {
+        if let Some(task) = self.seat.own.lifo.take() {
             let streak = self.streak.get();
             if streak < self.scheduler.lifo_streak_max {
                 self.streak.set(streak + 1);
@@ -243,7 +274,7 @@ impl Worker {
             return None;
         }
         let share = if self.ring.free() >= SHARE_MAX {
-            injector.take_share(self.home.seats.len())?
+            injector.take_share(self.home.workers)?
         } else {
             Chain::one(injector.pop()?)
         };
@@ -261,7 +292,7 @@ impl Worker {
             // each a full budget long. An empty ring has room for any share.
             if let Some(share) = self.share() {
                 self.ring.extend(share);
-            } else if self.lifo.get().is_none() {
+            } else if self.seat.own.lifo.is_empty() {
                 // This worker takes the task up again at once: nobody is to be told.
                 self.push(task);
                 return;
@@ -286,18 +317,23 @@ impl Worker {
 
     /// After publishing: wakes another worker of this NUMA node, if there is one.
     fn call(&self) {
-        if self.home.seats.len() > 1 {
+        if self.home.seats().len() > 1 {
             self.scheduler.call_home(self.home);
         }
     }
 
-    /// Out of work: searches and sleeps until there is some, or until the scheduler stops.
+    /// The scheduler stops, or a spare's shift ends.
+    fn is_leaving(&self) -> bool {
+        self.scheduler.is_stopping() || self.seat.duty() == Duty::Ending
+    }
+
+    /// Out of work: searches and sleeps until there is some, or until it is time to leave.
     #[cold]
     fn seek(&self) -> Option<Found> {
         let idle = &self.home.idle;
         let me = self.seat.slot;
         let mut searching = idle.start_searching(me);
-        while !self.scheduler.is_stopping() {
+        while !self.is_leaving() {
             if searching.is_some()
                 && let Some(found) = self.search()
             {
@@ -311,10 +347,11 @@ impl Worker {
             }
             searching = match idle.sleep(me, searching, || self.home.has_work()) {
                 Sleep::Searching(searching) => Some(searching),
-                Sleep::Asleep(asleep) => Some(self.park(asleep)?),
+                Sleep::Asleep(asleep) => self.park(asleep),
             };
         }
-        // The badge goes down with the scheduler: nobody is woken for work any more.
+        // Publishers may have relied on this search.
+        self.stop_searching(searching);
         None
     }
 
@@ -329,15 +366,19 @@ impl Worker {
         }
     }
 
-    /// Sleeps in the kernel until a waker has made this worker a searcher; `None` when stopping.
+    /// Sleeps in the kernel until a waker has made this worker a searcher; `None` if it has got up by
+    /// itself to leave.
     fn park(&self, mut asleep: Asleep) -> Option<Searching> {
         self.counters().parks.add(1);
         loop {
             self.seat.park();
             match self.home.idle.woken(self.seat.slot, asleep) {
-                Ok(searching) => return Some(searching),
-                Err(stale) if !self.scheduler.is_stopping() => asleep = stale,
-                Err(_) => return None,
+                Ok(searching) => {
+                    self.scheduler.somebody_woke();
+                    return Some(searching);
+                }
+                Err(stale) if !self.is_leaving() => asleep = stale,
+                Err(stale) => return self.home.idle.get_up(self.seat.slot, stale),
             }
         }
     }
@@ -375,7 +416,7 @@ impl Worker {
             } else if round >= rounds {
                 break;
             }
-            if self.scheduler.is_stopping() {
+            if self.is_leaving() {
                 break;
             }
         }
@@ -387,7 +428,7 @@ impl Worker {
         if let Some(task) = self.take_share_quietly() {
             return Some(task);
         }
-        let seats = &self.home.seats;
+        let seats = self.home.seats();
         let task = circle(seats.len(), self.random.next())
             .filter(|&slot| slot != self.seat.slot && seats[slot].ring.len() >= least)
             .find_map(|slot| seats[slot].ring.steal_half(&self.ring))?;
@@ -405,11 +446,12 @@ impl Worker {
                 if !far.idle.all_busy() {
                     continue;
                 }
-                let from_ring = |slot: usize| far.seats[slot].ring.steal_one();
+                let seats = far.seats();
+                let from_ring = |slot: usize| seats[slot].ring.steal_one();
                 let task = far
                     .injector
                     .pop()
-                    .or_else(|| circle(far.seats.len(), self.random.next()).find_map(from_ring));
+                    .or_else(|| circle(seats.len(), self.random.next()).find_map(from_ring));
                 if let Some(task) = task {
                     self.counters().steals_far.add(1);
                     // While we took it, a worker there may have seen a theft in progress and gone to
@@ -435,22 +477,28 @@ impl Worker {
             // to fetch back, so they are looked at less often.
             let found = if look.is_multiple_of(4) {
                 self.home.injector.len() > 0
-                    || self.home.seats.iter().any(|seat| seat.ring.len() >= least)
+                    || self
+                        .home
+                        .seats()
+                        .iter()
+                        .any(|seat| seat.ring.len() >= least)
             } else {
                 self.home.injector.len() > 0
             };
-            if found || self.scheduler.is_stopping() || Instant::now() >= end {
+            if found || self.is_leaving() || Instant::now() >= end {
                 return;
             }
         }
     }
 
-    /// At the end: everything queued here, to where `drain_remaining` finds it.
-    fn give_back(&self) {
-        let queued = std::iter::from_fn(|| self.lifo.take().or_else(|| self.ring.pop()));
-        for task in queued {
-            self.home.injector.push(task);
-        }
+    /// At the end: everything queued here, to where others (or `drain_remaining`) find it. Whether
+    /// there was anything.
+    fn give_back(&self) -> bool {
+        let queued = std::iter::from_fn(|| self.seat.own.lifo.take().or_else(|| self.ring.pop()));
+        queued
+            .map(|task| self.home.injector.push(task))
+            .last()
+            .is_some()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Driver, Home, Idle, Injector, Scheduler};
+use super::{Config, Driver, Home, Scheduler};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::{Condvar, Mutex};
@@ -13,17 +13,15 @@ impl Scheduler {
     pub(crate) fn without_workers(numa_nodes: usize, driver: &'static dyn Driver) -> &'static Self {
         let config = Config::new(Vec::new());
         let homes = (0..numa_nodes)
-            .map(|_| Home {
-                injector: Injector::new(),
-                idle: Idle::new(0),
-                seats: Box::default(),
-                far: Box::default(),
-            })
+            .map(|_| Home::new(Box::default(), 0, Box::default()))
             .collect();
         Box::leak(Box::new(Self {
             driver,
             homes,
             seats: Box::default(),
+            workers: 0,
+            watchdog: CachePadded::default(),
+            evicting: Mutex::new(()),
             cross_numa: config.cross_numa,
             lifo_streak_max: config.lifo_streak_max,
             spin: Duration::ZERO,
