@@ -99,8 +99,8 @@ pub use system::{
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    ActorStats, GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, Stats,
-    StuckAsk, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
+    ActorStats, GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats,
+    StallReport, StallStats, Stats, StuckAsk, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

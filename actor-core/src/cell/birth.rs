@@ -150,6 +150,9 @@ pub(crate) unsafe fn spawn(
     if let Some(vacant) = vacant {
         vacant.hold(id);
     }
+    if let Some(name) = &name {
+        runtime.labels().insert(id, name.clone());
+    }
     match (parent, family) {
         // SAFETY: the caller owns the parent; the child is not linked anywhere yet.
         (Some(parent), _) => unsafe {

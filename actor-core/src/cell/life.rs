@@ -503,6 +503,9 @@ impl CellRef {
             let extra = std::mem::replace(&mut (*owned).extra, std::ptr::null_mut());
             if !extra.is_null() {
                 let extra: Box<Extra> = Box::from_raw(extra);
+                if extra.name.is_some() {
+                    self.runtime().labels().remove(id);
+                }
                 // Before anybody hears of the end (W06).
                 for name in &extra.names {
                     self.runtime().names().release(name, id);

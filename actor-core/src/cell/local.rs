@@ -9,12 +9,12 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::header::CellRef;
+use super::running::Running;
 use super::runtime::Runtime;
 use crate::contain::{Booked, book};
 use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
 use crate::scheduler::Worker;
-use crate::sync::atomic::{AtomicPtr, Ordering};
 
 thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
@@ -33,7 +33,7 @@ pub(crate) struct Local {
     #[cfg(feature = "testkit")]
     messages_per_turn: Cell<u32>,
     counters: &'static Counters,
-    running: &'static AtomicPtr<u8>,
+    running: &'static Running,
     arena: u8,
     cell: Cell<Option<CellRef>>,
     sends: Cell<u32>,
@@ -57,7 +57,7 @@ impl Local {
             #[cfg(feature = "testkit")]
             messages_per_turn: Cell::new(MESSAGES_PER_TURN),
             counters: runtime.ledger().worker(usize::from(worker.id().0)),
-            running: runtime.running_slot(worker.id()),
+            running: runtime.running(worker.id()),
             arena: runtime.arena(worker.numa_index()),
             cell: Cell::new(None),
             sends: Cell::new(0),
@@ -120,15 +120,19 @@ impl Local {
     pub(super) fn begin_turn(&self, cell: CellRef) {
         self.cell.set(Some(cell));
         self.sends.set(0);
-        // Release: with the Acquire in `running_on`.
-        self.running
-            .store(cell.as_raw().as_ptr(), Ordering::Release);
+        self.running.begin_turn(cell);
     }
 
     #[inline(always)]
     pub(super) fn end_turn(&self) {
         self.cell.set(None);
-        self.running.store(std::ptr::null_mut(), Ordering::Release);
+        self.running.end_turn();
+    }
+
+    /// What others see of this worker.
+    #[inline(always)]
+    pub(super) fn running(&self) -> &'static Running {
+        self.running
     }
 
     /// Notes that the running handler sent a message.
@@ -163,7 +167,7 @@ impl Local {
             numa_index,
             messages_per_turn: Cell::new(MESSAGES_PER_TURN),
             counters: runtime.ledger().worker(numa_index),
-            running: runtime.running_slot(crate::id::WorkerId(books)),
+            running: runtime.running(crate::id::WorkerId(books)),
             arena: runtime.arena(numa_index),
             cell: Cell::new(None),
             sends: Cell::new(0),

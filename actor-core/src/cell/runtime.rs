@@ -10,6 +10,8 @@ use std::time::Duration;
 use super::header::CellRef;
 use super::local::Local;
 use super::names::Names;
+use super::running::{Look, Running};
+use super::stall::{Labels, Stalls};
 use super::turn;
 use crate::clock::Tick;
 use crate::contain::{Books, book, log};
@@ -17,8 +19,8 @@ use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::mailbox::ledger::{Count, Ledger};
 use crate::mailbox::node::Fate;
 use crate::scheduler::timer::Timers;
-use crate::scheduler::{After, Driver, Hint, Scheduler, Task, Worker};
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::scheduler::{After, Driver, Hint, Scheduler, Stall, Task, Worker};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
 
 thread_local! {
@@ -34,8 +36,10 @@ pub(crate) struct Runtime {
     arenas: Box<[u8]>,
     /// The tokio runtime of each NUMA index.
     reactors: OnceLock<Box<[tokio::runtime::Handle]>>,
-    /// The cell that each worker runs, for reports; null between turns.
-    running: Box<[CachePadded<AtomicPtr<u8>>]>,
+    /// What each worker does, and each spare behind them.
+    running: Box<[CachePadded<Running>]>,
+    stalls: Stalls,
+    labels: Labels,
     closed: AtomicBool,
     next_numa: AtomicUsize,
     dead_letter_log: LogLimit,
@@ -44,6 +48,7 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
+    /// For so many workers, spares included.
     pub(crate) fn new(workers: usize, arenas: Box<[u8]>) -> &'static Self {
         Box::leak(Box::new(Self {
             scheduler: OnceLock::new(),
@@ -52,9 +57,9 @@ impl Runtime {
             root: OnceLock::new(),
             arenas,
             reactors: OnceLock::new(),
-            running: (0..workers)
-                .map(|_| CachePadded(AtomicPtr::default()))
-                .collect(),
+            running: (0..workers).map(|_| CachePadded::default()).collect(),
+            stalls: Stalls::default(),
+            labels: Labels::default(),
             closed: AtomicBool::new(false),
             next_numa: AtomicUsize::new(0),
             dead_letter_log: LogLimit::new(),
@@ -206,15 +211,29 @@ impl Runtime {
         }
     }
 
-    pub(super) fn running_slot(&self, worker: WorkerId) -> &AtomicPtr<u8> {
+    pub(super) fn running(&self, worker: WorkerId) -> &Running {
         &self.running[usize::from(worker.0)]
+    }
+
+    /// What a stuck worker does; `None` if it is not stuck any more.
+    pub(super) fn look_at(&self, stall: &Stall) -> Option<Look> {
+        let look = self.running(stall.worker).look()?;
+        // Still the same turn, so the look was at it.
+        let same = self.scheduler.get()?.turns(stall.worker) == stall.turns;
+        same.then_some(look)
+    }
+
+    pub(crate) fn stalls(&self) -> &Stalls {
+        &self.stalls
+    }
+
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// The actor that a worker is running, if it is in a turn.
     pub(crate) fn running_on(&self, worker: WorkerId) -> Option<ActorId> {
-        // Acquire: with the Release at the turn's start.
-        let cell = self.running[usize::from(worker.0)].load(Ordering::Acquire);
-        std::ptr::NonNull::new(cell).map(|cell| CellRef::from_raw(cell).id())
+        self.running(worker).cell().map(CellRef::id)
     }
 }
 
@@ -243,6 +262,14 @@ impl Driver for Runtime {
         super::overflow::note_guard();
         Box::new((Local::install(runtime, worker), LastSweep(runtime), entered))
     }
+
+    fn in_turn(&self, worker: WorkerId) -> bool {
+        !self.running(worker).is_idle()
+    }
+
+    fn stalled(&self, stall: &Stall) {
+        self.stalls.note(self, stall);
+    }
 }
 
 /// Dropped by a worker when it has given back what it had queued. One that comes back from a handler only
@@ -265,7 +292,7 @@ impl std::fmt::Debug for Runtime {
 
 /// At most ten log lines a second; says how many were held back before.
 #[derive(Debug)]
-struct LogLimit {
+pub(crate) struct LogLimit {
     second: AtomicU64,
     seen: AtomicU64,
 }
@@ -273,14 +300,15 @@ struct LogLimit {
 const LINES_PER_SECOND: u64 = 10;
 
 impl LogLimit {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             second: AtomicU64::new(0),
             seen: AtomicU64::new(0),
         }
     }
 
-    fn admit(&self) -> Option<u64> {
+    /// `None`: not this one. Otherwise how many were held back since the last.
+    pub(crate) fn admit(&self) -> Option<u64> {
         let now = Tick::now().0 / 1_000_000_000 + 1;
         // Relaxed throughout: a race admits a line more or less.
         if self.second.swap(now, Ordering::Relaxed) == now {

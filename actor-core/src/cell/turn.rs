@@ -142,6 +142,7 @@ unsafe fn handle(
         let step = if node.as_ref().generation == generation {
             (*owned).current = node.as_ptr();
             cell.touch();
+            local.running().begin_message(node.as_ref().vtable);
             let step = (node.as_ref().vtable.run)(cell.as_raw().cast(), node);
             if !matches!(step, Step::Pending) {
                 (*owned).current = std::ptr::null_mut();
@@ -461,6 +462,12 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
             return true;
         };
         let vtable = frame.as_ref().vtable;
+        if let Some(local) = Local::current() {
+            let node = NonNull::new((*owned).current);
+            local
+                .running()
+                .resume(node.map(|node| node.as_ref().vtable));
+        }
         let waker = cell.waker();
         let mut context = std::task::Context::from_waker(&waker);
         let polled = (vtable.poll)(frame, cell, &mut context);

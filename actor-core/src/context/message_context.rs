@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::baggage::Baggage;
 use super::cancel::CancelToken;
 use super::trace::TraceContext;
-use crate::cell::{Local, context_now, swap_context};
+use crate::cell::{Local, context_now, publish_trace, swap_context};
 use crate::clock::Tick;
 use crate::mailbox::node::Fate;
 use crate::memory::class::{Class, class_for};
@@ -367,16 +367,33 @@ impl InForce {
     /// The context behind `raw` must outlive the guard: callers keep it alive.
     #[inline(always)]
     pub(super) fn enter_raw(raw: *mut ()) -> Self {
-        Self {
-            before: swap_context(raw),
+        let before = swap_context(raw);
+        if !raw.is_null() {
+            publish(raw);
         }
+        Self { before }
     }
+}
+
+/// Shows the context's trace to the watchdog (`cell::running`).
+#[cold]
+fn publish(raw: *mut ()) {
+    // SAFETY: by the callers it is null or in force, and so alive.
+    let context = unsafe { Context::borrow_raw(raw) };
+    publish_trace(
+        context
+            .trace()
+            .map_or(0, |trace| trace.trace_id().as_u128()),
+    );
 }
 
 impl Drop for InForce {
     #[inline(always)]
     fn drop(&mut self) {
-        swap_context(self.before);
+        // Of two messages without a context neither pays for the other.
+        if !swap_context(self.before).is_null() {
+            publish(self.before);
+        }
     }
 }
 

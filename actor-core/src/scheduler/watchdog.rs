@@ -31,6 +31,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::contain::log;
 use crate::id::WorkerId;
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Condvar, Mutex, thread};
@@ -380,7 +381,7 @@ impl Keeper {
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "no thread to relieve a stuck worker with");
+                log!(error, %error, "no thread to relieve a stuck worker with");
                 seat.set_duty(Duty::Off);
                 self.benches[numa_index][spare].ring = Some(ring);
                 self.no_threads_before = Instant::now() + THREAD_RETRY;
@@ -435,7 +436,7 @@ impl Counters {
 fn live(scheduler: &'static Scheduler, seat: &'static Seat, pin: Option<SparePin>, ring: Local) {
     let _guard = worker::AbortOnUnwind(seat.worker);
     if let Some(Err(reason)) = pin.map(|pin| pin()) {
-        tracing::warn!(worker = %seat.worker, reason, "a spare runs unpinned");
+        log!(warn, worker = %seat.worker, reason, "a spare runs unpinned");
     }
     worker::run_spare(scheduler, seat, ring);
     scheduler.left(seat.index);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::control::{Control, Settings};
 use super::phases::{self, PhaseError, ShutdownPhase};
+use super::stall::{StallSettings, pin_spare};
 use super::{ActorSystem, Plan, SystemRef, readiness};
 use crate::cell::Runtime;
 use crate::contain::log;
@@ -16,6 +17,7 @@ use crate::memory;
 use crate::scheduler::timer::Timers;
 use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
 use crate::supervision::Restart;
+use crate::telemetry::StallHooks;
 use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Workers, affinity};
 
 /// Settings of a system that is about to start.
@@ -27,6 +29,7 @@ use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Worke
 /// | `pinning` | on | other programs compete for the same CPUs |
 /// | `reactor_threads` | 1 per NUMA node | sockets, not actors, are the bottleneck |
 /// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
+/// | `watchdog`, `relieve_after`, `report_stalls_after`, `spares` | on, 10 ms, 100 ms, one per worker | handlers block, or must not be relieved |
 /// | `message_memory` | half of the memory (of the cgroup) | other parts of the process need more |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
@@ -46,6 +49,7 @@ pub struct SystemBuilder {
     name_stack_overflows: bool,
     drain_delay: Duration,
     phases: Vec<ShutdownPhase>,
+    pub(super) stalls: StallSettings,
 }
 
 /// Whether idle workers take actors of other NUMA nodes.
@@ -81,6 +85,7 @@ impl SystemBuilder {
             name_stack_overflows: true,
             drain_delay: Duration::ZERO,
             phases: Vec::new(),
+            stalls: StallSettings::default(),
         }
     }
 
@@ -186,6 +191,7 @@ impl SystemBuilder {
             });
         }
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
+        self.stalls.check()?;
         if cfg!(panic = "abort") {
             log!(
                 warn,
@@ -201,7 +207,15 @@ impl SystemBuilder {
         let nodes = numa_nodes(&seats);
         bind_memory(&topology, &nodes);
         let arenas = nodes.iter().map(|node| node.0).collect();
-        let runtime = Runtime::new(seats.len(), arenas);
+        let seats_of = |node: &NumaNodeId| -> Vec<&Seat> {
+            seats
+                .iter()
+                .filter(|seat| seat.numa_node == *node)
+                .collect()
+        };
+        let workers: Vec<usize> = nodes.iter().map(|node| seats_of(node).len()).collect();
+        let spares = self.stalls.spares_of(&workers);
+        let runtime = Runtime::new(seats.len() + spares.iter().sum::<usize>(), arenas);
 
         let timers = Timers::start()?;
         let (reactors, handles) = start_reactors(&topology, &nodes, self.reactor_threads)?;
@@ -228,6 +242,13 @@ impl SystemBuilder {
         if self.name_stack_overflows {
             crate::cell::overflow::install();
         }
+        let spare_pins = nodes.iter().map(|node| {
+            self.pinning
+                .then(|| pin_spare(&topology, &seats_of(node)))
+                .flatten()
+        });
+        config.watchdog = self.stalls.config(spares, spare_pins.collect());
+        let stalls = StallHooks::install(runtime, self.stalls.hooks);
         if self.stealing == CrossNumaStealing::Never {
             config.cross_numa = CrossNuma::Never;
         }
@@ -263,6 +284,7 @@ impl SystemBuilder {
             readiness: readiness::Source::new(),
             control: Control::new(engine, settings),
             leaks: crate::telemetry::leaks::History::default(),
+            stalls,
         }));
         Ok(ActorSystem {
             system: SystemRef { runtime, plan },
@@ -396,6 +418,15 @@ pub enum StartError {
     },
     /// The phases of a shutdown make no sequence.
     Phases(PhaseError),
+    /// A setting is out of range.
+    Setting {
+        /// The builder's method.
+        setting: &'static str,
+        /// What it was given.
+        asked: String,
+        /// What it takes.
+        allowed: String,
+    },
     /// The operating system refused a thread or a file.
     Os(io::Error),
     /// The root of the actors could not be spawned.
@@ -421,6 +452,11 @@ impl fmt::Display for StartError {
                 "{asked} bytes of stack per worker: {min} to {max} are allowed"
             ),
             Self::Phases(error) => write!(f, "cannot start actors: {error}"),
+            Self::Setting {
+                setting,
+                asked,
+                allowed,
+            } => write!(f, "{setting} is {asked}: {allowed} is allowed"),
             Self::Os(error) => write!(f, "cannot start actors: the operating system says: {error}"),
             Self::Root(error) => write!(f, "cannot start actors: {error}"),
         }
@@ -435,9 +471,10 @@ impl std::error::Error for StartError {
             Self::Phases(error) => Some(error),
             Self::Os(error) => Some(error),
             Self::Root(error) => Some(error),
-            Self::ReactorThreads { .. } | Self::MessageMemory { .. } | Self::WorkerStack { .. } => {
-                None
-            }
+            Self::ReactorThreads { .. }
+            | Self::MessageMemory { .. }
+            | Self::WorkerStack { .. }
+            | Self::Setting { .. } => None,
         }
     }
 }

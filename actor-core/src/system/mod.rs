@@ -13,6 +13,7 @@ mod readiness;
 mod shutdown;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
+mod stall;
 mod tree;
 
 use std::fmt;
@@ -24,8 +25,8 @@ use crate::context::{
 };
 use crate::id::{NumaNodeId, WorkerId};
 use crate::memory::Residency;
-use crate::telemetry::Stats;
 use crate::telemetry::leaks::History;
+use crate::telemetry::{StallHooks, Stats};
 use crate::topology::{Seat, Topology};
 
 pub use builder::{CrossNumaStealing, StartError, SystemBuilder};
@@ -86,6 +87,7 @@ struct Plan {
     readiness: readiness::Source,
     control: control::Control,
     leaks: History,
+    stalls: &'static StallHooks,
 }
 
 impl ActorSystem {

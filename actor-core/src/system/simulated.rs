@@ -14,6 +14,7 @@ use crate::mailbox::Mailbox;
 use crate::scheduler::Scheduler;
 use crate::scheduler::timer::Timers;
 use crate::supervision::Restart;
+use crate::telemetry::StallHooks;
 use crate::topology::{self, Topology, TopologyError, Workers};
 
 /// A runtime on that many pretended NUMA nodes, with nobody to run it.
@@ -47,6 +48,8 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
         seats,
         readiness: readiness::Source::new(),
         control: Control::new(Engine::without_threads(), settings),
+        // Nobody looks after workers that are not there.
+        stalls: StallHooks::install(runtime, Vec::new()),
     }));
     Ok(SystemRef { runtime, plan })
 }

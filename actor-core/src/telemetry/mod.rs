@@ -2,6 +2,7 @@
 //! what looks like a leak (`leaks`).
 
 pub(crate) mod leaks;
+mod stall;
 mod tree;
 
 use std::fmt;
@@ -14,6 +15,8 @@ use crate::mailbox::node::Fate;
 use crate::memory::{self, MemoryStats};
 
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
+pub(crate) use stall::{StallHook, StallHooks};
+pub use stall::{StallReport, StallStats};
 pub use tree::{SupervisionTree, TreeNode, TreeRequest};
 
 /// The books of one system at one moment.
@@ -35,6 +38,8 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// NUMA nodes that have workers.
     pub numa_nodes: Vec<NumaStats>,
+    /// Handlers that held up their workers, and what was done about it.
+    pub stalls: StallStats,
 }
 
 /// Actors of a system, counted since its start.
@@ -125,6 +130,7 @@ impl Stats {
                 moves: ledger.sum(Count::Moves),
                 termination_notices: ledger.sum(Count::Notices),
             },
+            stalls: scheduler.stalls.into(),
             turns: scheduler.total.turns,
             wakes_from_outside: scheduler.wakes_from_outside,
             workers: scheduler
@@ -180,6 +186,19 @@ impl fmt::Display for Stats {
                 worker.steals_near,
                 worker.steals_far,
                 worker.parks
+            )?;
+        }
+        if self.stalls.stalls > 0 {
+            let StallStats {
+                stalls,
+                running,
+                longest,
+                spares_started,
+                ..
+            } = self.stalls;
+            write!(
+                f,
+                "\nstalls: {stalls}, {running} of them going on, the longest {longest:.1?}; {spares_started} times a spare stood in"
             )?;
         }
         Ok(())
