@@ -121,3 +121,8 @@ pub mod prelude {
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So is what the docs say of the test kit.
+#[cfg(all(doctest, feature = "testkit"))]
+#[doc = include_str!("../../docs/testkit.md")]
+struct TestkitGuide;
