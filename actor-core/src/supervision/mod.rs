@@ -6,12 +6,14 @@
 //!
 //! The decisions are pure and lie one per file: `child` (what is said of one child), `spec` (who is
 //! restarted with whom, and the supervisor's numbers), `intensity` (how often is too often), `backoff`
-//! (how long to wait). They take the time as an argument and know no actor.
+//! (how long to wait), `round` (restarting a group in order), `deadline` (how long a stop may take). They take the time as an argument and know no actor.
 
 mod backoff;
 mod child;
+mod deadline;
 mod intensity;
 mod invalid_option;
+mod round;
 mod spec;
 
 pub use backoff::Backoff;
@@ -20,4 +22,6 @@ pub use invalid_option::InvalidOption;
 pub use spec::{AutoShutdown, Strategy, Supervision};
 
 pub(crate) use backoff::BackoffState;
+pub(crate) use deadline::{CUT_OFF_GRACE, Due};
 pub(crate) use intensity::{RestartWindow, Verdict};
+pub(crate) use round::{Order, Report, Round, Standing};

@@ -40,6 +40,17 @@ pub enum AutoShutdown {
     All,
 }
 
+impl AutoShutdown {
+    /// Whether the supervisor ends when a significant child has ended by itself and `left` others live.
+    pub(crate) const fn applies(self, left: usize) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Any => true,
+            Self::All => left == 0,
+        }
+    }
+}
+
 /// How a parent supervises its children: the strategy, and how many restarts are too many.
 ///
 /// More than `intensity` restarts within `period` (3 in 5 s unless set otherwise), and the

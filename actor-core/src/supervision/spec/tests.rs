@@ -33,3 +33,15 @@ fn check_names_the_option_its_value_and_the_range() {
     assert_eq!(error.value(), "10001");
     assert!(error.allowed().starts_with("0 to 10000"));
 }
+
+#[test]
+fn s24_auto_shutdown_with_the_first_or_the_last() {
+    let rows = [
+        (AutoShutdown::Never, false, false),
+        (AutoShutdown::Any, true, true),
+        (AutoShutdown::All, false, true),
+    ];
+    for (when, with_others, alone) in rows {
+        assert_eq!((when.applies(3), when.applies(0)), (with_others, alone));
+    }
+}
