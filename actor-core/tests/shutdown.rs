@@ -864,9 +864,14 @@ fn x02_the_report_names_all_that_was_left() {
             .actor_type
             .is_some_and(|name| name.ends_with("Node"))
     );
-    assert_eq!(report.actors_left, 2, "{report}");
+    // The parent has given up waiting for its child, unless it got no worker for that.
     let left: Vec<_> = report.left_behind.iter().map(|left| left.actor).collect();
-    assert_eq!(left, [stuck.id(), parent.id()], "{report}");
+    assert_eq!(report.actors_left, left.len() as u64, "{report}");
+    assert_eq!(left[0], stuck.id(), "{report}");
+    assert!(
+        left[1..].iter().all(|left| *left == parent.id()),
+        "{report}"
+    );
     assert!(report.left_behind[0].seen.is_none(), "{report}");
     assert!(report.to_string().contains("left behind"), "{report}");
     // It comes back after all: everything still comes to its end.

@@ -4,8 +4,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::extra::{Extra, Factory};
+use super::family::{Listed, Spec};
 use super::header::{CellRef, Flags, Home, Owned, Phase, RestartPolicy};
-use super::names::Kind;
+use super::names::{Kind, Vacant};
 use super::observe::{self, Event};
 use super::runtime::Runtime;
 use super::sequence;
@@ -17,7 +18,7 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::{Mailbox, Overflow};
 use crate::memory::{self, Purpose};
 use crate::scheduler::Hint;
-use crate::supervision::{Backoff, Supervision};
+use crate::supervision::{Backoff, OnPanic, Shutdown, Supervision};
 
 /// All that a new actor is made of, but its state.
 #[derive(Debug)]
@@ -35,6 +36,9 @@ pub(crate) struct Birth {
     pub(crate) stash: usize,
     /// A name to hold from the first moment.
     pub(crate) registered: Option<(Arc<str>, Kind)>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) on_panic: OnPanic,
+    pub(crate) significant: bool,
 }
 
 /// Where its state comes from.
@@ -77,6 +81,60 @@ pub(crate) unsafe fn spawn(
     } else if runtime.is_closed() && runtime.is_rooted() {
         return Err(SpawnFailure::Closed);
     }
+    let (vacant, cell) = find_room(runtime, &birth)?;
+    let place = parent.map_or(Place::Top, Place::Under);
+    // SAFETY: by the caller; claimed for this birth.
+    Ok(unsafe { move_in(runtime, cell, vacant, place, birth, origin, Flags::NONE) })
+}
+
+/// Spawns a child again from what it left at its end, in the place that was kept. Failing that the
+/// specification is given back.
+///
+/// # Safety
+///
+/// The caller owns the parent, in whose list `place` is.
+pub(super) unsafe fn respawn(
+    parent: CellRef,
+    place: CellRef,
+    spec: Spec,
+) -> Result<CellRef, (SpawnFailure, Spec)> {
+    let runtime = parent.runtime();
+    let (vacant, cell) = match find_room(runtime, &spec.birth) {
+        Ok(room) => room,
+        Err(failure) => return Err((failure, spec)),
+    };
+    let (instead, origin) = (
+        Place::InsteadOf(place, parent),
+        Origin::Factory(spec.factory),
+    );
+    // SAFETY: by the caller; claimed for this birth.
+    let id = unsafe {
+        move_in(
+            runtime,
+            cell,
+            vacant,
+            instead,
+            spec.birth,
+            origin,
+            Flags::REPORT_START,
+        )
+    };
+    Ok(CellRef::of(id))
+}
+
+/// Where a new actor hangs.
+enum Place {
+    Top,
+    Under(CellRef),
+    /// In the list of the second, where the first was.
+    InsteadOf(CellRef, CellRef),
+}
+
+/// A name and a cell for an actor.
+fn find_room<'a>(
+    runtime: &'a Runtime,
+    birth: &Birth,
+) -> Result<(Option<Vacant<'a>>, CellRef), SpawnFailure> {
     // Before anything is claimed, and kept until the actor has its identity. Dropped before the birth and
     // the factory are, which hold user values.
     let vacant = match &birth.registered {
@@ -91,7 +149,25 @@ pub(crate) unsafe fn spawn(
     let arena = runtime.arena(birth.numa_index);
     let capacity = birth.mailbox.inbox_capacity();
     let cell = claim_cell(runtime, arena, capacity).ok_or(SpawnFailure::NoCells)?;
+    Ok((vacant, cell))
+}
 
+/// Lays a new actor down in its cell.
+///
+/// # Safety
+///
+/// The caller claimed the cell for this birth, and owns the parent, if there is one.
+unsafe fn move_in(
+    runtime: &'static Runtime,
+    cell: CellRef,
+    vacant: Option<Vacant<'_>>,
+    place: Place,
+    birth: Birth,
+    origin: Origin<'_>,
+    flags: Flags,
+) -> ActorId {
+    let arena = runtime.arena(birth.numa_index);
+    let capacity = birth.mailbox.inbox_capacity();
     let overflow = birth.mailbox.overflow_policy();
     let home = Home {
         arena,
@@ -99,9 +175,13 @@ pub(crate) unsafe fn spawn(
         drop_newest: overflow == Overflow::DropNewest && capacity != 0,
         no_wait: overflow != Overflow::Wait,
     };
-    let family = parent.or_else(|| runtime.is_rooted().then(|| runtime.root()));
+    let family = match place {
+        Place::Under(parent) | Place::InsteadOf(_, parent) => Some(parent),
+        Place::Top => runtime.is_rooted().then(|| runtime.root()),
+    };
     let state = alloc_state(arena, birth.vtable);
     let mut owned = Owned::new(state, birth.restart, capacity);
+    owned.flags.set(flags);
     let factory = match origin {
         Origin::Value(write) => {
             write(state);
@@ -117,8 +197,18 @@ pub(crate) unsafe fn spawn(
     if family.is_none() {
         owned.flags.set(Flags::ROOT);
     }
+    if birth.on_panic == OnPanic::Resume {
+        owned.flags.set(Flags::RESUME);
+    }
     let default_supervision = birth.supervision == Supervision::one_for_one();
     let name = birth.name;
+    let listed = Listed {
+        name: name.clone(),
+        registered: birth.registered.clone(),
+        shutdown: birth.shutdown,
+        significant: birth.significant,
+        ..Listed::default()
+    };
     if factory.is_some()
         || name.is_some()
         || birth.registered.is_some()
@@ -136,6 +226,7 @@ pub(crate) unsafe fn spawn(
         extra.names.extend(birth.registered.map(|(name, _)| name));
         extra.backoff = birth.backoff;
         extra.supervision = birth.supervision;
+        extra.mailbox = birth.mailbox;
         extra.keep_newest = capacity / 2;
         if birth.held {
             owned.phase = Phase::BackingOff;
@@ -144,7 +235,7 @@ pub(crate) unsafe fn spawn(
         }
         owned.extra = Box::into_raw(extra);
     }
-    // SAFETY: claimed above.
+    // SAFETY: claimed by the caller.
     unsafe { cell.occupy(&home, runtime, birth.vtable, family, owned) };
     let id = cell.id();
     if let Some(vacant) = vacant {
@@ -153,17 +244,34 @@ pub(crate) unsafe fn spawn(
     if let Some(name) = &name {
         runtime.labels().insert(id, name.clone());
     }
-    match (parent, family) {
+    match (place, family) {
         // SAFETY: the caller owns the parent; the child is not linked anywhere yet.
-        (Some(parent), _) => unsafe {
+        (Place::Under(parent), _) => unsafe {
             parent.link_child(cell);
             if birth.held {
                 parent.hold_child(cell);
             }
+            if !listed.is_plain() {
+                parent.enroll(cell, listed);
+            }
+        },
+        // SAFETY: as above, and the place is in the parent's list.
+        (Place::InsteadOf(place, parent), _) => unsafe {
+            parent.link_in_place(place, cell);
+            parent.enroll(cell, listed);
         },
         // The root links it when it comes to the signal; a child's own signals come after this one.
-        (None, Some(root)) => root.signal(Signal::to(root, SignalKind::Adopt(cell))),
-        (None, None) => runtime.set_root(cell),
+        (Place::Top, Some(root)) => {
+            let listed = (listed.shutdown != Shutdown::DEFAULT).then(|| Box::new(listed));
+            root.signal(Signal::to(
+                root,
+                SignalKind::Adopt {
+                    child: cell,
+                    listed,
+                },
+            ));
+        }
+        (Place::Top, None) => runtime.set_root(cell),
     }
     runtime.count(Count::Spawned, 1);
     observe::see(runtime, || Event::Spawned {
@@ -173,7 +281,7 @@ pub(crate) unsafe fn spawn(
         name: name.as_deref(),
     });
     cell.schedule(Hint::Back);
-    Ok(id)
+    id
 }
 
 /// A cell that is ours alone: its word shows neither idle nor scheduled.

@@ -1,18 +1,18 @@
-//! The parent's side: who the children are, stopping them in reverse, deciding restarts.
+//! The parent's side: who the children are, and stopping them.
 //!
 //! Children hang in a list through their own cells, in the order they were started (header H3), so a
-//! child costs the parent no memory and a million of them are unlinked in a million steps.
-
-use std::sync::Arc;
+//! child costs the parent no memory and a million of them are unlinked in a million steps. The cell of a
+//! child that was terminated and whose specification is kept stays in the list, to keep its place;
+//! `children` counts those that live.
 
 use super::birth;
 use super::extra::Extra;
+use super::family::{Kept, Spec, Why};
 use super::header::{CellRef, Flags, Phase, Sibling};
-use super::reason::{Escalation, StopReason};
+use super::reason::StopReason;
 use super::signal::{Signal, SignalKind, StopMode};
-use crate::clock::Tick;
-use crate::contain::log;
-use crate::supervision::{AutoShutdown, RestartWindow, Verdict};
+use crate::contain::{contain, log};
+use crate::supervision::{AutoShutdown, Shutdown, Strategy};
 
 impl CellRef {
     /// The extra part, made if need be.
@@ -95,15 +95,49 @@ impl CellRef {
         }
     }
 
-    /// Takes a child that is gone out of the list.
+    /// Puts a child in the place of one whose specification was kept.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the parent `self`, in whose list `place` is; `child` is linked nowhere.
+    pub(super) unsafe fn link_in_place(self, place: Self, child: Self) {
+        let sibling = Sibling::of(child);
+        // SAFETY: H2 for the parent, H3 for the links of its children.
+        unsafe {
+            let (prev, next) = ((*place.owned()).prev, (*place.owned()).next);
+            let extra = self.extra();
+            (*child.owned()).prev = prev;
+            (*child.owned()).next = next;
+            match prev.cell() {
+                Some(prev) => (*prev.owned()).next = sibling,
+                None => extra.first_child = sibling,
+            }
+            match next.cell() {
+                Some(next) => (*next.owned()).prev = sibling,
+                None => extra.last_child = sibling,
+            }
+            extra.children += 1;
+        }
+    }
+
+    /// Takes a child out of the list that is gone or no longer waited for.
     ///
     /// # Safety
     ///
     /// The caller owns the parent `self`, whose child it is.
-    unsafe fn unlink_child(self, child: Self) {
-        // SAFETY: H2 for the parent, H3 for the links.
+    pub(super) unsafe fn unlink_child(self, child: Self) {
+        // SAFETY: by the caller.
         unsafe {
-            let (prev, next) = ((*child.owned()).prev, (*child.owned()).next);
+            self.unlink_place(child);
+            self.extra().children -= 1;
+        }
+    }
+
+    /// Takes a cell out of the list.
+    unsafe fn unlink_place(self, place: Self) {
+        // SAFETY: H2 for the parent, H3 for the links, by the callers.
+        unsafe {
+            let (prev, next) = ((*place.owned()).prev, (*place.owned()).next);
             let extra = self.extra();
             match prev.cell() {
                 Some(prev) => (*prev.owned()).next = next,
@@ -113,36 +147,130 @@ impl CellRef {
                 Some(next) => (*next.owned()).prev = prev,
                 None => extra.last_child = prev,
             }
-            extra.children -= 1;
         }
     }
 
-    /// A child is gone for good: unlinks it, gives its cell back, stops the next one if we are at it.
+    /// A child is gone for good: unlinks it and gives its cell back, or keeps both for its specification;
+    /// then goes on with what waited for that.
     ///
     /// # Safety
     ///
-    /// The caller owns the parent `self`, whose child it is.
-    pub(super) unsafe fn child_gone(self, child: Self, reusable: bool) {
+    /// The caller owns the parent `self`, whose child it is, or was when it was abandoned.
+    pub(super) unsafe fn child_gone(self, child: Self, reusable: bool, spec: Option<Box<Spec>>) {
         // SAFETY: by the caller; the child's turn has left the cell but for its own dead letters,
         // which `claim` waits for.
         unsafe {
-            self.unlink_child(child);
+            if child.is_abandoned() {
+                log!(warn, "an abandoned actor has ended after all");
+                free(child, reusable);
+                return;
+            }
             // Before its cell is another's.
             self.child_settled(child);
-            if reusable {
-                birth::free_cell(self.runtime(), child.as_raw(), child.id().numa_node().0);
+            let ended_itself = self.ended_by_itself(child);
+            let significant = self.family_if_any().and_then(|family| {
+                let listed = family.roster.get(&child)?;
+                listed.significant.then_some(())
+            });
+            let mut listed = self.forget_child(child);
+            match spec {
+                Some(mut spec)
+                    if (!self.is_stopping() || self.supervises_between_lives())
+                        && !self.is_dynamic() =>
+                {
+                    self.extra().children -= 1;
+                    let family = self.family();
+                    if let Some(listed) = &mut listed {
+                        spec.birth.shutdown = listed.shutdown;
+                        spec.birth.significant = listed.significant;
+                        spec.birth.registered = listed.registered.take();
+                    }
+                    let kept = Kept {
+                        id: child.id_of(child.generation() - 1),
+                        spec,
+                        reusable,
+                        round: family.rounds,
+                    };
+                    family.kept.insert(child, kept);
+                }
+                spec => {
+                    self.unlink_child(child);
+                    free(child, reusable);
+                    // A factory holds user values.
+                    contain(move || drop(spec));
+                }
             }
+            if significant.is_some() && ended_itself {
+                let left = self.family().significant;
+                self.significant_child_ended(left);
+            }
+            self.after_child(child);
+        }
+    }
+
+    /// Whether nobody on this side told the child to end.
+    unsafe fn ended_by_itself(self, child: Self) -> bool {
+        // SAFETY: H2, by the caller.
+        unsafe { self.family_if_any() }
+            .is_none_or(|family| family.all_asked.is_none() && !family.asked.contains_key(&child))
+    }
+
+    /// Strikes a child off all records but the list.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the parent `self`.
+    pub(super) unsafe fn forget_child(self, child: Self) -> Option<super::family::Listed> {
+        // SAFETY: H2, by the caller.
+        let family = unsafe { self.family_if_any() }?;
+        family.asked.remove(&child);
+        family.later.retain(|failure| failure.child != child);
+        if let Some(round) = &mut family.round {
+            round.gone(child);
+        }
+        for waker in family.waiting.drain(..) {
+            waker.wake();
+        }
+        let listed = family.roster.remove(&child)?;
+        family.significant -= usize::from(listed.significant);
+        Some(listed)
+    }
+
+    /// A child has left: tells the next one to stop, or to start, if that is what it was about.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the parent `self`. May end its current life.
+    pub(super) unsafe fn after_child(self, child: Self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
             let extra = self.extra();
             if extra.stopping_child == Some(child) {
                 extra.stopping_child = None;
             }
-            if (*self.owned()).phase == Phase::StoppingChildren {
+            if (*self.owned()).phase == Phase::StoppingChildren && !extra.keeps_children {
                 self.stop_next_child();
+            } else if let Some(family) = &extra.family {
+                if family.asked.is_empty() && family.all_asked.is_none() {
+                    self.cancel_alarm();
+                }
+                self.go_on();
             }
         }
     }
 
-    /// Tells the youngest child to stop, if none is stopping already; all of them when killing.
+    /// Whether the children are many and alike: stopped together, and not kept when terminated.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn is_dynamic(self) -> bool {
+        // SAFETY: H2, by the caller; a shared borrow, so that a handler may look from two threads.
+        unsafe { (*self.owned()).extra.as_ref() }
+            .is_some_and(|extra| extra.supervision.strategy == Strategy::SimpleOneForOne)
+    }
+
+    /// Tells the youngest child to stop, if none is stopping already; all at once if they are dynamic.
     ///
     /// # Safety
     ///
@@ -160,15 +288,44 @@ impl CellRef {
             } else {
                 StopMode::Now
             };
-            if let Some(last) = extra.last_child.cell() {
+            let all_asked = extra
+                .family
+                .as_ref()
+                .is_some_and(|family| family.all_asked.is_some());
+            let Some(last) = extra.last_child.cell().filter(|_| !all_asked) else {
+                return;
+            };
+            if !self.is_dynamic() {
                 extra.stopping_child = Some(last);
-                last.signal(Signal::to(
-                    last,
-                    SignalKind::Stop {
-                        mode,
-                        reason: StopReason::Shutdown,
-                    },
-                ));
+                self.ask_to_stop(last, mode, Why::Shutdown);
+                return;
+            }
+            let mut next = Some(last);
+            while let Some(child) = next {
+                next = (*child.owned()).prev.cell();
+                let (mode, reason) = if self.shutdown_of(child) == Shutdown::Kill {
+                    (StopMode::Kill, StopReason::Killed)
+                } else {
+                    (mode, StopReason::Shutdown)
+                };
+                child.signal(Signal::to(child, SignalKind::Stop { mode, reason }));
+            }
+            if mode != StopMode::Drain {
+                self.all_were_asked(false);
+            }
+        }
+    }
+
+    /// Children that drain are to stop now: the order has changed.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which waits for its children.
+    pub(super) unsafe fn hurry_children(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            if self.is_dynamic() || self.extra().stopping_child.take().is_some() {
+                self.stop_next_child();
             }
         }
     }
@@ -185,54 +342,59 @@ impl CellRef {
                 return;
             };
             let mut at = extra.last_child;
+            if at.cell().is_none() {
+                return;
+            }
             while let Some(child) = at.cell() {
                 at = (*child.owned()).prev;
                 let (mode, reason) = (StopMode::Kill, StopReason::Killed);
                 child.signal(Signal::to(child, SignalKind::Stop { mode, reason }));
             }
+            self.all_were_asked(true);
         }
     }
 
-    /// A child is down and wants to be restarted: decides, and says so to it.
+    /// Forgets the specifications of children that were terminated.
     ///
     /// # Safety
     ///
-    /// The caller owns the parent `self`, whose child it is. May end the parent's current life.
-    pub(super) unsafe fn child_down(self, child: Self, name: Option<Arc<str>>, reason: StopReason) {
+    /// The caller owns the cell.
+    pub(super) unsafe fn forget_kept(self) {
         // SAFETY: by the caller.
         unsafe {
-            if self.is_stopping() {
-                let (mode, reason) = (StopMode::Now, StopReason::Shutdown);
-                child.signal(Signal::to(child, SignalKind::Stop { mode, reason }));
+            let Some(family) = self.family_if_any() else {
                 return;
+            };
+            for (place, kept) in std::mem::take(&mut family.kept) {
+                self.give_up_place(place, kept);
             }
-            // The root has no parent to give up to: a top-level actor that fails too often is stopped
-            // alone, by its own window (`life::restart`).
-            if !(*self.owned()).flags.has(Flags::ROOT) {
-                let extra = self.extra();
-                let supervision = &extra.supervision;
-                let window = extra.window.get_or_insert_with(|| {
-                    RestartWindow::new(supervision.intensity, supervision.period)
-                });
-                if window.record(Tick::now()) == Verdict::LimitReached {
-                    log!(error,
-                        actor = %self.id(), actor_type = (self.vtable().type_name)(), child = %child.id(),
-                        "restart limit reached ({} in {:?}): stopping all children, then itself",
-                        supervision.intensity, supervision.period,
-                    );
-                    let limit = (supervision.intensity, supervision.period);
-                    let escalation = Escalation::new(
-                        child.id(),
-                        name,
-                        (child.vtable().type_name)(),
-                        limit,
-                        reason,
-                    );
-                    self.fail(StopReason::RestartLimit(Arc::new(escalation)));
-                    return;
-                }
-            }
-            child.signal(Signal::to(child, SignalKind::Restart));
         }
+    }
+
+    /// Forgets one specification.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the parent `self`, in whose list `place` is, and has taken `kept` off the record.
+    pub(super) unsafe fn give_up_place(self, place: Self, kept: Kept) {
+        // SAFETY: by the caller.
+        unsafe {
+            self.unlink_place(place);
+            free(place, kept.reusable);
+        }
+        // A factory holds user values.
+        contain(move || drop(kept));
+    }
+}
+
+/// Gives a cell back that nobody lives in.
+///
+/// # Safety
+///
+/// The cell is in nobody's list.
+pub(super) unsafe fn free(cell: CellRef, reusable: bool) {
+    if reusable {
+        // SAFETY: by the caller.
+        unsafe { birth::free_cell(cell.runtime(), cell.as_raw(), cell.id().numa_node().0) };
     }
 }

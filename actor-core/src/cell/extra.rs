@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::family::Family;
 use super::few::Few;
 use super::header::{CellRef, Sibling};
 use super::links::Numbers;
@@ -14,6 +15,8 @@ use super::timers::TimerTable;
 use super::watch::OnEnd;
 use crate::clock::Tick;
 use crate::id::ActorId;
+use crate::mailbox::Mailbox;
+use crate::scheduler::timer::TimerKey;
 use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
 
 /// Builds the state in its block: at the first start and at each restart. May panic.
@@ -28,9 +31,17 @@ pub(crate) struct Extra {
     pub(super) backoff: Backoff,
     pub(super) backoff_state: BackoffState,
     pub(super) restart_at: Tick,
+    /// The timer that ends the back-off.
+    pub(super) restart_timer: Option<TimerKey>,
+    /// After the back-off it reports to its parent instead of starting.
+    pub(super) is_preparing: bool,
     pub(super) restarts: u64,
     /// Why the actor is stopping, as far as it is known.
     pub(super) stop_reason: Option<StopReason>,
+    /// As it was spawned with, to be spawned again.
+    pub(super) mailbox: Mailbox,
+    /// At its end it leaves its specification to its parent.
+    pub(super) leaves_spec: bool,
 
     // The parent's side.
     pub(super) first_child: Sibling,
@@ -44,6 +55,10 @@ pub(crate) struct Extra {
     pub(super) sequence: VecDeque<CellRef>,
     /// The child that has been told to stop; the next one is told when it is gone.
     pub(super) stopping_child: Option<CellRef>,
+    /// The children live on while this actor is between two lives.
+    pub(super) keeps_children: bool,
+    /// What few parents need.
+    pub(super) family: Option<Box<Family>>,
 
     /// Futures polled between the messages.
     pub(super) tasks: Option<Box<TaskSet>>,
@@ -80,8 +95,12 @@ impl Extra {
             backoff: Backoff::none(),
             backoff_state: BackoffState::default(),
             restart_at: Tick(0),
+            restart_timer: None,
+            is_preparing: false,
             restarts: 0,
             stop_reason: None,
+            mailbox: Mailbox::unbounded(),
+            leaves_spec: false,
             first_child: Sibling::NONE,
             last_child: Sibling::NONE,
             children: 0,
@@ -90,6 +109,8 @@ impl Extra {
             own_window: None,
             sequence: VecDeque::new(),
             stopping_child: None,
+            keeps_children: false,
+            family: None,
             watchers: Few::new(),
             watching: Few::new(),
             monitors: Vec::new(),

@@ -20,8 +20,8 @@
 //! - H1 (type-stable): a cell's memory is a `CellHeader` for ever, from the first time it is cut; zero
 //!   bytes are a valid, never-used header. So every `CellRef` may be followed at any time.
 //! - H2 (owner): line 1 but for `signals`, `quiet` and the sibling links belongs to the owner of the cell
-//!   (`inbox` B1). `vtable` and `parent` are written only between `claim` and the first schedule, and
-//!   at termination, by the owner.
+//!   (`inbox` B1). `vtable` and `parent` are written only between `claim` and the first schedule, by
+//!   the owner.
 //! - H3 (links): `prev` and `next` belong to the owner of the *parent*; the child leaves them alone and
 //!   its cell is not freed before the parent has unlinked it.
 //! - H4 (generation): changes only by the owner: up by one when the actor terminates. A generation that
@@ -150,6 +150,12 @@ impl Flags {
     const RESTART_SHIFT: u32 = 14;
     /// The parent waits for the first start; see `sequence`.
     pub(super) const REPORT_START: Self = Self(1 << 13);
+    /// A panic in a handler costs the message, not the life.
+    pub(super) const RESUME: Self = Self(1 << 10);
+    /// Stopped to be started again with its siblings, whatever the reason of its end.
+    pub(super) const RECYCLE: Self = Self(1 << 11);
+    /// Its time to stop is over: what awaits is cut off, the children keep their own times.
+    pub(super) const CUT: Self = Self(1 << 12);
     /// Messages that were put aside are to be given back (stash).
     pub(super) const UNSTASH: Self = Self(1 << 30);
     /// The step of [`publishing`](Self::publishing), in bits 16 to 26; 27 to 31 are flags again.
@@ -225,7 +231,7 @@ impl Flags {
 }
 
 /// A cell's address. `Copy`; may be followed at any time (H1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct CellRef(NonNull<CellHeader>);
 
 // SAFETY: a CellRef only gives access to the header's atomics; `owned` is guarded by the single-runner
@@ -242,6 +248,8 @@ const NO_WAIT: u32 = 1 << 17;
 const HELD: u32 = 1 << 18;
 /// For reports: a list of watches has grown long.
 const MANY_WATCHES: u32 = 1 << 19;
+/// The actor that lived here has ended; set before the generation moves on.
+const ENDED: u32 = 1 << 20;
 
 /// `quiet`: nobody lives here. Also what a cell's memory is before it is first used.
 pub(super) const VACANT: u8 = 0;
@@ -305,8 +313,11 @@ impl CellRef {
     /// Ends the actor's identity: from here on its references are refused. `false`: the cell's
     /// generations are used up and it must never be lived in again.
     pub(super) fn next_generation(self) -> bool {
+        let header = self.header();
+        // Relaxed: published by the Release below, see `living_id`. Others mark the word too.
+        header.place.fetch_or(ENDED, Ordering::Relaxed);
         let next = self.generation() + 1;
-        self.header().generation.store(next, Ordering::Release);
+        header.generation.store(next, Ordering::Release);
         next < (1 << ActorId::GENERATION_BITS) - 1
     }
 
@@ -459,6 +470,24 @@ impl CellRef {
         self.header().place.load(Ordering::Relaxed) & MANY_WATCHES != 0
     }
 
+    /// Whether the actor of that generation lives here and is `parent`'s child. Exact for the owner of
+    /// `parent`: the cell of a child is not moved into before the parent has unlinked it (H3).
+    pub(super) fn is_child_of(self, parent: Self, generation: u32) -> bool {
+        // Acquire, in `generation`: with the Release in `next_generation`.
+        self.generation() == generation
+            && self.header().parent.load(Ordering::Relaxed) == parent.0.as_ptr()
+    }
+
+    /// The identity of a child, as its parent's owner sees it; `None` once it has ended, also before the
+    /// parent was told.
+    pub(super) fn living_id(self) -> Option<ActorId> {
+        let generation = self.generation();
+        // Relaxed: ENDED is set before the Release of the generation that was read by an Acquire. Seen
+        // too early it says of an actor in its last moment that it is gone.
+        let ended = self.header().place.load(Ordering::Relaxed) & ENDED != 0;
+        (!ended).then(|| self.id_of(generation))
+    }
+
     pub(crate) fn drops_newest(self) -> bool {
         self.header().place.load(Ordering::Relaxed) & DROP_NEWEST != 0
     }
@@ -609,7 +638,18 @@ impl Sibling {
         }
     }
 
+    /// In both links of a child that its parent has given up waiting for.
+    pub(super) const ABANDONED: Self = Self {
+        index: u32::MAX - 1,
+        arena: 0,
+    };
+
+    pub(super) fn is_abandoned(self) -> bool {
+        self.index == Self::ABANDONED.index
+    }
+
     pub(super) fn cell(self) -> Option<CellRef> {
+        debug_assert!(!self.is_abandoned(), "an abandoned child has no siblings");
         if self.index == u32::MAX {
             return None;
         }

@@ -160,7 +160,8 @@ impl CellRef {
             while let Some(child) = at
                 && children.len() < children_max
             {
-                children.push(child.id());
+                // Not yet unlinked, or a place that is kept: nobody lives there.
+                children.extend(child.living_id());
                 at = (*child.owned()).next.cell();
             }
             Some(ActorSnapshot {

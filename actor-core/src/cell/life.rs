@@ -16,19 +16,20 @@ use std::sync::Arc;
 
 use super::birth;
 use super::extra::Extra;
+use super::family::Spec;
 use super::frame::{FrameDone, FramePoll};
 use super::header::{CellRef, Flags, Phase, RestartPolicy, VACANT};
 use super::local::while_ending;
 use super::observe::{self, Event, Hook};
 use super::reason::{Escalation, StopReason};
-use super::signal::{Signal, SignalKind, StopMode};
+use super::signal::{Grant, Signal, SignalKind, StopMode};
 use super::watch;
 use crate::clock::Tick;
 use crate::contain::{contain, log, panic_text};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node};
 use crate::mailbox::waiters;
-use crate::supervision::{RestartWindow, Verdict};
+use crate::supervision::{OnPanic, RestartWindow, Shutdown, Verdict};
 use crate::sync::atomic::Ordering;
 
 impl CellRef {
@@ -113,6 +114,27 @@ impl CellRef {
         }
     }
 
+    /// A message's handler panicked; the message is gone.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame.
+    #[cold]
+    pub(super) unsafe fn message_panicked(self, text: Arc<str>) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            if !(*self.owned()).flags.has(Flags::RESUME) {
+                self.fail(StopReason::Panicked(text));
+                return;
+            }
+            log!(error,
+                actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
+                "panicked: {text}; resumes with the next message, as its options say"
+            );
+        }
+    }
+
     /// The current life ends in failure: the state is dropped at once, the children are stopped, then
     /// the supervisor is asked or the actor ends.
     ///
@@ -145,11 +167,17 @@ impl CellRef {
     }
 
     /// Whether the end of this life for `reason` asks for another one.
-    unsafe fn would_restart(self, reason: &StopReason) -> bool {
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn would_restart(self, reason: &StopReason) -> bool {
         // SAFETY: H2, by the caller.
         unsafe {
             let owned = self.owned();
+            let recycled = (*owned).flags.has(Flags::RECYCLE);
             let by_policy = match (*owned).flags.restart() {
+                RestartPolicy::Permanent | RestartPolicy::Transient if recycled => true,
                 RestartPolicy::Permanent => {
                     !matches!(reason, StopReason::Shutdown | StopReason::Killed)
                 }
@@ -159,7 +187,8 @@ impl CellRef {
             let extra = self.extra_if_any();
             let can = extra.as_ref().is_some_and(|extra| extra.factory.is_some());
             // Asked to stop before it failed: it stops.
-            let asked = (*owned).flags.has(Flags::STOP)
+            let asked = !recycled
+                && (*owned).flags.has(Flags::STOP)
                 && extra
                     .and_then(|extra| extra.stop_reason.as_ref())
                     .is_some_and(|asked| ends_for_good(asked, (*owned).flags.restart()));
@@ -219,7 +248,10 @@ impl CellRef {
                 // Nobody is at home: the end of the failed life becomes the last.
                 Phase::Down | Phase::BackingOff => {
                     (*owned).flags.clear(Flags::RESTARTING);
-                    self.terminate();
+                    if mode == StopMode::Kill {
+                        (*owned).flags.set(Flags::KILL);
+                    }
+                    self.end_for_good();
                     return;
                 }
                 Phase::Starting | Phase::Running | Phase::StoppingChildren | Phase::Stopping => {}
@@ -236,8 +268,15 @@ impl CellRef {
             }
             // Asked to stop between two lives: the next one is not wanted, unless an orderly end is a
             // reason to restart by itself.
-            if ends_for_good(&reason, (*owned).flags.restart()) || mode == StopMode::Drain {
+            let by_parent = matches!(reason, StopReason::Shutdown | StopReason::Killed);
+            if by_parent {
+                (*owned).flags.clear(Flags::RECYCLE);
+            }
+            if !(*owned).flags.has(Flags::RECYCLE)
+                && (ends_for_good(&reason, (*owned).flags.restart()) || mode == StopMode::Drain)
+            {
                 (*owned).flags.clear(Flags::RESTARTING);
+                self.part_from_children();
             }
             match mode {
                 // Too late to drain once the end has begun: the state may be gone, and an earlier stop
@@ -251,8 +290,12 @@ impl CellRef {
                     }
                 }
                 StopMode::Now => {
+                    let drained = (*owned).flags.has(Flags::DRAIN);
                     (*owned).flags.set(Flags::STOP);
                     (*owned).flags.clear(Flags::DRAIN);
+                    if drained && (*owned).phase == Phase::StoppingChildren {
+                        self.hurry_children();
+                    }
                 }
                 StopMode::Kill => {
                     (*owned).flags.set(Flags::KILL);
@@ -282,17 +325,88 @@ impl CellRef {
         // SAFETY: H2, by the caller.
         unsafe {
             let owned = self.owned();
+            self.cancel_restart();
             let extra = self.extra();
+            // What a supervisor decides about itself, it decides about its children too.
+            extra.keeps_children = restarting
+                && extra.supervision.keep_children
+                && extra.children > 0
+                && !matches!(
+                    reason,
+                    StopReason::RestartLimit(_)
+                        | StopReason::ChildAbandoned(_)
+                        | StopReason::AutoShutdown
+                );
             extra.stop_reason = Some(reason);
             if restarting {
                 (*owned).flags.set(Flags::RESTARTING);
+            } else {
+                (*owned).flags.clear(Flags::RESTARTING);
             }
             (*owned).phase = Phase::StoppingChildren;
-            if (*owned).flags.has(Flags::KILL) {
+            if !self.extra().keeps_children {
+                self.stop_children();
+            }
+        }
+    }
+
+    /// Begins to stop the children, in order or, if killed, at once.
+    unsafe fn stop_children(self) {
+        // SAFETY: H2, by the callers.
+        unsafe {
+            self.forget_failures();
+            self.forget_kept();
+            if (*self.owned()).flags.has(Flags::KILL) {
                 self.kill_children();
             } else {
                 self.stop_next_child();
             }
+        }
+    }
+
+    /// Whether the end of this life need not wait for a child.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn waits_for_no_child(self) -> bool {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            self.child_count() == 0
+                || self
+                    .extra_if_any()
+                    .is_some_and(|extra| extra.keeps_children)
+        }
+    }
+
+    /// There will be no next life: children that were kept for it are stopped after all.
+    unsafe fn part_from_children(self) {
+        // SAFETY: H2, by the callers.
+        unsafe {
+            let Some(extra) = self.extra_if_any() else {
+                return;
+            };
+            if std::mem::take(&mut extra.keeps_children)
+                && (*self.owned()).phase == Phase::StoppingChildren
+            {
+                self.stop_children();
+            }
+        }
+    }
+
+    /// Ends an actor that is between two lives.
+    unsafe fn end_for_good(self) {
+        // SAFETY: H2, by the callers.
+        unsafe {
+            let owned = self.owned();
+            self.part_from_children();
+            if self.child_count() == 0 {
+                self.terminate();
+                return;
+            }
+            (*owned).flags.set(Flags::NO_STOPPED_HOOK);
+            (*owned).phase = Phase::StoppingChildren;
+            self.stop_children();
         }
     }
 
@@ -313,7 +427,11 @@ impl CellRef {
             let reason = self.stop_reason();
             match (self.vtable().stopped)(self, reason) {
                 // Killed: what the hook awaits is not waited for, as with a handler.
-                FramePoll::Pending if (*owned).flags.has(Flags::KILL) => {
+                FramePoll::Pending
+                    if (*owned)
+                        .flags
+                        .has(Flags::any(Flags::KILL.bits() | Flags::CUT.bits())) =>
+                {
                     self.cut_off_frame();
                     self.life_over();
                 }
@@ -324,7 +442,12 @@ impl CellRef {
         }
     }
 
-    unsafe fn stop_reason(self) -> StopReason {
+    /// Why it is stopping.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn stop_reason(self) -> StopReason {
         // SAFETY: H2, by the caller.
         unsafe { self.extra_if_any() }
             .and_then(|extra| extra.stop_reason.clone())
@@ -332,7 +455,11 @@ impl CellRef {
     }
 
     /// Nothing of this life is left but the state: ask for another, or end.
-    unsafe fn life_over(self) {
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which has no frame.
+    pub(super) unsafe fn life_over(self) {
         // SAFETY: H2, by the caller.
         unsafe {
             self.drop_state();
@@ -340,20 +467,86 @@ impl CellRef {
             match self.parent() {
                 Some(parent) if (*owned).flags.has(Flags::RESTARTING) => {
                     (*owned).phase = Phase::Down;
-                    let reason = self.stop_reason();
                     // A failed life's links were severed when it failed.
                     if !(*owned).flags.has(Flags::NO_STOPPED_HOOK) {
+                        let reason = self.stop_reason();
                         self.sever_links(self.id(), &reason);
                     }
-                    let name = self.extra_if_any().and_then(|extra| extra.name.clone());
-                    let down = SignalKind::ChildDown {
-                        child: self,
-                        name,
-                        reason,
-                    };
-                    parent.signal(Signal::to(parent, down));
+                    self.report_down(parent);
                 }
-                _ => self.terminate(),
+                _ => self.end_for_good(),
+            }
+        }
+    }
+
+    /// Tells the parent that this actor is down and would live again.
+    unsafe fn report_down(self, parent: Self) {
+        // SAFETY: H2, by the callers.
+        unsafe {
+            let reason = self.stop_reason();
+            let name = self.extra_if_any().and_then(|extra| extra.name.clone());
+            let down = SignalKind::ChildDown {
+                child: self,
+                name,
+                reason,
+            };
+            parent.signal(Signal::to(parent, down));
+        }
+    }
+
+    /// The supervisor wants this actor to end for good, and its specification.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn terminate_asked(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            self.extra().leaves_spec = (*self.owned()).flags.restart() != RestartPolicy::Temporary;
+            self.stop_asked(StopMode::Now, StopReason::Shutdown);
+        }
+    }
+
+    /// The supervisor restarts a group that this actor is one of: it stops, and comes back down to be
+    /// started with the others, unless it is temporary or cannot be built again.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(super) unsafe fn recycle(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let owned = self.owned();
+            match (*owned).phase {
+                // Down: it has said so.
+                Phase::Dead | Phase::Down => {}
+                Phase::BackingOff => {
+                    self.cancel_restart();
+                    (*owned).phase = Phase::Down;
+                    (*owned).flags.set(Flags::RESTARTING);
+                    if let Some(parent) = self.parent() {
+                        self.report_down(parent);
+                    }
+                }
+                Phase::Starting | Phase::Running => {
+                    (*owned)
+                        .flags
+                        .set(Flags::any(Flags::STOP.bits() | Flags::RECYCLE.bits()));
+                    (*owned).flags.clear(Flags::DRAIN);
+                    let extra = self.extra();
+                    if extra.stop_reason.is_none() {
+                        extra.stop_reason = Some(StopReason::Shutdown);
+                    }
+                }
+                // Ending already, perhaps for good: the group wants it back all the same.
+                Phase::StoppingChildren | Phase::Stopping => {
+                    (*owned).flags.set(Flags::RECYCLE);
+                    (*owned).flags.clear(Flags::DRAIN);
+                    let reason = self.stop_reason();
+                    if self.would_restart(&reason) {
+                        (*owned).flags.set(Flags::RESTARTING);
+                    }
+                }
             }
         }
     }
@@ -363,7 +556,7 @@ impl CellRef {
     /// # Safety
     ///
     /// The caller owns the cell.
-    pub(super) unsafe fn restart(self) {
+    pub(super) unsafe fn restart(self, grant: Grant) {
         // SAFETY: H2, by the caller.
         unsafe {
             let owned = self.owned();
@@ -394,37 +587,114 @@ impl CellRef {
                         last,
                     );
                     extra.stop_reason = Some(StopReason::RestartLimit(Arc::new(escalation)));
-                    self.terminate();
+                    (*owned).flags.clear(Flags::RESTARTING);
+                    self.end_for_good();
                     return;
                 }
             }
-            let delay = extra
-                .backoff_state
-                .next(now, &extra.backoff, crate::random::next_u64());
+            let delay = match grant {
+                Grant::AtOnce => std::time::Duration::ZERO,
+                Grant::AfterBackoff | Grant::Prepare => {
+                    let random = crate::random::next_u64();
+                    extra.backoff_state.next(now, &extra.backoff, random)
+                }
+            };
+            if grant == Grant::Prepare {
+                self.prepare(delay);
+                return;
+            }
             extra.restarts += 1;
             extra.stop_reason = None;
-            // The children that crashed are gone with the life that had them.
-            extra.window = None;
+            if !extra.keeps_children {
+                // The children that crashed are gone with the life that had them.
+                extra.window = None;
+                self.forget_failures();
+                self.cancel_alarm();
+                self.extra().family = None;
+            }
+            let extra = self.extra();
             // The next life has not asked for these notices (W07).
             for (watched, _) in extra.watching.take() {
                 Self::of(watched).unwatch(watched.generation(), self.id());
             }
             (*owned).flags.clear(Flags::any(
-                Flags::RESTARTING.bits() | Flags::NO_STOPPED_HOOK.bits() | Flags::URGENT.bits(),
+                Flags::RESTARTING.bits()
+                    | Flags::NO_STOPPED_HOOK.bits()
+                    | Flags::URGENT.bits()
+                    | Flags::RECYCLE.bits()
+                    | Flags::CUT.bits(),
             ));
+            if !under_root {
+                (*owned).flags.set(Flags::REPORT_START);
+            }
             // What the last life has put aside is the next one's to look at.
             self.unstash(usize::MAX);
             self.runtime().count(Count::Restarts, 1);
             observe::see(self.runtime(), || Event::Restarted { actor: self.id() });
             if delay.is_zero() {
+                extra.keeps_children = false;
                 (*owned).phase = Phase::Starting;
             } else {
-                extra.restart_at = now.after(delay);
-                (*owned).phase = Phase::BackingOff;
-                self.runtime()
-                    .timers()
-                    .wake_at(extra.restart_at, self.waker());
+                self.back_off(delay);
             }
+        }
+    }
+
+    /// Sits out the back-off, down, and reports when it is over.
+    unsafe fn prepare(self, delay: std::time::Duration) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            if !delay.is_zero() {
+                self.extra().is_preparing = true;
+                self.back_off(delay);
+            } else if let Some(parent) = self.parent() {
+                parent.signal(Signal::to(parent, SignalKind::ChildReady(self)));
+            }
+        }
+    }
+
+    unsafe fn back_off(self, delay: std::time::Duration) {
+        // SAFETY: H2, by the callers.
+        unsafe {
+            let extra = self.extra();
+            extra.restart_at = Tick::now().after(delay);
+            (*self.owned()).phase = Phase::BackingOff;
+            let timers = self.runtime().timers();
+            extra.restart_timer = Some(timers.wake_at(extra.restart_at, self.waker()));
+        }
+    }
+
+    /// The back-off is over: starts, or reports.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which is backing off.
+    pub(super) unsafe fn end_backoff(self) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let extra = self.extra();
+            extra.restart_timer = None;
+            if !std::mem::take(&mut extra.is_preparing) {
+                extra.keeps_children = false;
+                (*self.owned()).phase = Phase::Starting;
+                return;
+            }
+            (*self.owned()).phase = Phase::Down;
+            if let Some(parent) = self.parent() {
+                parent.signal(Signal::to(parent, SignalKind::ChildReady(self)));
+            }
+        }
+    }
+
+    /// There will be no start after the back-off.
+    unsafe fn cancel_restart(self) {
+        // SAFETY: H2, by the callers.
+        let Some(extra) = (unsafe { self.extra_if_any() }) else {
+            return;
+        };
+        extra.is_preparing = false;
+        if let Some(timer) = extra.restart_timer.take() {
+            self.runtime().timers().cancel(timer);
         }
     }
 
@@ -482,6 +752,10 @@ impl CellRef {
         // SAFETY: H2, by the caller.
         unsafe {
             self.drop_state();
+            self.cancel_restart();
+            self.cancel_alarm();
+            self.forget_kept();
+            let spec = self.spec();
             let owned = self.owned();
             let id = self.id();
             let reason = self.stop_reason();
@@ -530,12 +804,47 @@ impl CellRef {
                     let gone = SignalKind::ChildGone {
                         child: self,
                         reusable,
+                        spec,
                     };
                     parent.signal(Signal::to(parent, gone));
                 }
                 None if root => self.runtime().ended().open(),
                 None => {}
             }
+        }
+    }
+
+    /// How to spawn this actor again, if its parent asked for that.
+    unsafe fn spec(self) -> Option<Box<Spec>> {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let extra = self.extra_if_any().filter(|extra| extra.leaves_spec)?;
+            let owned = self.owned();
+            let on_panic = if (*owned).flags.has(Flags::RESUME) {
+                OnPanic::Resume
+            } else {
+                OnPanic::Restart
+            };
+            Some(Box::new(Spec {
+                factory: extra.factory.take()?,
+                restarts: extra.restarts,
+                birth: birth::Birth {
+                    vtable: self.vtable(),
+                    numa_index: self.numa_index(),
+                    mailbox: extra.mailbox,
+                    restart: (*owned).flags.restart(),
+                    backoff: extra.backoff,
+                    supervision: extra.supervision,
+                    name: extra.name.clone(),
+                    // What else the parent was told, it still knows.
+                    registered: None,
+                    shutdown: Shutdown::DEFAULT,
+                    on_panic,
+                    significant: false,
+                    trap_links: extra.trap_links,
+                    held: false,
+                },
+            }))
         }
     }
 

@@ -6,7 +6,9 @@
 //! - `header`: the 128 bytes, the invariants, references and wakers;
 //! - `turn`: one visit of a worker: signals first, then a budget of messages, panics caught;
 //! - `life`: starting, failing, restarting, stopping, and what is owed to others at the end;
-//! - `children`: the parent's side: who they are, stopping them in reverse, deciding restarts;
+//! - `children`: the parent's side: who they are, stopping them in reverse; `failure`: deciding restarts,
+//!   alone or in a group; `deadline`: those that do not stop; `administer`: stopping, starting and
+//!   forgetting single ones; `family`: what has to be remembered for that;
 //! - `tasks`: futures that are polled between the messages;
 //! - `birth`: claiming a cell and moving in;
 //! - `watch`, `links`, `monitor`: who hears of an end, and how;
@@ -15,10 +17,14 @@
 //! - `inspect`: a look at an actor, taken by its owner.
 //! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
 
+mod administer;
 mod birth;
 mod census;
 mod children;
+mod deadline;
 mod extra;
+mod failure;
+mod family;
 mod few;
 mod frame;
 mod header;
@@ -47,6 +53,7 @@ mod turn;
 mod vtable;
 mod watch;
 
+pub(crate) use administer::{Child, ChildState, Refusal};
 pub(crate) use birth::{Birth, Origin, SpawnFailure, spawn};
 pub(crate) use census::{MARKS, Seen, census};
 pub(crate) use extra::Factory;

@@ -231,6 +231,13 @@ impl Runtime {
         &self.labels
     }
 
+    /// Whether a worker is in a turn of that cell.
+    pub(super) fn is_running(&self, cell: CellRef) -> bool {
+        self.running
+            .iter()
+            .any(|running| running.cell() == Some(cell))
+    }
+
     /// The actor that a worker is running, if it is in a turn.
     pub(crate) fn running_on(&self, worker: WorkerId) -> Option<ActorId> {
         self.running(worker).cell().map(CellRef::id)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::family::{Listed, Spec};
 use super::header::CellRef;
 use super::inspect::Inspection;
 use super::links::Bond;
@@ -38,8 +39,21 @@ pub(super) enum SignalKind {
         mode: StopMode,
         reason: StopReason,
     },
+    /// From the parent: stop for good, and leave your specification to me.
+    Terminate,
+    /// From the parent: stop, and come back down to be started again with your siblings.
+    Recycle,
+    /// From the parent: your time to stop is over.
+    CutOff,
     /// To the root: a child spawned from outside.
-    Adopt(CellRef),
+    Adopt {
+        child: CellRef,
+        listed: Option<Box<Listed>>,
+    },
+    /// To a parent: the child has sat out its back-off, as it was told to.
+    ChildReady(CellRef),
+    /// To a parent: a child that was told to stop is to be looked after.
+    Alarm,
     /// To a parent: the child is down and its policy says restart.
     ChildDown {
         child: CellRef,
@@ -50,9 +64,10 @@ pub(super) enum SignalKind {
     ChildGone {
         child: CellRef,
         reusable: bool,
+        spec: Option<Box<Spec>>,
     },
-    /// To a child that is down: start again, after its back-off.
-    Restart,
+    /// To a child that is down.
+    Restart(Grant),
     /// The registry gave the actor a name, or took it away.
     Named {
         name: std::sync::Arc<str>,
@@ -75,6 +90,17 @@ pub(super) enum SignalKind {
     Release,
     /// A look from outside.
     Inspect(Box<Inspection>),
+}
+
+/// What a child that is down is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// Start again after the back-off.
+    AfterBackoff,
+    /// Sit out the back-off and report.
+    Prepare,
+    /// Start again.
+    AtOnce,
 }
 
 impl Signal {

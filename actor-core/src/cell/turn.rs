@@ -11,6 +11,7 @@
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use super::family::Failure;
 use super::frame::Frame;
 use super::header::{CellRef, Flags, Phase};
 use super::local::Local;
@@ -181,7 +182,7 @@ unsafe fn handle(
             Step::Panicked(payload) => {
                 local.counters().add_owned(Count::Panics, 1);
                 cell.end_node(node, End::Interrupted(Fate::Panicked));
-                cell.fail(StopReason::Panicked(panic_text(payload).into()));
+                cell.message_panicked(panic_text(payload).into());
             }
         }
         idle
@@ -431,12 +432,12 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                 {
                     return Attended::Run;
                 }
-                Phase::StoppingChildren if cell.child_count() == 0 => {
+                Phase::StoppingChildren if cell.waits_for_no_child() => {
                     cell.run_stopped();
                     false
                 }
                 Phase::BackingOff if cell.backoff_over() => {
-                    (*owned).phase = Phase::Starting;
+                    cell.end_backoff();
                     false
                 }
                 Phase::StoppingChildren | Phase::Stopping | Phase::Down | Phase::BackingOff => true,
@@ -499,7 +500,7 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
                 if let Some(node) = current {
                     cell.runtime().count(Count::Panics, 1);
                     cell.end_node(node, End::Interrupted(Fate::Panicked));
-                    cell.fail(StopReason::Panicked(panic_text(payload).into()));
+                    cell.message_panicked(panic_text(payload).into());
                 } else {
                     cell.hook_panicked(payload);
                 }
@@ -578,17 +579,30 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                 }
             }
             SignalKind::Stop { mode, reason } if meant => cell.stop_asked(mode, reason),
-            SignalKind::Restart if meant => cell.restart(),
+            SignalKind::Restart(grant) if meant => cell.restart(grant),
+            SignalKind::Terminate if meant => cell.terminate_asked(),
+            SignalKind::Recycle if meant => cell.recycle(),
+            SignalKind::CutOff if meant => cell.cut_off(),
+            SignalKind::Alarm if meant => cell.alarm_rang(),
             // For an actor that is gone: nobody to stop, to restart or to forget.
-            SignalKind::Unwatch(_) | SignalKind::Stop { .. } | SignalKind::Restart => {}
             SignalKind::MoveTo(numa_index) if meant => cell.move_asked(numa_index),
             SignalKind::MoveTo(_) => {}
             SignalKind::Release if meant => cell.release(),
             SignalKind::Release => {}
-            SignalKind::ChildStarted(child) => cell.child_settled(child),
+            SignalKind::ChildStarted(child) => cell.child_up(child),
+            SignalKind::Unwatch(_)
+            | SignalKind::Stop { .. }
+            | SignalKind::Restart(_)
+            | SignalKind::Terminate
+            | SignalKind::Recycle
+            | SignalKind::CutOff
+            | SignalKind::Alarm => {}
             SignalKind::Inspect(inspection) => cell.inspected(meant, *inspection),
-            SignalKind::Adopt(child) => {
+            SignalKind::Adopt { child, listed } => {
                 cell.link_child(child);
+                if let Some(listed) = listed {
+                    cell.enroll(child, *listed);
+                }
                 // Spawned while the root was being told to stop: it goes the way of the others.
                 if cell.is_stopping() {
                     cell.stop_next_child();
@@ -598,8 +612,17 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                 child,
                 name,
                 reason,
-            } => cell.child_down(child, name, reason),
-            SignalKind::ChildGone { child, reusable } => cell.child_gone(child, reusable),
+            } => cell.child_down(Failure {
+                child,
+                name,
+                reason,
+            }),
+            SignalKind::ChildReady(child) => cell.child_ready(child),
+            SignalKind::ChildGone {
+                child,
+                reusable,
+                spec,
+            } => cell.child_gone(child, reusable, spec),
         }
     }
 }

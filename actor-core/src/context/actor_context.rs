@@ -17,7 +17,7 @@ use crate::id::{ActorId, NumaNodeId};
 ///
 /// What changes something takes `&mut self`; what only reads takes `&self`.
 pub struct ActorContext<A> {
-    cell: CellRef,
+    pub(super) cell: CellRef,
     actor: PhantomData<fn(A)>,
 }
 

@@ -255,6 +255,9 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             held: self.held,
             stash: self.options.stash,
             registered: self.registered.clone().map(|name| (name, Kind::of::<A>())),
+            shutdown: self.options.shutdown,
+            on_panic: self.options.on_panic,
+            significant: self.options.significant,
         };
         if self.options.significant {
             let never = match self.parent {
@@ -295,13 +298,20 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         };
         match spawned {
             Ok(id) => Ok(ActorRef::new(id)),
-            Err(SpawnFailure::Closed) => Err(SpawnError::ShuttingDown),
-            Err(SpawnFailure::ParentStopping) => Err(SpawnError::ParentStopping),
-            Err(SpawnFailure::NameTaken(holder)) => Err(SpawnError::AlreadyRegistered {
-                name: self.registered.unwrap_or_default(),
-                holder,
-            }),
-            Err(SpawnFailure::NoCells) => Err(SpawnError::TooManyActors),
+            Err(failure) => Err(explain(failure, self.registered)),
         }
+    }
+}
+
+/// A failure to spawn in the user's words; `registered` is the name that was to be held.
+pub(super) fn explain(failure: SpawnFailure, registered: Option<Arc<str>>) -> SpawnError {
+    match failure {
+        SpawnFailure::Closed => SpawnError::ShuttingDown,
+        SpawnFailure::ParentStopping => SpawnError::ParentStopping,
+        SpawnFailure::NameTaken(holder) => SpawnError::AlreadyRegistered {
+            name: registered.unwrap_or_default(),
+            holder,
+        },
+        SpawnFailure::NoCells => SpawnError::TooManyActors,
     }
 }

@@ -29,9 +29,10 @@ pub(crate) enum Count {
     TasksAttached,
     TasksEnded,
     Moves,
+    Abandoned,
 }
 
-const COUNTS: usize = Count::Moves as usize + 1;
+const COUNTS: usize = Count::Abandoned as usize + 1;
 const STRIPES: usize = 16;
 
 /// Counters of one worker, or one stripe of everybody else's.

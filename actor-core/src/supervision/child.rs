@@ -44,8 +44,8 @@ impl Restart {
 ///
 /// The time bounds the child's own work: the handler it is in and its `stopped` hook. When it is over,
 /// both are cut off at their `.await`. The child's own children are not cut off with it, they have
-/// their own times; so a stop takes at most the sum of the times in the tree, plus half a second for
-/// each actor that does not even await: such a handler cannot be cut off in Rust, and the actor is
+/// their own times; so a stop takes at most the sum of the times in the tree, plus a quarter of a second
+/// for each actor that does not even await: such a handler cannot be cut off in Rust, and the actor is
 /// *abandoned*: reported, counted, and no longer waited for. It ends when its handler returns.
 ///
 /// It is about stops that throw waiting messages away. A drain (system shutdown, a dropped

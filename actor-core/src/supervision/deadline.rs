@@ -1,7 +1,7 @@
 //! How long a child that was told to stop is waited for.
 //!
 //! ```text
-//!   told ---- its shutdown time ----> cut off ---- half a second ----> overdue
+//!   told ---- its shutdown time ----> cut off -- a quarter second --> overdue
 //! ```
 //!
 //! Being overdue is not yet being abandoned: whether the child hangs, or merely waits for its own
@@ -12,9 +12,10 @@ use std::time::Duration;
 use super::child::Shutdown;
 use crate::clock::Tick;
 
-/// How long an actor that was cut off is waited for. As at the end of a system's shutdown: an honest
-/// handler is back at its next `.await`, so half a second is long even on a machine that is overloaded.
-pub(crate) const CUT_OFF_GRACE: Duration = Duration::from_millis(500);
+/// How long an actor that was cut off is waited for. An honest handler is back at its next `.await`, so
+/// this is long even on a machine that is overloaded. Half of what a system's shutdown takes for the same
+/// purpose, so that supervisors have given up by then and only those that hang are left in its report.
+pub(crate) const CUT_OFF_GRACE: Duration = Duration::from_millis(250);
 
 /// What is due for a child at some time after it was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

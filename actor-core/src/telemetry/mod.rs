@@ -65,6 +65,9 @@ pub struct ActorStats {
     pub moves: u64,
     /// Notices of an actor's end sent to watchers.
     pub termination_notices: u64,
+    /// Actors that did not stop when they were told to and cut off; their supervisors no longer wait for
+    /// them. They count as alive until their handlers return.
+    pub abandoned: u64,
 }
 
 impl ActorStats {
@@ -129,6 +132,7 @@ impl Stats {
                     .saturating_sub(ledger.sum(Count::TasksEnded)),
                 moves: ledger.sum(Count::Moves),
                 termination_notices: ledger.sum(Count::Notices),
+                abandoned: ledger.sum(Count::Abandoned),
             },
             stalls: scheduler.stalls.into(),
             turns: scheduler.total.turns,
