@@ -470,7 +470,9 @@ fn finish(
 ) -> ShutdownReport {
     let runtime = system.runtime;
     let scheduler = runtime.scheduler();
-    let left_behind = if runtime.ended().is_open() {
+    // The root does not wait for actors that hang.
+    let none_hung = system.stats().actors.abandoned == 0;
+    let left_behind = if runtime.ended().is_open() && none_hung {
         Vec::new()
     } else {
         // While the workers still answer.
