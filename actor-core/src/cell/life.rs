@@ -842,6 +842,7 @@ impl CellRef {
                     on_panic,
                     significant: false,
                     trap_links: extra.trap_links,
+                    stash: extra.stash.capacity,
                     held: false,
                 },
             }))
