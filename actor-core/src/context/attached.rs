@@ -213,7 +213,7 @@ impl<A: Actor> ActorContext<A> {
 pub(super) fn tell_self<A: Handler<M>, M: Message>(id: ActorId, message: M, context: Context) {
     let target = Target::of(id);
     target.count(Count::Offered);
-    match TellNode::alloc::<A>(id.numa_node().0, id.generation(), context, message) {
+    match TellNode::alloc::<A>(target.cell.arena(), id.generation(), context, message) {
         // SAFETY: the node is ours and of the actor's type.
         Ok(node) => unsafe { target.push_always(node) },
         Err(NoMemory(message)) => {

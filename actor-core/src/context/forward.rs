@@ -114,7 +114,7 @@ impl<R: Send + 'static> Reply<R> {
             to.count(Count::RefusedOther);
             return Err(ForwardError::new(refused(to, fate, message), self));
         }
-        let (arena, generation) = (to.id.numa_node().0, to.id.generation());
+        let (arena, generation) = (to.cell.arena(), to.id.generation());
         let (class, layout) = (ForwardNode::<M>::CLASS, ForwardNode::<M>::LAYOUT);
         let Some(block) = memory::alloc(arena, class, layout, Purpose::Message) else {
             to.count(Count::RefusedOverloaded);

@@ -197,7 +197,7 @@ fn send<A: Handler<M>, M: Message>(
 ) -> bool {
     let target = Target::of(actor);
     target.count(Count::Offered);
-    let arena = actor.numa_node().0;
+    let arena = target.cell.arena();
     let (class, layout) = (ItemNode::<M>::CLASS, ItemNode::<M>::LAYOUT);
     let allocated = memory::alloc(arena, class, layout, Purpose::Message);
     let Some(block) = allocated else {

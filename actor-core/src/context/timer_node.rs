@@ -52,7 +52,7 @@ impl<P> TimerNode<P> {
         payload: P,
     ) -> NonNull<Node> {
         let id = cell.id();
-        let arena = id.numa_node().0;
+        let arena = cell.arena();
         let block = memory::alloc(arena, Self::CLASS, Self::LAYOUT, Purpose::Runtime)
             .expect("the runtime's own blocks are not refused");
         let this = Self {
