@@ -48,7 +48,7 @@ impl ActorId {
         self.0
     }
 
-    /// The NUMA node that is the actor's home.
+    /// The NUMA node that the actor was spawned on: its home, unless it was moved.
     pub const fn numa_node(self) -> NumaNodeId {
         NumaNodeId((self.0 >> Self::INDEX_BITS) as u8)
     }
@@ -63,6 +63,15 @@ impl ActorId {
                 | (numa as u64) << Self::INDEX_BITS
                 | index as u64,
         )
+    }
+
+    /// The id whose `as_u64` is `number`, which must have come from there; 0 is none.
+    pub(crate) const fn from_u64(number: u64) -> Option<Self> {
+        if number == 0 {
+            None
+        } else {
+            Some(Self(number))
+        }
     }
 
     pub(crate) const fn index(self) -> u32 {

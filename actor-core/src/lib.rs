@@ -28,23 +28,27 @@ pub(crate) mod mailbox;
 #[cfg(not(actor_loom))]
 pub mod supervision;
 
-// Floor 6. One actor.
+// Floor 6. Where actors should live: pure decisions from who talks to whom.
+#[cfg(not(actor_loom))]
+pub(crate) mod locality;
+
+// Floor 7. One actor.
 #[cfg(not(actor_loom))]
 pub(crate) mod cell;
 
-// Floor 7. What user code sees.
+// Floor 8. What user code sees.
 #[cfg(not(actor_loom))]
 pub mod context;
 
-// Floor 8. What an operator sees.
+// Floor 9. What an operator sees.
 #[cfg(not(actor_loom))]
 pub mod telemetry;
 
-// Floor 9. The front door.
+// Floor 10. The front door.
 #[cfg(not(actor_loom))]
 pub mod system;
 
-// Floor 10. What tests hold in their hands.
+// Floor 11. What tests hold in their hands.
 #[cfg(all(feature = "testkit", not(actor_loom)))]
 pub mod testkit;
 
@@ -79,6 +83,8 @@ pub use context::{Accept, StashError};
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
 #[cfg(not(actor_loom))]
+pub use locality::{Balancing, Edge};
+#[cfg(not(actor_loom))]
 pub use mailbox::node::Fate;
 #[cfg(not(actor_loom))]
 pub use mailbox::{
@@ -99,8 +105,9 @@ pub use system::{
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    ActorStats, GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats,
-    StallReport, StallStats, Stats, StuckAsk, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
+    ActorStats, BalancingStats, GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches,
+    NumaStats, StallReport, StallStats, Stats, StuckAsk, SupervisionTree, TreeNode, TreeRequest,
+    WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

@@ -12,6 +12,8 @@ use super::header::CellRef;
 use super::running::Running;
 use super::runtime::Runtime;
 use crate::contain::{Booked, book};
+use crate::id::ActorId;
+use crate::locality::{Row, SAMPLE_EVERY};
 use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
 use crate::scheduler::Worker;
@@ -37,6 +39,9 @@ pub(crate) struct Local {
     arena: u8,
     cell: Cell<Option<CellRef>>,
     sends: Cell<u32>,
+    traffic: &'static Row,
+    until_sample: Cell<u32>,
+    sampled: Cell<u32>,
 }
 
 /// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
@@ -61,7 +66,11 @@ impl Local {
             arena: runtime.arena(worker.numa_index()),
             cell: Cell::new(None),
             sends: Cell::new(0),
+            traffic: runtime.traffic().row(usize::from(worker.id().0)),
+            until_sample: Cell::new(SAMPLE_EVERY),
+            sampled: Cell::new(0),
         });
+        local.traffic.set_numa_index(local.numa_index);
         // A raw pointer from here on: moving a Box would claim that nobody else reaches its content.
         let local = NonNull::from(Box::leak(local));
         LOCAL.set(local.as_ptr());
@@ -135,9 +144,17 @@ impl Local {
         self.running
     }
 
-    /// Notes that the running handler sent a message.
+    /// Notes that the running handler sent a message to that actor of this system, whose home is there.
     #[inline(always)]
-    pub(crate) fn note_send(&self) {
+    pub(crate) fn note_send(&self, target: ActorId, numa_index: usize) {
+        if numa_index != self.numa_index {
+            self.traffic.count_across(numa_index);
+        }
+        let until_sample = self.until_sample.get() - 1;
+        self.until_sample.set(until_sample);
+        if until_sample == 0 {
+            self.sample(target);
+        }
         let sends = self.sends.get() + 1;
         if sends == SENDS_BEFORE_EXPOSE {
             self.sends.set(0);
@@ -147,6 +164,14 @@ impl Local {
         } else {
             self.sends.set(sends);
         }
+    }
+
+    #[cold]
+    fn sample(&self, target: ActorId) {
+        self.until_sample.set(SAMPLE_EVERY);
+        let number = self.sampled.get();
+        self.sampled.set(number.wrapping_add(1));
+        self.traffic.sample(number, target);
     }
 
     fn worker(&self) -> Option<&Worker> {
@@ -171,6 +196,9 @@ impl Local {
             arena: runtime.arena(numa_index),
             cell: Cell::new(None),
             sends: Cell::new(0),
+            traffic: runtime.traffic().row(numa_index),
+            until_sample: Cell::new(SAMPLE_EVERY),
+            sampled: Cell::new(0),
         }
     }
 

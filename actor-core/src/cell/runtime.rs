@@ -16,6 +16,7 @@ use super::turn;
 use crate::clock::Tick;
 use crate::contain::{Books, book, log};
 use crate::id::{ActorId, NumaNodeId, WorkerId};
+use crate::locality::Traffic;
 use crate::mailbox::ledger::{Count, Ledger};
 use crate::mailbox::node::Fate;
 use crate::scheduler::timer::Timers;
@@ -45,12 +46,15 @@ pub(crate) struct Runtime {
     dead_letter_log: LogLimit,
     ended: Latch,
     names: Names,
+    traffic: Traffic,
 }
 
 impl Runtime {
     /// For so many workers, spares included.
     pub(crate) fn new(workers: usize, arenas: Box<[u8]>) -> &'static Self {
+        let traffic = Traffic::new(workers, arenas.len());
         Box::leak(Box::new(Self {
+            traffic,
             scheduler: OnceLock::new(),
             ledger: Ledger::new(workers),
             timers: OnceLock::new(),
@@ -90,6 +94,11 @@ impl Runtime {
         self.scheduler
             .get()
             .expect("set before the first cell is made")
+    }
+
+    /// Who sends where, by NUMA nodes.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

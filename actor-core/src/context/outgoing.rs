@@ -72,6 +72,8 @@ impl Target {
         let local = Local::current();
         // Counted before the push: whoever sees the message handled sees it accepted as well.
         self.count_from(local, Count::Accepted, 1);
+        // Before the push: after it the line may be the receiver's already.
+        let home = self.cell.numa_index();
         // SAFETY: by the caller.
         match unsafe { self.cell.inbox().push(node) } {
             Pushed::Queued => {}
@@ -84,8 +86,10 @@ impl Target {
                 return Offered::Full;
             }
         }
-        if let Some(local) = local {
-            local.note_send();
+        if let Some(local) = local
+            && std::ptr::eq(local.runtime(), self.runtime)
+        {
+            local.note_send(self.id, home);
         }
         Offered::Accepted
     }

@@ -86,6 +86,12 @@ impl Ledger {
         &self.workers[index]
     }
 
+    /// What each worker has counted.
+    pub(crate) fn of_workers(&self, count: Count) -> impl Iterator<Item = u64> + '_ {
+        let workers = self.workers.iter();
+        workers.map(move |counters| counters.0[count as usize].load(Ordering::Relaxed))
+    }
+
     /// From a thread that is no worker of this system.
     pub(crate) fn add(&self, count: Count, n: u64) {
         self.others[stripe()].add_shared(count as usize, n);

@@ -7,16 +7,17 @@ use std::time::Duration;
 use super::control::{Control, Settings};
 use super::phases::{self, PhaseError, ShutdownPhase};
 use super::stall::{StallSettings, pin_spare};
-use super::{ActorSystem, Plan, SystemRef, readiness};
+use super::{ActorSystem, Plan, SystemRef, balancing, readiness};
 use crate::cell::Runtime;
 use crate::contain::log;
 use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder};
 use crate::id::NumaNodeId;
+use crate::locality::Balancing;
 use crate::mailbox::Mailbox;
 use crate::memory;
 use crate::scheduler::timer::Timers;
 use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
-use crate::supervision::Restart;
+use crate::supervision::{InvalidOption, Restart};
 use crate::telemetry::StallHooks;
 use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Workers, affinity};
 
@@ -33,6 +34,7 @@ use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Worke
 /// | `message_memory` | half of the memory (of the cgroup) | other parts of the process need more |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
+/// | `balancing` | off | actors talk in groups that change, on several NUMA nodes |
 /// | `drain_delay` | none | a load balancer takes a while to notice |
 /// | `shutdown_phase` | none | something of yours ends with the system |
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct SystemBuilder {
     thread_name: String,
     worker_stack: usize,
     name_stack_overflows: bool,
+    balancing: Option<Balancing>,
     drain_delay: Duration,
     phases: Vec<ShutdownPhase>,
     pub(super) stalls: StallSettings,
@@ -83,6 +86,7 @@ impl SystemBuilder {
             thread_name: "actor".to_owned(),
             worker_stack: 2 << 20,
             name_stack_overflows: true,
+            balancing: None,
             drain_delay: Duration::ZERO,
             phases: Vec::new(),
             stalls: StallSettings::default(),
@@ -161,6 +165,16 @@ impl SystemBuilder {
         self
     }
 
+    /// Moves actors to the NUMA node that most of their messages come from, as [`Balancing`] says. Off by
+    /// default; nothing happens on a machine with one NUMA node.
+    ///
+    /// [`SystemRef::set_balancing`] turns it off and on while the system runs, and
+    /// [`Stats::balancing`](crate::Stats) shows its cost and its gain.
+    pub fn balancing(mut self, balancing: Balancing) -> Self {
+        self.balancing = Some(balancing);
+        self
+    }
+
     /// Starts the system.
     ///
     /// # Errors
@@ -189,6 +203,9 @@ impl SystemBuilder {
                 min: *WORKER_STACK.start(),
                 max: *WORKER_STACK.end(),
             });
+        }
+        if let Some(balancing) = &self.balancing {
+            balancing.check().map_err(StartError::Balancing)?;
         }
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         self.stalls.check()?;
@@ -219,7 +236,14 @@ impl SystemBuilder {
 
         let timers = Timers::start()?;
         let (reactors, handles) = start_reactors(&topology, &nodes, self.reactor_threads)?;
-        let engine = Engine { reactors };
+        let (balancing, balancer) = match self.balancing.filter(|_| nodes.len() > 1) {
+            Some(options) => {
+                let (shared, thread) = balancing::start(runtime, options)?;
+                (Some(shared), Some(thread))
+            }
+            None => (None, None),
+        };
+        let engine = Engine { reactors, balancer };
         runtime.complete(timers, handles);
 
         let allowed = topology.allowed().to_vec();
@@ -279,6 +303,7 @@ impl SystemBuilder {
             drain_delay: self.drain_delay,
         };
         let plan = Box::leak(Box::new(Plan {
+            balancing,
             topology,
             seats,
             readiness: readiness::Source::new(),
@@ -295,6 +320,7 @@ impl SystemBuilder {
 /// What ends with the system.
 #[derive(Debug)]
 pub(super) struct Engine {
+    balancer: Option<balancing::Thread>,
     reactors: Vec<tokio::runtime::Runtime>,
 }
 
@@ -303,6 +329,7 @@ impl Engine {
     #[cfg(feature = "testkit")]
     pub(super) const fn without_threads() -> Self {
         Self {
+            balancer: None,
             reactors: Vec::new(),
         }
     }
@@ -312,6 +339,7 @@ impl Drop for Engine {
     /// Stops the tokio runtimes; tasks that are not at an await are given up on. In the background:
     /// waiting here would panic inside of async code.
     fn drop(&mut self) {
+        drop(self.balancer.take());
         for reactor in self.reactors.drain(..) {
             reactor.shutdown_background();
         }
@@ -416,6 +444,8 @@ pub enum StartError {
         /// The most that is allowed.
         max: usize,
     },
+    /// The numbers of the balancer make no sense.
+    Balancing(InvalidOption),
     /// The phases of a shutdown make no sequence.
     Phases(PhaseError),
     /// A setting is out of range.
@@ -451,6 +481,7 @@ impl fmt::Display for StartError {
                 f,
                 "{asked} bytes of stack per worker: {min} to {max} are allowed"
             ),
+            Self::Balancing(error) => write!(f, "cannot start actors: {error}"),
             Self::Phases(error) => write!(f, "cannot start actors: {error}"),
             Self::Setting {
                 setting,
@@ -468,6 +499,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Topology(error) => Some(error),
             Self::Placement(error) => Some(error),
+            Self::Balancing(error) => Some(error),
             Self::Phases(error) => Some(error),
             Self::Os(error) => Some(error),
             Self::Root(error) => Some(error),

@@ -1,5 +1,6 @@
 //! The front door: start a system, spawn, read its books, shut it down.
 
+mod balancing;
 mod builder;
 mod control;
 mod inspect;
@@ -17,6 +18,7 @@ mod stall;
 mod tree;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cell::{Local, Runtime};
@@ -88,6 +90,7 @@ struct Plan {
     control: control::Control,
     leaks: History,
     stalls: &'static StallHooks,
+    balancing: Option<Arc<balancing::Shared>>,
 }
 
 impl ActorSystem {
@@ -149,7 +152,9 @@ impl SystemRef {
 
     /// The books as they stand: messages by fate, actors, workers, memory. Any time, from anywhere.
     pub fn stats(&self) -> Stats {
-        Stats::read(self.runtime)
+        let mut stats = Stats::read(self.runtime);
+        stats.balancing = self.plan.balancing.as_ref().map(|shared| shared.stats());
+        stats
     }
 
     /// The machine the system was started on.

@@ -44,6 +44,7 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
     };
     let plan = Box::leak(Box::new(Plan {
         leaks: crate::telemetry::leaks::History::default(),
+        balancing: None,
         topology,
         seats,
         readiness: readiness::Source::new(),

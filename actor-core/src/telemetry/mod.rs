@@ -9,6 +9,7 @@ use std::fmt;
 
 use crate::cell::Runtime;
 use crate::id::{NumaNodeId, WorkerId};
+use crate::locality::Edge;
 use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
@@ -40,6 +41,29 @@ pub struct Stats {
     pub numa_nodes: Vec<NumaStats>,
     /// Handlers that held up their workers, and what was done about it.
     pub stalls: StallStats,
+    /// Messages between actors by the NUMA nodes of sender and target, every pair that had some. What
+    /// threads outside of actors send is not in it.
+    pub edges: Vec<Edge>,
+    /// What the balancer did, if the system has one.
+    pub balancing: Option<BalancingStats>,
+}
+
+/// What the balancer did so far; see [`Balancing`](crate::Balancing).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct BalancingStats {
+    /// Whether it is at work: the kill switch is
+    /// [`SystemRef::set_balancing`](crate::SystemRef::set_balancing).
+    pub is_on: bool,
+    /// Messages it looked at.
+    pub samples: u64,
+    /// Moves it ordered: the cost, one copy of a state each.
+    pub moves: u64,
+    /// The share of messages that crossed NUMA nodes in the last second before the first move; `None`
+    /// before there was enough to say.
+    pub crossing_before: Option<f64>,
+    /// The same share in the last second: the gain.
+    pub crossing_now: Option<f64>,
 }
 
 /// Actors of a system, counted since its start.
@@ -161,8 +185,50 @@ impl Stats {
                     memory: memory::stats(node_of(index)),
                 })
                 .collect(),
+            edges: edges(runtime),
+            // The system's, which knows whether it has one.
+            balancing: None,
         }
     }
+}
+
+impl Stats {
+    /// The share of messages between actors that crossed from one NUMA node to another, 0 to 1; `None`
+    /// before the first message.
+    pub fn crossing_share(&self) -> Option<f64> {
+        let all: u64 = self.edges.iter().map(|edge| edge.messages).sum();
+        let crossing = self.edges.iter().filter(|edge| edge.crosses());
+        let crossing: u64 = crossing.map(|edge| edge.messages).sum();
+        (all > 0).then(|| crossing as f64 / all as f64)
+    }
+}
+
+/// What each NUMA node's workers have sent to each.
+fn edges(runtime: &Runtime) -> Vec<Edge> {
+    let nodes: Vec<NumaNodeId> = runtime.numa_nodes().collect();
+    let mut matrix = vec![0u64; nodes.len() * nodes.len()];
+    let sent = runtime.ledger().of_workers(Count::Accepted);
+    for (row, sent) in runtime.traffic().rows().zip(sent) {
+        let from = row.numa_index() * nodes.len();
+        let mut across = 0;
+        for (to, messages) in row.across().enumerate() {
+            matrix[from + to] += messages;
+            across += messages;
+        }
+        // Read one after the other, so a message may be in one of them only.
+        matrix[from + row.numa_index()] += sent.saturating_sub(across);
+    }
+    let edge = |(index, messages): (usize, u64)| {
+        Edge::new(
+            nodes[index / nodes.len()],
+            nodes[index % nodes.len()],
+            messages,
+        )
+    };
+    let some = matrix.into_iter().enumerate();
+    some.filter(|(_, messages)| *messages > 0)
+        .map(edge)
+        .collect()
 }
 
 impl fmt::Display for Stats {

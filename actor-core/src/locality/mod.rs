@@ -1,0 +1,16 @@
+//! Where actors should live, seen from who talks to whom: pure decisions.
+//!
+//! - `traffic`: messages between NUMA nodes, counted by the workers that send them, and a sample of whom
+//!   they were for;
+//! - `balancer`: samples in, moves out. It knows no actor and no clock.
+//!
+//! The floors above do the sending and the moving.
+
+mod balancer;
+mod traffic;
+
+pub use balancer::Balancing;
+pub use traffic::Edge;
+
+pub(crate) use balancer::Balancer;
+pub(crate) use traffic::{Row, SAMPLE_EVERY, Traffic};
