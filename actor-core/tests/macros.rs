@@ -119,3 +119,54 @@ fn what_the_attribute_says_of_supervision_is_what_the_builders_say() {
         .on_panic(OnPanic::Resume);
     assert_eq!(Pool::options(), expected);
 }
+
+/// Answers when the door opens.
+#[derive(Actor, Default)]
+struct Door {
+    waiting: Vec<Reply<u32>>,
+    upstream: Option<ActorRef<Door>>,
+}
+
+#[messages]
+impl Door {
+    #[message(deferred)]
+    fn pass(&mut self, reply: Reply<u32>) {
+        self.waiting.push(reply);
+    }
+
+    #[message]
+    fn open(&mut self) -> usize {
+        let n = self.waiting.len();
+        for (n, reply) in (1..).zip(self.waiting.drain(..)) {
+            reply.send(n);
+        }
+        n
+    }
+
+    #[message(reentrant)]
+    async fn pass_upstream(this: Reentrant<Self>, add: u32) -> Option<u32> {
+        let upstream = this.with(|door, _cx| door.upstream)?;
+        Some(upstream.pass().await.ok()? + add)
+    }
+}
+
+#[test]
+fn deferred_and_reentrant_methods_are_messages() {
+    let system = ActorSystem::new().unwrap();
+    let far = system.spawn(|| Door::default()).unwrap();
+    let near = system
+        .spawn(move || Door {
+            upstream: Some(far),
+            ..Door::default()
+        })
+        .unwrap();
+    system.block_on(async {
+        let through = tokio::spawn(async move { near.pass_upstream(41).await });
+        while far.open().await.unwrap() == 0 {
+            // The near door is free all the while.
+            near.open().await.unwrap();
+        }
+        assert_eq!(through.await.unwrap().unwrap(), Some(42));
+        assert_eq!(far.pass_upstream(0).await.unwrap(), None);
+    });
+}

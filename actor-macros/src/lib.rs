@@ -196,6 +196,48 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// An `async fn` with `&self` needs the actor to be `Sync`, since its future holds the reference
 /// across threads; `&mut self` does not.
 ///
+/// # Answering later
+///
+/// `#[message(deferred)]` goes on a `fn` that answers through a handle, now or at any time later: its
+/// parameter of type `Reply<Value>` is the handle, no field, and `Value` the reply.
+///
+/// `#[message(reentrant)]` goes on an `async fn` beside which other messages are handled while it awaits.
+/// It has `this: Reentrant<Self>` in place of `self`, and borrows the actor between two awaits:
+/// `this.with(|actor, cx| ..)`.
+///
+/// ```
+/// use actor_core::{Actor, ActorRef, Reentrant, Reply, messages};
+///
+/// #[derive(Actor, Default)]
+/// struct Door {
+///     waiting: Vec<Reply<u32>>,
+///     upstream: Option<ActorRef<Door>>,
+/// }
+///
+/// #[messages]
+/// impl Door {
+///     /// Answered when the door opens.
+///     #[message(deferred)]
+///     fn pass(&mut self, reply: Reply<u32>) {
+///         self.waiting.push(reply);
+///     }
+///
+///     #[message]
+///     fn open(&mut self) {
+///         for (n, reply) in (1..).zip(self.waiting.drain(..)) {
+///             reply.send(n);
+///         }
+///     }
+///
+///     /// Others come and go meanwhile.
+///     #[message(reentrant)]
+///     async fn pass_upstream(this: Reentrant<Self>) -> Option<u32> {
+///         let upstream = this.with(|door, _cx| door.upstream)?;
+///         upstream.pass().await.ok()
+///     }
+/// }
+/// ```
+///
 /// # Generics
 ///
 /// On `impl<K, V> Store<K, V>` a message takes over the type parameters its fields and its reply

@@ -90,12 +90,25 @@ pub(crate) struct Method {
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) deprecated: Option<Attribute>,
     pub(crate) derives: Vec<Path>,
-    pub(crate) is_async: bool,
+    pub(crate) kind: Kind,
     pub(crate) arguments: Vec<Argument>,
     /// `()` when the method returns nothing; `Self` already replaced.
     pub(crate) reply: Type,
     /// The method's own where clause.
     pub(crate) predicates: Vec<WherePredicate>,
+}
+
+/// How a method handles its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `fn`: its output is the reply.
+    Plain,
+    /// `async fn`: as `Plain`, and it may await.
+    Async,
+    /// `deferred`: a `fn` that answers through a `Reply`.
+    Deferred,
+    /// `reentrant`: an `async fn` without `self`, beside which others run.
+    Reentrant,
 }
 
 /// A parameter after `self`, in the order of the method.
@@ -104,6 +117,10 @@ pub(crate) enum Argument {
     Field(Box<Field>),
     /// The actor's context, which the runtime passes.
     Context,
+    /// The reply handle of a deferred method.
+    Reply,
+    /// The actor's handle of a reentrant method.
+    This,
 }
 
 /// A field of a message struct.
@@ -121,7 +138,7 @@ impl Method {
     pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.arguments.iter().filter_map(|argument| match argument {
             Argument::Field(field) => Some(&**field),
-            Argument::Context => None,
+            Argument::Context | Argument::Reply | Argument::This => None,
         })
     }
 

@@ -9,7 +9,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Expr, Generics, Ident, Lit, LitStr, Meta};
 
-use crate::model::{Argument, Field, Messages, Method};
+use crate::model::{Argument, Field, Kind, Messages, Method};
 
 use super::generics::{MessageGenerics, of_message, phantom, sendable, with_predicates};
 use super::reach::{Reach, reaches};
@@ -190,25 +190,48 @@ fn handler_impl(
             quote!(message.#ident)
         }
         Argument::Context => quote!(context),
+        Argument::Reply => quote!(reply),
+        Argument::This => quote!(this),
     });
     let at = Span::call_site().located_at(ident.span());
-    let (handler, output) = if method.is_async {
-        let future = quote_spanned! {at=>
-            impl ::core::future::Future<Output = #reply> + ::core::marker::Send
-        };
-        (quote_spanned!(at=> Handler), future)
-    } else {
-        (quote_spanned!(at=> SyncHandler), quote!(#reply))
+    let message_argument = quote!(#message_pattern: #message #of_message);
+    let context_argument = quote!(#context_pattern: &mut #krate::ActorContext<Self>);
+    let future = quote_spanned! {at=>
+        impl ::core::future::Future<Output = #reply> + ::core::marker::Send
     };
+    let (handler, inputs, output) = match method.kind {
+        Kind::Plain => (
+            quote_spanned!(at=> SyncHandler),
+            quote!(&mut self, #message_argument, #context_argument),
+            quote!(#reply),
+        ),
+        Kind::Async => (
+            quote_spanned!(at=> Handler),
+            quote!(&mut self, #message_argument, #context_argument),
+            future,
+        ),
+        Kind::Deferred => (
+            quote_spanned!(at=> DeferredHandler),
+            quote!(
+                &mut self,
+                #message_argument,
+                reply: #krate::Reply<#reply>,
+                #context_argument
+            ),
+            quote!(()),
+        ),
+        Kind::Reentrant => (
+            quote_spanned!(at=> ReentrantHandler),
+            quote!(this: #krate::Reentrant<Self>, #message_argument),
+            quote_spanned!(at=> #future + 'static),
+        ),
+    };
+    let receiver = (method.kind != Kind::Reentrant).then(|| quote!(self,));
     let handle = quote_spanned! {at=>
         #[inline]
-        fn handle(
-            &mut self,
-            #message_pattern: #message #of_message,
-            #context_pattern: &mut #krate::ActorContext<Self>,
-        ) -> #output {
+        fn handle(#inputs) -> #output {
             // By path: an inherent method of the actor, whatever traits are in scope.
-            Self::#ident(self, #(#passed),*)
+            Self::#ident(#receiver #(#passed),*)
         }
     };
     quote_spanned! {at=>

@@ -11,19 +11,24 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Attribute, FnArg, GenericParam, Ident, ImplItemFn, Meta, Pat, PatType, Path, Receiver,
-    ReturnType, Signature, Token, Type, WherePredicate, parse_quote,
+    Attribute, FnArg, GenericArgument, GenericParam, Ident, ImplItemFn, Meta, Pat, PatType, Path,
+    PathArguments, Receiver, ReturnType, Signature, Token, Type, WherePredicate, parse_quote,
 };
 
 use crate::errors::Errors;
-use crate::model::{Argument, Field, Method};
+use crate::model::{Argument, Field, Kind, Method};
 use crate::types::{ReplaceSelf, bare, refuse_field, refuse_reply};
 
 use super::entries::{Entries, list_of, parenthesised};
 use super::names::{camel_case, refuse_taken};
 
 /// The keys of `#[message(..)]` on a method, each with an example.
-const KEYS: &[(&str, &str)] = &[("name", "name = Put"), ("derive", "derive(Debug, Clone)")];
+const KEYS: &[(&str, &str)] = &[
+    ("name", "name = Put"),
+    ("derive", "derive(Debug, Clone)"),
+    ("deferred", "deferred"),
+    ("reentrant", "reentrant"),
+];
 
 /// Reads a method and takes out of it what only a message has (docs and helper attributes of its
 /// parameters). `None` if it was refused.
@@ -39,6 +44,7 @@ pub(super) fn method(
     fit &= refuse_generics(signature, errors);
     fit &= refuse_taken(&signature.ident, errors);
 
+    let kind = marker.kind(signature);
     let message = marker.name.or_else(|| camel_case(&signature.ident));
     if message.is_none() {
         errors.at(
@@ -47,8 +53,10 @@ pub(super) fn method(
         );
     }
 
+    fit &= refuse_asyncness(kind, signature, errors);
     let mut arguments = Vec::new();
-    if signature.receiver().is_none() {
+    let mut answered: Option<Type> = None;
+    if kind != Kind::Reentrant && signature.receiver().is_none() {
         errors.at(
             &signature.ident,
             format_args!(
@@ -60,7 +68,47 @@ pub(super) fn method(
     }
     for input in &mut signature.inputs {
         match input {
+            FnArg::Receiver(receiver) if kind == Kind::Reentrant => {
+                errors.at(
+                    receiver,
+                    "a reentrant method borrows its actor between awaits only: take `this: Reentrant<Self>` in place of `self`, and the state by `this.with(|actor, cx| ..)`",
+                );
+                fit = false;
+            }
             FnArg::Receiver(receiver) => fit &= refuse_receiver(receiver, errors),
+            FnArg::Typed(input) if kind == Kind::Deferred && is_named(&input.ty, "Reply") => {
+                match reply_handle(&input.ty, errors) {
+                    Some(_) if answered.is_some() => {
+                        errors.at(&*input, "an ask has one reply; remove the second handle");
+                        fit = false;
+                    }
+                    Some(ty) => {
+                        answered = Some(ty);
+                        arguments.push(Argument::Reply);
+                    }
+                    None => fit = false,
+                }
+            }
+            FnArg::Typed(input) if kind == Kind::Reentrant && is_named(&input.ty, "Reentrant") => {
+                if arguments
+                    .iter()
+                    .any(|argument| matches!(argument, Argument::This))
+                {
+                    errors.at(
+                        &*input,
+                        "one handle of the actor is enough; remove the second",
+                    );
+                    fit = false;
+                }
+                arguments.push(Argument::This);
+            }
+            FnArg::Typed(input) if kind == Kind::Reentrant && is_context(&input.ty) => {
+                errors.at(
+                    &*input,
+                    "a reentrant method has no context of its own; it comes with the state, by `this.with(|actor, cx| ..)`",
+                );
+                fit = false;
+            }
             FnArg::Typed(input) => match argument(input, actor, errors) {
                 Some(Argument::Context)
                     if arguments
@@ -76,7 +124,20 @@ pub(super) fn method(
         }
     }
 
+    // A handle that was refused has its error already.
+    if fit {
+        fit = refuse_missing_handle(kind, &arguments, signature, errors);
+    }
     let mut reply = match &signature.output {
+        ReturnType::Type(_, ty) if kind == Kind::Deferred && !is_unit(ty) => {
+            errors.at(
+                ty,
+                "a deferred method answers through its `Reply`; remove the return type",
+            );
+            fit = false;
+            parse_quote!(())
+        }
+        _ if kind == Kind::Deferred => answered.unwrap_or_else(|| parse_quote!(())),
         ReturnType::Default => parse_quote!(()),
         ReturnType::Type(_, ty) => {
             fit &= refuse_reply(ty, errors);
@@ -110,7 +171,7 @@ pub(super) fn method(
             .find(|attribute| attribute.path().is_ident("deprecated"))
             .cloned(),
         derives: marker.derives,
-        is_async: signature.asyncness.is_some(),
+        kind,
         arguments,
         reply,
         predicates,
@@ -123,6 +184,22 @@ pub(super) fn method(
 struct Marker {
     name: Option<Ident>,
     derives: Vec<Path>,
+    deferred: Option<Ident>,
+    reentrant: Option<Ident>,
+}
+
+impl Marker {
+    fn kind(&self, signature: &Signature) -> Kind {
+        if self.deferred.is_some() {
+            Kind::Deferred
+        } else if self.reentrant.is_some() {
+            Kind::Reentrant
+        } else if signature.asyncness.is_some() {
+            Kind::Async
+        } else {
+            Kind::Plain
+        }
+    }
 }
 
 fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
@@ -147,6 +224,10 @@ fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
             if key == "name" {
                 Entries::value_of(KEYS, key, input)?;
                 marker.name = Some(name_of(key, "Put", input)?);
+            } else if key == "deferred" {
+                marker.deferred = Some(key.clone());
+            } else if key == "reentrant" {
+                marker.reentrant = Some(key.clone());
             } else {
                 let list = parenthesised(key, input)?;
                 let paths = Punctuated::<Path, Token![,]>::parse_terminated.parse2(list)?;
@@ -154,6 +235,12 @@ fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
             }
             Ok(())
         });
+    }
+    if let (Some(_), Some(second)) = (&marker.deferred, &marker.reentrant) {
+        errors.at(
+            second,
+            "a method is `deferred` or `reentrant`, not both; keep one of them",
+        );
     }
     marker
 }
@@ -202,6 +289,75 @@ fn refuse_qualifiers(signature: &Signature, errors: &mut Errors) -> bool {
         );
     }
     fit
+}
+
+fn refuse_asyncness(kind: Kind, signature: &Signature, errors: &mut Errors) -> bool {
+    match (kind, &signature.asyncness) {
+        (Kind::Deferred, Some(token)) => {
+            errors.at(
+                token,
+                "a deferred method is a plain `fn`: it keeps the `Reply`, or moves it to a task that awaits",
+            );
+            false
+        }
+        (Kind::Reentrant, None) => {
+            errors.at(
+                signature.fn_token,
+                "a reentrant method is an `async fn`; one that does not await needs no `reentrant`",
+            );
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Whether what the kind of method stands on is among its parameters.
+fn refuse_missing_handle(
+    kind: Kind,
+    arguments: &[Argument],
+    signature: &Signature,
+    errors: &mut Errors,
+) -> bool {
+    let (has, text) = match kind {
+        Kind::Deferred => (
+            arguments
+                .iter()
+                .any(|argument| matches!(argument, Argument::Reply)),
+            "a deferred method takes the handle it answers through: `reply: Reply<Value>`",
+        ),
+        Kind::Reentrant => (
+            arguments
+                .iter()
+                .any(|argument| matches!(argument, Argument::This)),
+            "a reentrant method takes its actor's handle in place of `self`: `this: Reentrant<Self>`",
+        ),
+        Kind::Plain | Kind::Async => return true,
+    };
+    if !has {
+        errors.at(&signature.ident, text);
+    }
+    has
+}
+
+/// The type inside a `Reply<..>`.
+fn reply_handle(ty: &Type, errors: &mut Errors) -> Option<Type> {
+    if let Type::Path(path) = bare(ty)
+        && let Some(segment) = path.path.segments.last()
+        && let PathArguments::AngleBracketed(inside) = &segment.arguments
+        && inside.args.len() == 1
+        && let Some(GenericArgument::Type(reply)) = inside.args.first()
+    {
+        return refuse_reply(reply, errors).then(|| reply.clone());
+    }
+    errors.at(
+        ty,
+        "the handle of a deferred method is a `Reply` by value, with the type of the reply: `reply: Reply<Value>`",
+    );
+    None
+}
+
+fn is_unit(ty: &Type) -> bool {
+    matches!(bare(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
 fn refuse_generics(signature: &Signature, errors: &mut Errors) -> bool {
@@ -277,13 +433,18 @@ fn argument(input: &mut PatType, actor: &Type, errors: &mut Errors) -> Option<Ar
 
 /// Whether a type is `ActorContext<..>`, by its last name, or a reference to one.
 fn is_context(ty: &Type) -> bool {
+    is_named(ty, "ActorContext")
+}
+
+/// Whether a type has that last name, or is a reference to one that has.
+fn is_named(ty: &Type, name: &str) -> bool {
     match bare(ty) {
-        Type::Reference(reference) => is_context(&reference.elem),
+        Type::Reference(reference) => is_named(&reference.elem, name),
         Type::Path(path) => path
             .path
             .segments
             .last()
-            .is_some_and(|segment| segment.ident == "ActorContext"),
+            .is_some_and(|segment| segment.ident == name),
         _ => false,
     }
 }

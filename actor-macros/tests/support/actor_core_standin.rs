@@ -60,12 +60,65 @@ pub trait SyncHandler<M: Message>: Actor {
     fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply;
 }
 
-impl<A: SyncHandler<M>, M: Message> Handler<M> for A {
+impl<A: ReentrantHandler<M>, M: Message> Handler<M> for A {
     async fn handle(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
-        SyncHandler::handle(self, message, cx)
+        self.run_sync(message, cx)
     }
 
     const IS_SYNC: bool = true;
+}
+
+pub trait DeferredHandler<M: Message>: Actor {
+    fn handle(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>);
+
+    #[doc(hidden)]
+    fn handle_plain(&mut self, _message: M, _cx: &mut ActorContext<Self>) -> M::Reply {
+        unimplemented!("the stand-in answers at once or not at all")
+    }
+}
+
+impl<A: SyncHandler<M>, M: Message> DeferredHandler<M> for A {
+    fn handle(&mut self, message: M, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>) {
+        reply.send(SyncHandler::handle(self, message, cx));
+    }
+
+    fn handle_plain(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        SyncHandler::handle(self, message, cx)
+    }
+}
+
+pub trait ReentrantHandler<M: Message>: Actor {
+    fn handle(this: Reentrant<Self>, message: M)
+    -> impl Future<Output = M::Reply> + Send + 'static;
+
+    #[doc(hidden)]
+    fn run_sync(&mut self, _message: M, _cx: &mut ActorContext<Self>) -> M::Reply {
+        unimplemented!("the stand-in answers at once or not at all")
+    }
+}
+
+impl<A: DeferredHandler<M>, M: Message> ReentrantHandler<M> for A {
+    async fn handle(_this: Reentrant<Self>, _message: M) -> M::Reply {
+        unimplemented!("the stand-in answers at once or not at all")
+    }
+
+    fn run_sync(&mut self, message: M, cx: &mut ActorContext<Self>) -> M::Reply {
+        self.handle_plain(message, cx)
+    }
+}
+
+pub struct Reply<R>(PhantomData<fn(R)>);
+
+impl<R> Reply<R> {
+    pub fn send(self, _reply: R) {}
+}
+
+pub struct Reentrant<A>(PhantomData<fn(A)>);
+
+impl<A: Actor> Reentrant<A> {
+    pub fn with<R>(&self, _f: impl FnOnce(&mut A, &mut ActorContext<A>) -> R) -> R {
+        unimplemented!("the stand-in answers at once or not at all")
+    }
 }
 
 pub struct ActorContext<A>(PhantomData<fn() -> A>);
