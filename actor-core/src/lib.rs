@@ -63,11 +63,12 @@ pub use context::{
     Actor, ActorContext, ActorError, ActorOptions, ActorRef, BAGGAGE_BYTES_MAX,
     BAGGAGE_ENTRIES_MAX, Baggage, BaggageError, ByDeclaration, ByFactory, ByValue, Call,
     CancelOnDrop, CancelToken, ChildCounts, ChildError, ChildInfo, ChildKey, ChildPhase, ChildSpec,
-    Context, Handler, IntoActor, InvalidName, LookupError, Message, MoveError, NAME_BYTES_MAX,
-    OwnedRef, Placement, Recipient, RegisterError, RegisteredName, Scoped, SendFuture, SpanId,
-    SpawnBuilder, SpawnError, SpecError, Supervisor, SupervisorError, SupervisorPlan,
-    SupervisorSpec, SyncHandler, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TerminatedFuture,
-    TraceContext, TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError,
+    Context, CountChildren, DeleteChild, FindChild, Handler, IntoActor, InvalidName, LookupError,
+    Message, MoveError, NAME_BYTES_MAX, OwnedRef, Placement, Recipient, RegisterError,
+    RegisteredName, RestartChild, Scoped, SendFuture, SpanId, SpawnBuilder, SpawnError, SpecError,
+    StartChild, Supervisor, SupervisorError, SupervisorPlan, SupervisorSpec, SyncHandler,
+    TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TerminateChild, TerminatedFuture, TraceContext,
+    TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError, WhichChildren,
 };
 // Replies and what runs beside messages.
 #[cfg(not(actor_loom))]

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actor_core::prelude::*;
-use actor_core::{ActorPhase, ChildSpec, SpawnError, SpecError, Supervisor, SupervisorError};
+use actor_core::{
+    ActorPhase, AutoShutdown, ChildError, ChildSpec, Shutdown, SpawnError, SpecError, Supervisor,
+    SupervisorError, SupervisorSpec,
+};
 use common::{Gate, PATIENCE, finish, system, wait_until};
 use life::{Dot, Echo, Hook, Log, Node, NodeRef, Spec, quiet, with};
 
@@ -261,9 +264,7 @@ fn a_child_is_found_by_name_and_type_and_stays_the_same_over_restarts() {
     let none = supervisor.child::<Dot>("dots").blocking().unwrap();
     assert_eq!(
         none,
-        Err(SupervisorError::NotFound {
-            child: "dots".into()
-        })
+        Err(SupervisorError::Child(ChildError::NotFound("dots".into())))
     );
     finish(system);
 }
@@ -367,5 +368,357 @@ fn s23_children_that_come_and_go_are_gone() {
     wait_until("all are gone", || system.stats().actors.alive() == 2);
     let seen = system.inspect_blocking(named.id(), PATIENCE).unwrap();
     assert_eq!(seen.child_count, 0);
+    finish(system);
+}
+
+/// The names of the lines that end so, in order.
+fn who(log: &Log, what: &str) -> Vec<String> {
+    let lines = log.lines().into_iter();
+    let cut = |line: String| line.split_once(what).map(|(who, _)| who.trim().to_owned());
+    lines.filter_map(cut).collect()
+}
+
+/// Three children under a strategy.
+fn three(tree: SupervisorSpec, log: &Log) -> SupervisorSpec {
+    tree.child_with(plain("a", log))
+        .child_with(plain("b", log))
+        .child_with(plain("c", log))
+}
+
+#[test]
+fn s02_one_for_all_stops_all_in_reverse_and_starts_all_in_order() {
+    quiet();
+    let system = system();
+    let log = Log::new();
+    let supervisor = system
+        .spawn(three(Supervisor::one_for_all(), &log))
+        .unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| child(supervisor, name));
+    assert_eq!(c.life(), 1);
+    log.clear();
+    b.crash();
+    // The one that crashed first: `a` may still answer as its old self.
+    assert_eq!(b.life(), 2);
+    assert_eq!([a.life(), c.life()], [2, 2]);
+    // References survive; no old life is alive when the first new one starts.
+    assert_eq!(
+        [a, b, c],
+        ["a", "b", "c"].map(|name| child(supervisor, name))
+    );
+    assert_eq!(who(&log, "dropped 1"), ["b", "c", "a"]);
+    assert_eq!(who(&log, "started 2"), ["a", "b", "c"]);
+    assert!(log.at("a dropped 1") < log.at("a started 2"));
+    finish(system);
+}
+
+#[test]
+fn s03_rest_for_one_restarts_those_that_were_started_later_also_against_the_declaration() {
+    quiet();
+    let system = system();
+    let log = Log::new();
+    // Declared c, b, a; started a, b, c.
+    let tree = Supervisor::rest_for_one()
+        .child_with(plain("c", &log).after("b"))
+        .child_with(plain("b", &log).after("a"))
+        .child_with(plain("a", &log));
+    let supervisor = system.spawn(tree).unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| child(supervisor, name));
+    assert_eq!(c.life(), 1);
+    log.clear();
+    b.crash();
+    assert_eq!([a.life(), b.life(), c.life()], [1, 2, 2]);
+    assert_eq!(who(&log, "dropped 1"), ["b", "c"]);
+    assert_eq!(who(&log, "started 2"), ["b", "c"]);
+    finish(system);
+}
+
+#[test]
+fn s12_a_supervisor_answers_at_once_while_a_child_restarts_for_ever() {
+    quiet();
+    let system = system();
+    let log = Log::new();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let fussy = (Arc::new(AtomicBool::new(true)), tries.clone());
+    let may_start = fussy.0.clone();
+    let tree = Supervisor::one_for_one()
+        .intensity(10_000)
+        .period(Duration::from_millis(1))
+        .child_with(
+            ChildSpec::new("storm", move || Fussy(fussy.0.clone(), fussy.1.clone()))
+                .restart(Restart::Permanent)
+                .backoff(Backoff::new(
+                    Duration::from_micros(50),
+                    Duration::from_micros(100),
+                )),
+        )
+        .child_with(plain("calm", &log));
+    let supervisor = system.spawn(tree).unwrap();
+    let storm = supervisor
+        .child::<Fussy>("storm")
+        .blocking()
+        .unwrap()
+        .unwrap();
+    assert_eq!(child(supervisor, "calm").life(), 1);
+    // From now on it can only fail to start.
+    may_start.store(false, Ordering::SeqCst);
+    storm.stop();
+    wait_until("the storm has begun", || tries.load(Ordering::SeqCst) > 20);
+
+    // The quickest of some: the promise is about the supervisor, not about a loaded machine.
+    let mut quickest = Duration::MAX;
+    for round in 0..20 {
+        let began = std::time::Instant::now();
+        let children = supervisor.which_children().blocking().unwrap();
+        assert_eq!(children.len(), 2);
+        assert_eq!(children[0].name.as_deref(), Some("storm"));
+        let counts = supervisor.count_children().blocking().unwrap();
+        assert_eq!((counts.specs, counts.terminated), (2, 0));
+        assert_eq!(child(supervisor, "calm").life(), 1);
+        let name = format!("more-{round}");
+        let more = supervisor
+            .start_child(plain(&name, &log))
+            .blocking()
+            .unwrap()
+            .unwrap();
+        assert_eq!(more.life(), 1);
+        assert_eq!(
+            supervisor.terminate_child(&*name).blocking().unwrap(),
+            Ok(())
+        );
+        assert!(!more.is_alive());
+        assert_eq!(supervisor.delete_child(name).blocking().unwrap(), Ok(()));
+        quickest = quickest.min(began.elapsed());
+    }
+    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    let so_far = tries.load(Ordering::SeqCst);
+    wait_until("the storm goes on", || {
+        tries.load(Ordering::SeqCst) > so_far
+    });
+
+    // The storm itself can be ended, and its child is forgotten.
+    assert_eq!(
+        supervisor.terminate_child("storm").blocking().unwrap(),
+        Ok(())
+    );
+    let after = tries.load(Ordering::SeqCst);
+    assert_eq!(supervisor.delete_child("storm").blocking().unwrap(), Ok(()));
+    assert_eq!(supervisor.which_children().blocking().unwrap().len(), 1);
+    assert_eq!(tries.load(Ordering::SeqCst), after);
+    finish(system);
+}
+
+#[test]
+fn a_child_is_terminated_restarted_and_deleted_from_outside() {
+    quiet();
+    let system = system();
+    let log = Log::new();
+    let supervisor = system
+        .spawn(three(Supervisor::one_for_one(), &log))
+        .unwrap();
+    let old = child(supervisor, "b");
+    assert_eq!(child(supervisor, "c").life(), 1);
+
+    // A child that runs is not restarted, and not deleted.
+    let runs = Err(SupervisorError::Child(ChildError::Running(old.id())));
+    assert_eq!(
+        supervisor.restart_child("b").blocking().unwrap(),
+        runs.clone().map(|()| old.id())
+    );
+    assert_eq!(supervisor.delete_child("b").blocking().unwrap(), runs);
+
+    assert_eq!(supervisor.terminate_child("b").blocking().unwrap(), Ok(()));
+    assert!(!old.is_alive() && log.has("b stopped"));
+    assert_eq!(
+        supervisor.terminate_child("b").blocking().unwrap(),
+        Ok(()),
+        "again is fine"
+    );
+    let refused = supervisor.child::<Node>("b").blocking().unwrap();
+    assert_eq!(
+        refused,
+        Err(SupervisorError::NotRunning { child: "b".into() })
+    );
+    let counts = supervisor.count_children().blocking().unwrap();
+    assert_eq!((counts.specs, counts.running, counts.terminated), (3, 2, 1));
+    let taken = supervisor.start_child(plain("b", &log)).blocking().unwrap();
+    assert_eq!(taken, Err(SupervisorError::NameTaken { child: "b".into() }));
+
+    // In its old place, as a new actor.
+    let id = supervisor.restart_child("b").blocking().unwrap().unwrap();
+    let new = child(supervisor, "b");
+    assert_eq!(new.id(), id);
+    assert_ne!(new, old);
+    assert_eq!(new.life(), 2);
+    let names: Vec<String> = supervisor
+        .which_children()
+        .blocking()
+        .unwrap()
+        .iter()
+        .map(|child| child.name.as_deref().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(names, ["a", "b", "c"]);
+
+    // By id as well as by name.
+    assert_eq!(supervisor.terminate_child(id).blocking().unwrap(), Ok(()));
+    assert_eq!(supervisor.delete_child(id).blocking().unwrap(), Ok(()));
+    let none = supervisor.terminate_child("b").blocking().unwrap();
+    assert!(
+        matches!(none, Err(SupervisorError::Child(ChildError::NotFound(_)))),
+        "{none:?}"
+    );
+    let fresh = supervisor
+        .start_child(plain("b", &log))
+        .blocking()
+        .unwrap()
+        .unwrap();
+    assert_eq!(child(supervisor, "b"), fresh);
+    finish(system);
+}
+
+#[test]
+fn a_child_that_takes_its_time_to_end_keeps_no_other_request_waiting() {
+    let system = system();
+    let log = Log::new();
+    let tree = Supervisor::one_for_one()
+        .child_with(plain("slow", &log).shutdown(Shutdown::Infinity))
+        .child_with(plain("calm", &log));
+    let supervisor = system.spawn(tree).unwrap();
+    let slow = child(supervisor, "slow");
+    let gate = Gate::new();
+    slow.tell(Hold(gate.clone(), log.clone())).unwrap();
+    log.wait("slow holds");
+    let ended = Arc::new(AtomicBool::new(false));
+    let asker = std::thread::spawn({
+        let ended = ended.clone();
+        move || {
+            let reply = supervisor.terminate_child("slow").blocking();
+            ended.store(true, Ordering::SeqCst);
+            reply
+        }
+    });
+    wait_until("it was told to stop", || {
+        supervisor.count_children().blocking().unwrap().stopping == 1
+    });
+    assert_eq!(child(supervisor, "calm").life(), 1);
+    assert!(slow.is_alive() && !ended.load(Ordering::SeqCst));
+    gate.open();
+    assert_eq!(asker.join().unwrap().unwrap(), Ok(()));
+    assert!(!slow.is_alive());
+    finish(system);
+}
+
+/// Awaits until the gate is open.
+struct Hold(Gate, Log);
+impl Message for Hold {
+    type Reply = ();
+}
+impl Handler<Hold> for Node {
+    async fn handle(&mut self, Hold(gate, log): Hold, _cx: &mut ActorContext<Self>) {
+        log.say("slow holds");
+        gate.passed().await;
+    }
+}
+
+#[test]
+fn a_terminated_child_comes_back_with_its_group_and_is_found_again() {
+    quiet();
+    let system = system();
+    let log = Log::new();
+    let supervisor = system
+        .spawn(three(Supervisor::one_for_all(), &log))
+        .unwrap();
+    let [a, old] = ["a", "b"].map(|name| child(supervisor, name));
+    assert_eq!(child(supervisor, "c").life(), 1);
+    assert_eq!(supervisor.terminate_child("b").blocking().unwrap(), Ok(()));
+    a.crash();
+    assert_eq!(a.life(), 2);
+    wait_until(
+        "it is back",
+        || matches!(supervisor.child::<Node>("b").blocking().unwrap(), Ok(new) if new != old),
+    );
+    assert_eq!(child(supervisor, "b").life(), 2);
+    finish(system);
+}
+
+#[test]
+fn s24_auto_shutdown_any_ends_the_supervisor_with_the_first_significant_child() {
+    let system = system();
+    let log = Log::new();
+    let tree = Supervisor::one_for_one()
+        .auto_shutdown(AutoShutdown::Any)
+        .child_with(plain("plain", &log))
+        .child_with(plain("first", &log).significant())
+        .child_with(
+            plain("second", &log)
+                .significant()
+                .restart(Restart::Temporary),
+        );
+    let supervisor = system.spawn(tree).unwrap();
+    let [plain_one, first] = ["plain", "first"].map(|name| child(supervisor, name));
+    // Not with one that is not significant, and not with one that the supervisor ends itself.
+    plain_one.stop();
+    plain_one.gone();
+    assert_eq!(
+        supervisor.terminate_child("second").blocking().unwrap(),
+        Ok(())
+    );
+    assert_eq!(first.life(), 1);
+    assert!(supervisor.is_alive());
+    first.stop();
+    wait_until("the supervisor is gone", || !supervisor.is_alive());
+    finish(system);
+}
+
+#[test]
+fn s24_auto_shutdown_all_waits_for_the_last_significant_child() {
+    let system = system();
+    let log = Log::new();
+    let tree = Supervisor::one_for_one()
+        .auto_shutdown(AutoShutdown::All)
+        .child_with(plain("first", &log).significant())
+        .child_with(plain("second", &log).significant())
+        .child_with(plain("plain", &log));
+    let supervisor = system.spawn(tree).unwrap();
+    let [first, second] = ["first", "second"].map(|name| child(supervisor, name));
+    first.stop();
+    first.gone();
+    assert_eq!(second.life(), 1);
+    assert_eq!(child(supervisor, "plain").life(), 1);
+    assert!(supervisor.is_alive());
+    second.stop();
+    wait_until("the supervisor is gone", || !supervisor.is_alive());
+    finish(system);
+}
+
+#[test]
+fn a_group_restart_in_the_middle_of_the_first_start_starts_everybody_once_more_in_order() {
+    quiet();
+    let system = system();
+    let log = Log::new();
+    let mut fails_once = Spec::new("b", &log);
+    fails_once.on_start = Hook::Panic;
+    let lives = fails_once.lives.clone();
+    let tree = Supervisor::one_for_all()
+        .intensity(1000)
+        .child_with(plain("a", &log))
+        .child_with(ChildSpec::new("b", move || {
+            // Only the first life's start fails.
+            let mut spec = fails_once.clone();
+            spec.on_start = match lives.load(Ordering::SeqCst) {
+                0 => Hook::Panic,
+                _ => Hook::Nothing,
+            };
+            spec.make()
+        }))
+        .child_with(plain("c", &log));
+    let supervisor = system.spawn(tree).unwrap();
+    assert_eq!(
+        child(supervisor, "c").life(),
+        1,
+        "it was held when the others failed"
+    );
+    assert_eq!(who(&log, "started 1"), ["a", "b", "c"]);
+    assert_eq!(who(&log, "started 2"), ["a", "b"]);
+    assert!(log.at("b started 2") < log.at("c started 1"));
     finish(system);
 }

@@ -135,7 +135,7 @@ impl<A: Actor> ActorContext<A> {
     ///
     /// [`ChildError::NotFound`], [`ChildError::Ambiguous`].
     pub fn terminate_child(&mut self, child: impl Into<ChildKey>) -> Result<(), ChildError> {
-        let (key, id) = self.find(child.into())?;
+        let (key, id) = self.find_child(child.into())?;
         // SAFETY: `&mut self`: the handler runs on the owner, or while the owner waits for it.
         unsafe { self.cell.terminate_child(id) }.map_err(|refusal| explain(refusal, key, id))
     }
@@ -149,7 +149,7 @@ impl<A: Actor> ActorContext<A> {
     ///
     /// Dropping the future changes nothing.
     pub async fn child_terminated(&mut self, child: impl Into<ChildKey>) {
-        let Ok((_, id)) = self.find(child.into()) else {
+        let Ok((_, id)) = self.find_child(child.into()) else {
             return;
         };
         let cell = self.cell;
@@ -168,7 +168,7 @@ impl<A: Actor> ActorContext<A> {
     /// terminated, [`ChildError::Dynamic`] under `simple_one_for_one`, [`ChildError::NotFound`] if nothing
     /// was kept, [`ChildError::Spawn`] if it cannot be spawned; it is kept then.
     pub fn restart_child(&mut self, child: impl Into<ChildKey>) -> Result<ActorId, ChildError> {
-        let (key, id) = self.find(child.into())?;
+        let (key, id) = self.find_child(child.into())?;
         // SAFETY: as in `terminate_child`.
         unsafe { self.cell.restart_child(id) }.map_err(|refusal| explain(refusal, key, id))
     }
@@ -179,13 +179,13 @@ impl<A: Actor> ActorContext<A> {
     ///
     /// As for [`restart_child`](Self::restart_child).
     pub fn delete_child(&mut self, child: impl Into<ChildKey>) -> Result<(), ChildError> {
-        let (key, id) = self.find(child.into())?;
+        let (key, id) = self.find_child(child.into())?;
         // SAFETY: as in `terminate_child`.
         unsafe { self.cell.delete_child(id) }.map_err(|refusal| explain(refusal, key, id))
     }
 
     /// The one child that is meant.
-    fn find(&self, key: ChildKey) -> Result<(ChildKey, ActorId), ChildError> {
+    pub(super) fn find_child(&self, key: ChildKey) -> Result<(ChildKey, ActorId), ChildError> {
         let name = match key {
             ChildKey::Id(id) => return Ok((key, id)),
             ChildKey::Name(name) => name,

@@ -64,8 +64,9 @@ pub use send::Send as SendFuture;
 pub use spawn::{ByFactory, ByValue, IntoActor, SpawnBuilder};
 pub use stash::{Accept, StashError};
 pub use supervisor::{
-    ByDeclaration, ChildSpec, SpecError, Supervisor, SupervisorError, SupervisorPlan,
-    SupervisorSpec,
+    ByDeclaration, ChildSpec, CountChildren, DeleteChild, FindChild, RestartChild, SpecError,
+    StartChild, Supervisor, SupervisorError, SupervisorPlan, SupervisorSpec, TerminateChild,
+    WhichChildren,
 };
 pub use trace::{
     SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::context::children::ChildError;
 use crate::context::options::SpawnError;
 use crate::supervision::InvalidOption;
 
@@ -178,16 +179,13 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// Why a supervisor did not do what was asked of it about a child.
+/// Why a supervisor did not do what was asked of it about a child. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SupervisorError {
-    /// It has no such child.
-    NotFound {
-        /// What was asked for.
-        child: Arc<str>,
-    },
-    /// The child was terminated, or ended by itself and is not restarted.
+    /// There is no such child, or it is not in the state that was asked for.
+    Child(ChildError),
+    /// The child was terminated and does not run; `restart_child` starts it again.
     NotRunning {
         /// The child.
         child: Arc<str>,
@@ -206,45 +204,44 @@ pub enum SupervisorError {
         /// The name.
         child: Arc<str>,
     },
-    /// The child runs, or is about to: terminate it first.
-    Running {
-        /// The child.
-        child: Arc<str>,
-    },
     /// The specification of the new child is refused.
     Spec(SpecError),
-    /// The new child could not be spawned.
-    Spawn(SpawnError),
 }
 
 impl fmt::Display for SupervisorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { child } => write!(f, "the supervisor has no child {child:?}"),
-            Self::NotRunning { child } => write!(
-                f,
-                "the child {child:?} does not run; restart_child starts it again"
-            ),
+            Self::Child(child) => child.fmt(f),
+            Self::NotRunning { child } => {
+                write!(f, "the child {child:?} was terminated: restart it first")
+            }
             Self::WrongType { child, is, asked } => {
                 write!(f, "the child {child:?} is a {is}, not a {asked}")
             }
             Self::NameTaken { child } => write!(
                 f,
-                "the supervisor has a child {child:?} already; delete_child makes room for another"
+                "there is a child {child:?} already: terminate and delete it first"
             ),
-            Self::Running { child } => {
-                write!(
-                    f,
-                    "the child {child:?} runs; terminate_child stops it first"
-                )
-            }
             Self::Spec(spec) => spec.fmt(f),
-            Self::Spawn(spawn) => spawn.fmt(f),
         }
     }
 }
 
-impl std::error::Error for SupervisorError {}
+impl std::error::Error for SupervisorError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Child(child) => Some(child),
+            Self::Spec(spec) => Some(spec),
+            Self::NotRunning { .. } | Self::WrongType { .. } | Self::NameTaken { .. } => None,
+        }
+    }
+}
+
+impl From<ChildError> for SupervisorError {
+    fn from(child: ChildError) -> Self {
+        Self::Child(child)
+    }
+}
 
 impl From<SpecError> for SupervisorError {
     fn from(spec: SpecError) -> Self {
@@ -254,6 +251,6 @@ impl From<SpecError> for SupervisorError {
 
 impl From<SpawnError> for SupervisorError {
     fn from(spawn: SpawnError) -> Self {
-        Self::Spawn(spawn)
+        Self::Child(ChildError::Spawn(spawn))
     }
 }

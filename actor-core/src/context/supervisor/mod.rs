@@ -16,11 +16,14 @@ mod plan;
 mod requests;
 mod spec;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use error::{SpecError, SupervisorError};
 pub use plan::{ByDeclaration, SupervisorPlan};
+pub use requests::{
+    CountChildren, DeleteChild, FindChild, RestartChild, StartChild, TerminateChild, WhichChildren,
+};
 pub use spec::{ChildSpec, SupervisorSpec};
 
 use plan::{Plan, Planned};
@@ -29,6 +32,7 @@ use spec::Identity;
 use super::actor::{Actor, ActorError};
 use super::actor_context::ActorContext;
 use super::actor_ref::ActorRef;
+use super::children::{ChildError, ChildKey};
 use crate::id::ActorId;
 use crate::supervision::Strategy;
 
@@ -106,23 +110,62 @@ impl Supervisor {
         if !self.names_its_children() {
             return Ok(child.start(cx)?);
         }
-        if let Some(named) = self.children.get(&child.name)
-            && named.is_alive()
-        {
+        if self.find(child.name.clone().into(), cx).is_ok() {
             let child = child.name.clone();
             return Err(SupervisorError::NameTaken { child });
         }
-        // Children come and go and their names stay: now and then they are looked through, at a cost
-        // that is a small part of the spawns since.
-        if self.children.len() >= self.sweep_at {
-            self.children.retain(|_, named| named.is_alive());
-            self.sweep_at = SWEEP_MIN.max(self.children.len() * 2);
-        }
+        self.sweep(cx);
         self.start(child, cx)
+    }
+
+    /// Children come and go and their names stay: now and then they are looked through, at a cost that
+    /// is a small part of that of the spawns since.
+    fn sweep(&mut self, cx: &ActorContext<Self>) {
+        if self.children.len() < self.sweep_at {
+            return;
+        }
+        let children = cx.which_children();
+        let on_record: HashSet<&str> = children
+            .iter()
+            .filter_map(|child| child.name.as_deref())
+            .collect();
+        self.children.retain(|name, _| on_record.contains(&**name));
+        self.sweep_at = SWEEP_MIN.max(self.children.len() * 2);
+    }
+
+    /// Who is meant. Of a child that was terminated, who it was.
+    fn find(&self, key: ChildKey, cx: &ActorContext<Self>) -> Result<ActorId, ChildError> {
+        if let ChildKey::Name(name) = &key
+            && let Some(named) = self.children.get(name)
+            && named.is_alive()
+        {
+            return Ok(named.id);
+        }
+        cx.find_child(key).map(|(_, id)| id)
+    }
+
+    /// The child of that name, if it runs or is about to.
+    fn running(
+        &mut self,
+        name: Arc<str>,
+        cx: &ActorContext<Self>,
+    ) -> Result<Named, SupervisorError> {
+        let found = self.find(name.clone().into(), cx);
+        let (Some(named), Ok(id)) = (self.children.get_mut(&name), found) else {
+            return Err(ChildError::NotFound(ChildKey::Name(name)).into());
+        };
+        // A child that was terminated and came back with its group is a new actor.
+        named.id = id;
+        if named.is_alive() {
+            Ok(*named)
+        } else {
+            Err(SupervisorError::NotRunning { child: name })
+        }
     }
 }
 
 impl Named {
+    /// Whether it has not ended for good.
     fn is_alive(&self) -> bool {
         ActorRef::<Supervisor>::new(self.id).is_alive()
     }
