@@ -161,10 +161,13 @@ impl Flags {
     /// The step of [`publishing`](Self::publishing), in bits 16 to 26; 27 to 31 are flags again.
     const STEP_SHIFT: u32 = 16;
     const STEP: u32 = (1 << 11) - 1;
+    /// The turn is to end: it sends more than others can handle.
+    pub(super) const GIVE_WAY: Self = Self(1 << 31);
     /// What ends a life.
     pub(super) const URGENT: Self = Self(Self::STOP.0 | Self::DRAIN.0 | Self::KILL.0);
     /// What the hot loop must not pass by, and what keeps a cell from going idle.
-    pub(super) const UNUSUAL: Self = Self(Self::URGENT.0 | Self::MOVE.0 | Self::UNSTASH.0);
+    pub(super) const UNUSUAL: Self =
+        Self(Self::URGENT.0 | Self::MOVE.0 | Self::UNSTASH.0 | Self::GIVE_WAY.0);
 
     /// No flag, and the step at which room is published to senders in the upper half: a
     /// thirty-second of the capacity, because a store per message would take their line away once per

@@ -251,7 +251,7 @@ impl Task {
         // `push_always` never says Full. A cell whose actor is gone turns it away by its generation.
         match unsafe { cell.inbox().push_always(node) } {
             Pushed::Schedule => cell.schedule(Hint::Next),
-            Pushed::Queued => {}
+            Pushed::Queued | Pushed::Crowded => {}
             Pushed::Full => unreachable!("a task's node needs no room"),
         }
     }

@@ -425,7 +425,7 @@ impl CellRef {
         // SAFETY: by the caller; `push_always` never says Full.
         match unsafe { self.inbox().push_always(node) } {
             Pushed::Schedule => self.schedule(Hint::Next),
-            Pushed::Queued => {}
+            Pushed::Queued | Pushed::Crowded => {}
             Pushed::Full => unreachable!("a node of ours needs no room"),
         }
     }

@@ -393,6 +393,11 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
                 }
                 continue;
             }
+            if (*owned).flags.has(Flags::GIVE_WAY) {
+                (*owned).flags.clear(Flags::GIVE_WAY);
+                publish_and_wake(cell, *left, true);
+                return Attended::Over(After::Again);
+            }
             let flags = (*owned).flags;
             let wait = match (*owned).phase {
                 Phase::Dead => {
@@ -636,6 +641,16 @@ impl CellRef {
     pub(crate) unsafe fn suspend_in(self, frame: NonNull<Frame>) {
         // SAFETY: H2, by the caller.
         unsafe { (*self.owned()).frame = frame.as_ptr() };
+    }
+
+    /// Ends the turn with the present message, for once.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, or the owner waits for it.
+    pub(crate) unsafe fn end_turn_soon(self) {
+        // SAFETY: H2, by the caller.
+        unsafe { (*self.owned()).flags.set(Flags::GIVE_WAY) };
     }
 
     /// The message being handled.

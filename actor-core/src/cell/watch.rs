@@ -89,7 +89,7 @@ fn push(watcher: ActorId, terminated: Terminated, of_link: bool) {
     // SAFETY: the node is ours and well formed; `push_always` never says Full.
     match unsafe { cell.inbox().push_always(node) } {
         Pushed::Schedule => cell.schedule(Hint::Next),
-        Pushed::Queued => {}
+        Pushed::Queued | Pushed::Crowded => {}
         Pushed::Full => unreachable!("a notice needs no room"),
     }
 }

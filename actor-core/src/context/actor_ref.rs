@@ -177,7 +177,7 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
     let node = match TellNode::alloc::<A>(arena, target.id.generation(), context, message) {
         Ok(node) => node,
         Err(NoMemory(message)) => {
-            target.count(Count::RefusedOverloaded);
+            target.overloaded();
             return Err(SendError::Overloaded {
                 target: target.id,
                 message,

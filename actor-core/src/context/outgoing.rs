@@ -77,6 +77,7 @@ impl Target {
         // SAFETY: by the caller.
         match unsafe { self.cell.inbox().push(node) } {
             Pushed::Queued => {}
+            Pushed::Crowded => self.give_way(),
             Pushed::Schedule => self.cell.schedule(Hint::Next),
             Pushed::Full => {
                 if self.cell.drops_newest() {
@@ -104,9 +105,29 @@ impl Target {
         self.count(Count::Accepted);
         // SAFETY: by the caller.
         match unsafe { self.cell.inbox().push_always(node) } {
-            Pushed::Queued => {}
+            Pushed::Queued | Pushed::Crowded => {}
             Pushed::Schedule => self.cell.schedule(Hint::Next),
             Pushed::Full => unreachable!("this needs no room"),
+        }
+    }
+
+    /// The message was refused at the memory limit.
+    #[cold]
+    pub(super) fn overloaded(self) {
+        self.count(Count::RefusedOverloaded);
+        self.give_way();
+    }
+
+    /// More is sent than can be handled: the turn of the actor that sends ends with its present message,
+    /// so that a sender with a thousand messages to handle does not send a thousand times as many before
+    /// the receiver has its turn.
+    #[cold]
+    fn give_way(self) {
+        if let Some(sender) = crate::cell::current_cell()
+            && sender != self.cell
+        {
+            // SAFETY: the turn on this thread is the sender's, so its owner is here.
+            unsafe { sender.end_turn_soon() };
         }
     }
 

@@ -101,7 +101,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 {
                     Ok(node) => node,
                     Err(NoMemory(message)) => {
-                        target.count(Count::RefusedOverloaded);
+                        target.overloaded();
                         this.line = None;
                         return Poll::Ready(Err(SendError::Overloaded {
                             target: target.id,

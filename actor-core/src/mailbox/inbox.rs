@@ -49,6 +49,10 @@ const COUNT_SHIFT: u32 = 48;
 const COUNT_ONE: u64 = 1 << COUNT_SHIFT;
 const ADDRESS: u64 = (COUNT_ONE - 1) & !TAGS;
 
+/// Untaken messages behind which a sender is told to let the owner work: far above what a default
+/// mailbox holds, far below what the count can say.
+const CROWD: u64 = 4096;
+
 /// The largest capacity a mailbox can have: the count has 16 bits and saturates.
 pub(crate) const CAPACITY_MAX: u32 = 60_000;
 
@@ -95,6 +99,8 @@ impl Protocol for Sound {}
 pub(crate) enum Pushed {
     /// The cell is scheduled, running or suspended already.
     Queued,
+    /// As `Queued`, behind very many others: the pusher should let the owner work.
+    Crowded,
     /// The cell was idle: the pusher owns it now and must schedule it.
     Schedule,
     /// No room; the node is still the caller's.
@@ -211,7 +217,10 @@ impl<P: Protocol> Inbox<P> {
     /// As for [`Inbox::push`].
     pub(crate) unsafe fn push_always(&self, node: NonNull<Node>) -> Pushed {
         // SAFETY: the caller's contract.
-        unsafe { self.push_within(node, 0) }
+        match unsafe { self.push_within(node, 0) } {
+            Pushed::Crowded => Pushed::Queued,
+            other => other,
+        }
     }
 
     #[inline(always)]
@@ -243,6 +252,7 @@ impl<P: Protocol> Inbox<P> {
             // AcqRel: Release is edge A; Acquire is edge B when this CAS removes IDLE.
             match self.word.compare_exchange_weak(seen, new, P::PUSH, P::LOOK) {
                 Ok(_) if seen & IDLE != 0 => return Pushed::Schedule,
+                Ok(_) if count > CROWD => return Pushed::Crowded,
                 Ok(_) => return Pushed::Queued,
                 Err(now) => seen = now,
             }

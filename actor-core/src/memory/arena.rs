@@ -66,6 +66,8 @@ struct Depot {
     /// The uncut rest of the newest chunk.
     rest: *mut u8,
     rest_len: usize,
+    /// Bytes of all chunks so far.
+    mapped: u64,
 }
 
 // SAFETY: the depot owns the blocks it points to, and a block may be used from any thread.
@@ -100,8 +102,6 @@ static ARENAS: [OnceLock<Arena>; 256] = [const { OnceLock::new() }; 256];
 static CELL_BASE: [AtomicPtr<u8>; 256] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 256];
 /// The NUMA node of the operating system that an arena is bound to, plus one; 0 = unbound.
 static HOME: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
-/// Bytes of slab chunks of all arenas.
-static SLAB_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes asked of the kernel at a time for one class. A bound chunk is also the unit of `mbind`.
 const CHUNK: usize = if cfg!(miri) { 64 << 10 } else { 1 << 20 };
@@ -265,7 +265,8 @@ impl Arena {
 
     fn grow(&self, depot: &mut Depot, purpose: Purpose) -> bool {
         if purpose == Purpose::Message
-            && SLAB_BYTES.load(Ordering::Relaxed) + CHUNK as u64 > limit::limit()
+            && !limit::allows(CHUNK as u64)
+            && depot.mapped + CHUNK as u64 > limit::least_per_class().max(CHUNK as u64)
         {
             return false;
         }
@@ -289,7 +290,8 @@ impl Arena {
         std::mem::forget(map);
         // Relaxed: statistics and a limit that need not be exact.
         self.slab_bytes.fetch_add(CHUNK as u64, Ordering::Relaxed);
-        SLAB_BYTES.fetch_add(CHUNK as u64, Ordering::Relaxed);
+        depot.mapped += CHUNK as u64;
+        limit::add(CHUNK as u64);
         true
     }
 }
@@ -301,6 +303,7 @@ impl Depot {
             empty: Vec::new(),
             rest: std::ptr::null_mut(),
             rest_len: 0,
+            mapped: 0,
         }
     }
 
@@ -339,7 +342,11 @@ fn reserve_cells() -> MmapMut {
     } else {
         1usize << ActorId::INDEX_BITS
     };
-    let mut cells = most;
+    // Under a limit on address space most of it is left to stacks, heaps and messages.
+    let mut cells = limit::address_space().map_or(most, |bytes| {
+        let share = usize::try_from(bytes / 16).unwrap_or(usize::MAX) / CELL_SIZE;
+        most.min(share.max(1 << 10))
+    });
     loop {
         let mut range = MmapOptions::new();
         range.len(cells * CELL_SIZE);

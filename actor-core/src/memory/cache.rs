@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 
 use super::arena::{Arena, MAGAZINE, Magazine};
 use super::class::{Class, LARGE, SIZES};
+use super::limit;
 
 /// What a block is for: decides what happens at the memory limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +99,7 @@ pub(crate) unsafe fn free(block: NonNull<u8>, number: u8, class: Class, layout: 
     if class == LARGE {
         // SAFETY: by the contract it came from `alloc_large` with this layout.
         unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
+        limit::remove(layout.size() as u64);
         return;
     }
     let cache = arena_cache(number);
@@ -134,10 +136,16 @@ fn alloc_large(layout: Layout, purpose: Purpose) -> Option<NonNull<u8>> {
         layout.size() > 0,
         "nothing of size 0 is too large for the slab"
     );
+    let bytes = layout.size() as u64;
+    if purpose == Purpose::Message && !limit::allows(bytes) {
+        return None;
+    }
     // SAFETY: the layout's size is not 0: everything that is LARGE is over 4096 bytes or is aligned
     // to more than its class, and both kinds have a size.
     let block = NonNull::new(unsafe { std::alloc::alloc(layout) });
-    if block.is_none() && purpose == Purpose::Runtime {
+    if block.is_some() {
+        limit::add(bytes);
+    } else if purpose == Purpose::Runtime {
         std::alloc::handle_alloc_error(layout);
     }
     block

@@ -31,7 +31,7 @@ use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Worke
 /// | `reactor_threads` | 1 per NUMA node | sockets, not actors, are the bottleneck |
 /// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
 /// | `watchdog`, `relieve_after`, `report_stalls_after`, `spares` | on, 10 ms, 100 ms, one per worker | handlers block, or must not be relieved |
-/// | `message_memory` | half of the memory (of the cgroup) | other parts of the process need more |
+/// | `message_memory` | half of the memory (of the cgroup), a quarter of the address space | other parts of the process need more |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
 /// | `balancing` | off | actors talk in groups that change, on several NUMA nodes |
@@ -125,6 +125,10 @@ impl SystemBuilder {
 
     /// Bytes that messages, states and frames may take before sends are refused with `Overloaded`: at
     /// least 16 MiB. For the process, not for one system: the last one started wins.
+    ///
+    /// By default half of what the process may use, which is the smaller of the machine's memory and the
+    /// limit of its control groups, and at most a quarter of its address space (`ulimit -v`). Counted are
+    /// the messages themselves, not what they point to: leave room for that.
     pub fn message_memory(mut self, bytes: u64) -> Self {
         self.message_memory = Some(bytes);
         self

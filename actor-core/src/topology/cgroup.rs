@@ -71,6 +71,45 @@ pub(super) fn limits(root: &Path) -> Result<Limits, TopologyError> {
     Ok(limits)
 }
 
+/// The smallest limit on memory, in bytes, of the groups of the process whose `proc/self` lies below
+/// `root`. What cannot be read limits nothing: the machine's memory still does.
+pub(super) fn memory_limit(root: &Path) -> Option<u64> {
+    let text = |path: &str| std::fs::read_to_string(root.join(path)).ok();
+    let groups = text("proc/self/cgroup").unwrap_or_else(|| "0::/".to_owned());
+    let mounts = text("proc/self/mountinfo")
+        .unwrap_or_else(|| "0 0 0:0 / /sys/fs/cgroup ro - cgroup2 cgroup2 ro".to_owned());
+    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
+    let limits = groups
+        .lines()
+        .filter_map(membership)
+        .flat_map(|(controllers, group)| {
+            let is_v2 = controllers.is_empty();
+            let mount = mounts.iter().find(|mount| match is_v2 {
+                true => mount.kind == "cgroup2",
+                false => mount.kind == "cgroup" && has(mount.options, "memory"),
+            });
+            let mount = mount.filter(|_| is_v2 || has(controllers, "memory"));
+            let file = if is_v2 {
+                "memory.max"
+            } else {
+                "memory.limit_in_bytes"
+            };
+            let steps = mount.map(|mount| mount.steps(root, group));
+            steps
+                .into_iter()
+                .flatten()
+                // `max` is not a number, and means none.
+                .filter_map(move |dir| {
+                    std::fs::read_to_string(dir.join(file))
+                        .ok()?
+                        .trim()
+                        .parse()
+                        .ok()
+                })
+        });
+    limits.min()
+}
+
 /// A line of `proc/self/cgroup`: `4:cpu,cpuacct:/a/b`, or `0::/a/b` for version 2.
 fn membership(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.split_once(':')?;

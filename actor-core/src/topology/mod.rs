@@ -59,3 +59,8 @@ pub use detect::ENV;
 pub use error::{PretendReason, TopologyError};
 pub use machine::{Cpu, CpuQuota, DISTANCE_LOCAL, DISTANCE_UNKNOWN, NumaNode, Source, Topology};
 pub use placement::{PlacementError, Seat, WORKERS_MAX, Workers, nearest_order, plan};
+
+/// The limit on this process's memory by its control groups, in bytes.
+pub(crate) fn memory_limit() -> Option<u64> {
+    cgroup::memory_limit(std::path::Path::new("/"))
+}
