@@ -63,6 +63,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/actor_ref.rs", "takes a refused node back"),
     ("context/watching.rs", "a handler is on its cell's owner"),
     ("mailbox/inbox.rs", "nodes as tagged addresses"),
+    ("mailbox/lane.rs", "a stack of boxes"),
     ("mailbox/node.rs", "intrusive links"),
     ("mailbox/reply.rs", "a waker in a shared slot"),
     ("memory/arena.rs", "blocks cut from mapped chunks"),

@@ -40,6 +40,7 @@ use super::signal::Signal;
 use super::vtable::ActorVtable;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Inbox;
+use crate::mailbox::lane::{Lane, Taken};
 use crate::mailbox::node::Node;
 use crate::memory::{self, CELL_SIZE};
 use crate::scheduler::{Hint, Link, Task};
@@ -59,7 +60,7 @@ pub(crate) struct CellHeader {
     /// The actor this one's handler waits for in an ask; 0 = none.
     waiting_on: AtomicU64,
 
-    signals: AtomicPtr<Signal>,
+    signals: Lane<Signal>,
     pub(super) owned: UnsafeCell<Owned>,
 }
 
@@ -545,35 +546,20 @@ impl CellRef {
     /// Whether a signal waits. One load from the owner's line.
     #[inline(always)]
     pub(super) fn has_signals(self) -> bool {
-        // Relaxed: a hint; `take_signals` brings the edge.
-        !self.header().signals.load(Ordering::Relaxed).is_null()
+        !self.header().signals.is_empty()
     }
 
     /// Pushes a signal and makes sure that the cell's owner, if need be a new one, looks at it.
     pub(super) fn signal(self, signal: Box<Signal>) {
-        let signal = Box::into_raw(signal);
-        let lane = &self.header().signals;
-        let mut head = lane.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: ours until the CAS succeeds.
-            unsafe { (*signal).next = head };
-            // Release: with the Acquire swap in `take_signals`.
-            match lane.compare_exchange_weak(head, signal, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => break,
-                Err(now) => head = now,
-            }
-        }
+        self.header().signals.push(signal);
         if self.inbox().notify() {
             self.schedule(Hint::Next);
         }
     }
 
-    /// All signals, newest first.
-    pub(super) fn take_signals(self) -> *mut Signal {
-        // Acquire: with the CAS in `signal`.
-        self.header()
-            .signals
-            .swap(std::ptr::null_mut(), Ordering::Acquire)
+    /// All signals, in the order they came.
+    pub(super) fn take_signals(self) -> Taken<Signal> {
+        self.header().signals.take()
     }
 
     /// Hands the cell to a worker of its home. The caller owns it (its push or notify said so).

@@ -10,6 +10,7 @@ use super::monitor::EndSlot;
 use super::names::Names;
 use super::reason::StopReason;
 use crate::id::ActorId;
+use crate::mailbox::lane::Linked;
 
 /// How an actor is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +102,12 @@ pub(super) enum Grant {
     Prepare,
     /// Start again.
     AtOnce,
+}
+
+impl Linked for Signal {
+    fn next(&mut self) -> &mut *mut Self {
+        &mut self.next
+    }
 }
 
 impl Signal {

@@ -520,18 +520,7 @@ unsafe fn process_signals(cell: CellRef) {
     if !cell.has_signals() {
         return;
     }
-    let mut newest = cell.take_signals();
-    let mut in_order: Option<Box<Signal>> = None;
-    while !newest.is_null() {
-        // SAFETY: pushed by `CellRef::signal` from a box; taken whole, so ours.
-        let mut signal = unsafe { Box::from_raw(newest) };
-        newest = signal.next;
-        signal.next = in_order.map_or(std::ptr::null_mut(), Box::into_raw);
-        in_order = Some(signal);
-    }
-    while let Some(signal) = in_order {
-        // SAFETY: linked a moment ago from boxes.
-        in_order = (!signal.next.is_null()).then(|| unsafe { Box::from_raw(signal.next) });
+    for signal in cell.take_signals() {
         // SAFETY: H2, by the caller.
         unsafe { process_signal(cell, *signal) };
     }

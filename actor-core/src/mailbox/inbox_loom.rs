@@ -279,6 +279,68 @@ fn signal_to_the_dead(looks_again: bool) {
     });
 }
 
+/// An actor ends while somebody sends to it, and its cell is lived in again: the message is refused or
+/// becomes one dead letter, and the next inhabitant never sees it (`cell::life::terminate`).
+fn send_against_end<P: Protocol + 'static>() {
+    struct Lives<P> {
+        cell: Arc<Cell<P>>,
+        generation: AtomicU32,
+        dead_letters: AtomicU32,
+    }
+
+    impl<P: Protocol> Lives<P> {
+        /// A turn in which nothing of generation 1 is handled any more.
+        fn bury(&self) {
+            // SAFETY: the caller owns the cell, until `finish`.
+            unsafe {
+                loop {
+                    let mut at = self.cell.inbox.take().first;
+                    while let Some(node) = NonNull::new(at) {
+                        at = Node::next(node);
+                        assert_eq!(end(node), (0, 1), "sent to the first inhabitant");
+                        self.cell.owned.with_mut(|owned| (*owned).signals += 1);
+                        self.dead_letters.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if self.cell.inbox.finish(false) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    check(3, || {
+        let lives = Arc::new(Lives {
+            cell: Cell::<P>::new(0),
+            generation: AtomicU32::new(1),
+            dead_letters: AtomicU32::new(0),
+        });
+        assert!(lives.cell.inbox.claim(0));
+        let theirs = lives.clone();
+        let sender = thread::spawn(move || {
+            // Acquire: as `CellRef::generation`.
+            if theirs.generation.load(Ordering::Acquire) != 1 {
+                return 0;
+            }
+            // SAFETY: a fresh node.
+            if unsafe { theirs.cell.inbox.push(message(0, 1)) } == Pushed::Schedule {
+                theirs.bury();
+            }
+            1
+        });
+        // Release: as `next_generation`.
+        lives.generation.store(2, Ordering::Release);
+        lives.bury();
+        // The next inhabitant, unless a stale message is being buried there right now.
+        if lives.cell.inbox.claim(0) {
+            lives.bury();
+        }
+        let accepted = sender.join().unwrap();
+        let dead_letters = lives.dead_letters.load(Ordering::Relaxed);
+        assert_eq!(accepted, dead_letters, "accepted is accounted for");
+    });
+}
+
 /// A suspended handler, and what wakes it: by `notify` with a signal or by a waker's `wake`.
 fn wake_against_suspend<P: Protocol + 'static>(by_signal: bool) {
     check(3, move || {
@@ -417,6 +479,11 @@ fn loom_inbox_claim_against_stale_push() {
 }
 
 #[test]
+fn loom_inbox_send_against_end() {
+    send_against_end::<Sound>();
+}
+
+#[test]
 fn loom_inbox_bound_holds_against_a_take() {
     bound_holds::<Sound>(false);
 }
@@ -454,6 +521,12 @@ fn loom_inbox_notify_in_two_steps_is_caught() {
 #[should_panic(expected = "a signal is handled once")]
 fn loom_inbox_dead_that_do_not_look_again_are_caught() {
     signal_to_the_dead(false);
+}
+
+#[test]
+#[should_panic]
+fn loom_inbox_end_in_two_steps_is_caught() {
+    send_against_end::<TwoSteps>();
 }
 
 #[test]

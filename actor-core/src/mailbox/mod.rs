@@ -8,6 +8,7 @@
 //! The mailbox never wakes anybody. A push says whether the pusher must schedule the cell.
 
 pub(crate) mod inbox;
+pub(crate) mod lane;
 pub(crate) mod node;
 pub(crate) mod recall;
 pub(crate) mod reply;

@@ -68,9 +68,13 @@ impl Injector {
         self.take(|len| (len / workers + 1).min(SHARE_MAX))
     }
 
-    /// Everything, oldest first.
+    /// Everything, oldest first. Under the lock in any case: at the end of a system nobody comes to look
+    /// again, and the lock is what orders this with a push whose pusher has not seen the stop.
     pub(crate) fn take_all(&self) -> Option<Chain> {
-        self.take(|len| len)
+        let mut list = self.lock();
+        let all = list.take();
+        self.publish_len(&list);
+        all
     }
 
     fn take(&self, share: impl FnOnce(usize) -> usize) -> Option<Chain> {
@@ -107,6 +111,10 @@ impl Overflow for Injector {
 /// Most tasks one visit takes: a walk over 32 cold links may take 3 us under the lock (at 100 ns a
 /// cache miss; an estimate), and a share must fit into an empty ring with room to spare.
 pub(crate) const SHARE_MAX: usize = 32;
+
+#[cfg(all(test, actor_loom))]
+#[path = "injector_loom.rs"]
+mod models;
 
 #[cfg(all(test, not(actor_loom)))]
 #[path = "injector_tests.rs"]
