@@ -439,7 +439,7 @@ fn a_chain_falls_from_end_to_end_and_names_the_first() {
 fn a_hub_with_many_links() {
     quiet();
     let (system, log) = (system(), Log::new());
-    const N: usize = 20_000;
+    const N: usize = 10_000;
     struct Spoke(ActorRef<Node>);
     impl Actor for Spoke {
         async fn started(&mut self, cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
@@ -449,6 +449,14 @@ fn a_hub_with_many_links() {
     }
     let hub = trapper("hub", &log, &system);
     let spokes: Vec<_> = (0..N).map(|_| system.spawn(Spoke(hub)).unwrap()).collect();
+    settle(&system);
+    wait_until("all are linked", || {
+        system
+            .inspect_blocking(hub.id(), PATIENCE)
+            .expect("it answers")
+            .links
+            == N
+    });
     let began = std::time::Instant::now();
     for spoke in &spokes[..N / 2] {
         spoke.stop_with(StopMode::Kill);

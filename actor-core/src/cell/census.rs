@@ -17,8 +17,9 @@
 //!                        +---- owner: store -----+      terminate: store VACANT, from any
 //! ```
 //!
-//! The owner stores, the census swaps: a store that falls between the census's look and its CAS fails the
-//! CAS, so a cell that is busy is never marked quiet.
+//! The owner stores, the census swaps (`mailbox::quiet`): an end that falls between the census's look and its
+//! mark is not marked over. A mark's time is the beginning of its walk, so an actor that worked during
+//! the walk looks quiet for longer than it is, by the length of a walk at most.
 
 use super::header::{CellRef, FRESH, VACANT};
 use super::runtime::Runtime;
