@@ -4,33 +4,19 @@
 //! while they work. What it reads of one cell need not be of one moment: it is evidence for reports
 //! (header H5), and what looks odd is looked at again by the owner (`inspect`).
 //!
-//! # How long has an actor been quiet?
-//!
-//! A clock in each cell would cost a clock read per turn. Instead the owner writes `FRESH` into the byte
-//! `quiet` whenever it handles something, a plain store to a line it writes anyway; and the census, when it
-//! finds `FRESH`, marks the cell with the number of this walk. The mark stays until something is
-//! handled. So a mark says: nothing was handled *since that walk*, whose time the caller keeps.
-//!
-//! ```text
-//!   VACANT --occupy--> FRESH --census: CAS--> mark of a walk (2 to 255)
-//!                        ^                       |
-//!                        +---- owner: store -----+      terminate: store VACANT, from any
-//! ```
-//!
-//! The owner stores, the census swaps (`mailbox::quiet`): an end that falls between the census's look and its
-//! mark is not marked over. A mark's time is the beginning of its walk, so an actor that worked during
-//! the walk looks quiet for longer than it is, by the length of a walk at most.
+//! How long an actor has been quiet is told by a mark that the walk leaves in the cell (`mailbox::quiet`): the
+//! walk since which it has handled nothing, whose time the caller keeps. A mark's time is the beginning of
+//! its walk, so an actor that worked during the walk looks quiet for longer than it is, by the length of a
+//! walk at most.
 
-use super::header::{CellRef, FRESH, VACANT};
+use super::header::CellRef;
 use super::runtime::Runtime;
 use super::vtable::ActorVtable;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Rest;
+pub(crate) use crate::mailbox::quiet::MARKS;
 use crate::memory;
 use crate::sync::atomic::Ordering;
-
-/// The marks there are: the walks that can be told apart.
-pub(crate) const MARKS: std::ops::RangeInclusive<u8> = 2..=255;
 
 /// One live actor, as it shows from outside.
 #[derive(Clone, Copy, Debug)]
@@ -70,30 +56,18 @@ pub(crate) fn census(runtime: &'static Runtime, mark: u8, mut visit: impl FnMut(
 }
 
 fn look(cell: CellRef, runtime: &'static Runtime, mark: u8) -> Option<Seen> {
-    // Acquire: with the Release in `occupy`.
-    let mut quiet = cell.quiet().load(Ordering::Acquire);
-    if quiet == VACANT || !cell.is_of(runtime) {
+    if !cell.is_of(runtime) {
         return None;
     }
     let generation = cell.generation();
-    if quiet == FRESH {
-        // Acquire: as above. Relaxed when it fails: the owner was faster, and the cell is fresh or vacant.
-        let marked =
-            cell.quiet()
-                .compare_exchange(FRESH, mark, Ordering::Acquire, Ordering::Relaxed);
-        match marked {
-            Ok(_) => quiet = mark,
-            Err(VACANT) => return None,
-            Err(now) => quiet = if now == FRESH { mark } else { now },
-        }
-    }
+    let mark = cell.quiet().look(mark)?;
     let kind = cell.vtable_now()?;
     let parent = cell.parent_now()?;
     let seen = Seen {
         actor: cell.id_of(generation),
         kind,
         parent: (parent != runtime.root()).then(|| parent.id()),
-        mark: quiet,
+        mark,
         rest: cell.inbox().rest(),
         held: cell.is_held(),
         many_watches: cell.has_many_watches(),

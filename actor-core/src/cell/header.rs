@@ -42,9 +42,10 @@ use crate::id::ActorId;
 use crate::mailbox::inbox::Inbox;
 use crate::mailbox::lane::{Lane, Taken};
 use crate::mailbox::node::Node;
+use crate::mailbox::quiet::Quiet;
 use crate::memory::{self, CELL_SIZE};
 use crate::scheduler::{Hint, Link, Task};
-use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 #[repr(C, align(128))]
 pub(crate) struct CellHeader {
@@ -79,7 +80,7 @@ pub(super) struct Owned {
     pub(super) next: Sibling,
     pub(super) phase: Phase,
     /// When the census last found that nothing had been handled since it looked before; see there.
-    pub(super) quiet: AtomicU8,
+    pub(super) quiet: Quiet,
     pub(super) flags: Flags,
 }
 
@@ -255,11 +256,6 @@ const MANY_WATCHES: u32 = 1 << 19;
 /// The actor that lived here has ended; set before the generation moves on.
 const ENDED: u32 = 1 << 20;
 
-/// `quiet`: nobody lives here. Also what a cell's memory is before it is first used.
-pub(super) const VACANT: u8 = 0;
-/// `quiet`: something was handled since the census last looked.
-pub(super) const FRESH: u8 = 1;
-
 impl CellRef {
     /// The cell of an id.
     #[inline(always)]
@@ -364,7 +360,7 @@ impl CellRef {
     /// The caller owns the cell.
     pub(super) unsafe fn set_home(self, arena: u8, numa_index: usize) {
         let place = &self.header().place;
-        // Relaxed: one writer. A sender that sees the old place makes its message there and queues the
+        // Relaxed: one writer of these bits; a mark for reports that is set between is lost (H5). A sender that sees the old place makes its message there and queues the
         // cell there, which costs a detour and nothing else.
         let kept = place.load(Ordering::Relaxed) & 0x00ff_00ff;
         let home = u32::from(arena) << 24 | (numa_index as u32 & 0xff) << 8;
@@ -432,16 +428,9 @@ impl CellRef {
 
     /// The mark of the census.
     #[inline(always)]
-    pub(super) fn quiet(&self) -> &AtomicU8 {
+    pub(super) fn quiet(&self) -> &Quiet {
         // SAFETY: H1; a field that is only ever touched as an atomic.
         unsafe { &*(&raw const (*self.header().owned.get()).quiet) }
-    }
-
-    /// Something is being handled here. A plain store to the owner's line.
-    #[inline(always)]
-    pub(super) fn touch(self) {
-        // Relaxed: evidence (H5). Not a read-modify-write: the census does that when it marks.
-        self.quiet().store(FRESH, Ordering::Relaxed);
     }
 
     /// Says for reports that somebody holds the actor (`OwnedRef`), or lets go of it.
@@ -539,8 +528,8 @@ impl CellRef {
         unsafe {
             Owned::lay_down(owned, self.owned());
         }
-        // Release: with the Acquire of the census: who sees life sees whose.
-        self.quiet().store(FRESH, Ordering::Release);
+        // Last: who sees life sees whose.
+        self.quiet().occupy();
     }
 
     /// Whether a signal waits. One load from the owner's line.
@@ -657,7 +646,7 @@ impl Owned {
             prev: Sibling::NONE,
             next: Sibling::NONE,
             phase: Phase::Starting,
-            quiet: AtomicU8::new(FRESH),
+            quiet: Quiet::vacant(),
             flags: Flags::publishing(capacity).restarting(restart),
         }
     }

@@ -18,7 +18,7 @@ use super::birth;
 use super::extra::Extra;
 use super::family::Spec;
 use super::frame::{FrameDone, FramePoll};
-use super::header::{CellRef, Flags, Phase, RestartPolicy, VACANT};
+use super::header::{CellRef, Flags, Phase, RestartPolicy};
 use super::local::while_ending;
 use super::observe::{self, Event, Hook};
 use super::reason::{Escalation, StopReason};
@@ -30,7 +30,6 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node};
 use crate::mailbox::waiters;
 use crate::supervision::{OnPanic, RestartWindow, Shutdown, Verdict};
-use crate::sync::atomic::Ordering;
 
 impl CellRef {
     /// Builds the state if it is not there and begins `started`.
@@ -764,8 +763,7 @@ impl CellRef {
                 reason: &reason,
             });
             (*owned).phase = Phase::Dead;
-            // Relaxed: evidence (H5).
-            self.quiet().store(VACANT, Ordering::Relaxed);
+            self.quiet().vacate();
             birth::free_state(self.state_arena(), self.vtable(), self.state());
             (*owned).state = std::ptr::null_mut();
             let reusable = self.next_generation();

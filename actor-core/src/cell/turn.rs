@@ -142,7 +142,7 @@ unsafe fn handle(
         let owned = cell.owned();
         let step = if node.as_ref().generation == generation {
             (*owned).current = node.as_ptr();
-            cell.touch();
+            cell.quiet().touch();
             local.running().begin_message(node.as_ref().vtable);
             let step = (node.as_ref().vtable.run)(cell.as_raw().cast(), node);
             if !matches!(step, Step::Pending) {
@@ -480,7 +480,7 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
         if matches!(polled, FramePoll::Pending) {
             return false;
         }
-        cell.touch();
+        cell.quiet().touch();
         (*owned).frame = std::ptr::null_mut();
         let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
         let current = NonNull::new(current);

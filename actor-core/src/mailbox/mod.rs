@@ -10,6 +10,7 @@
 pub(crate) mod inbox;
 pub(crate) mod lane;
 pub(crate) mod node;
+pub(crate) mod quiet;
 pub(crate) mod recall;
 pub(crate) mod reply;
 pub(crate) mod waiters;
