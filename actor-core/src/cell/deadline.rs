@@ -275,6 +275,9 @@ impl CellRef {
             self.unlink_child(child);
             (*child.owned()).prev = Sibling::ABANDONED;
             (*child.owned()).next = Sibling::ABANDONED;
+            // If it was to come back for the round: nobody waits for that any more.
+            let (mode, reason) = (StopMode::Now, StopReason::Shutdown);
+            child.signal(Signal::to(child, SignalKind::Stop { mode, reason }));
             let in_round = self
                 .family()
                 .asked

@@ -191,6 +191,9 @@ pub struct Spec {
     pub restart: Restart,
     pub supervision: Supervision,
     pub backoff: Backoff,
+    pub shutdown: Shutdown,
+    pub on_panic: OnPanic,
+    pub significant: bool,
 }
 
 /// Addresses by name, of the latest spawn.
@@ -223,6 +226,9 @@ impl Spec {
             restart: Restart::Transient,
             supervision: Supervision::one_for_one(),
             backoff: Backoff::none(),
+            shutdown: Shutdown::DEFAULT,
+            on_panic: OnPanic::Restart,
+            significant: false,
         }
     }
 
@@ -238,6 +244,11 @@ impl Spec {
         for child in &mut self.children {
             child.share(family);
         }
+    }
+
+    /// Leaves an address in the family book.
+    pub fn family_insert(&self, name: &str, actor: ActorRef<Node>) {
+        self.family.0.lock().unwrap().insert(name.to_owned(), actor);
     }
 
     pub fn lives(&self) -> u32 {
@@ -272,6 +283,9 @@ impl Spec {
             .restart(self.restart)
             .supervision(self.supervision)
             .backoff(self.backoff)
+            .shutdown(self.shutdown)
+            .on_panic(self.on_panic)
+            .significant(self.significant)
             .mailbox(Mailbox::unbounded())
     }
 
