@@ -17,6 +17,7 @@ const FEW: usize = 16;
 pub(super) struct Few<V> {
     list: Vec<(ActorId, V)>,
     /// Where each stands, if they are many.
+    #[expect(clippy::box_collection, reason = "8 bytes in each short list, not 48")]
     index: Option<Box<HashMap<ActorId, u32>>>,
 }
 

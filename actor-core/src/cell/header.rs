@@ -430,7 +430,7 @@ impl CellRef {
     #[inline(always)]
     pub(super) fn quiet(&self) -> &Quiet {
         // SAFETY: H1; a field that is only ever touched as an atomic.
-        unsafe { &*(&raw const (*self.header().owned.get()).quiet) }
+        unsafe { &(*self.header().owned.get()).quiet }
     }
 
     /// Says for reports that somebody holds the actor (`OwnedRef`), or lets go of it.
