@@ -195,8 +195,12 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             target.count(Count::Offered);
         }
         let context = self.context.get_or_insert_with(inherited).clone();
-        if !context.is_empty() && self.began == Tick(0) {
-            self.began = Tick::now();
+        // One look at the clock for all that is done below without waiting.
+        let now = (!context.is_empty()).then(Tick::now);
+        if let Some(now) = now
+            && self.began == Tick(0)
+        {
+            self.began = now;
         }
         loop {
             if !target.admits() {
@@ -208,14 +212,14 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                     },
                 );
             }
-            if let Some(fate) = context.refusal() {
+            if let Some(fate) = now.and_then(|now| context.refusal_at(now)) {
                 let error = self.gave_up(refused(target, fate, message));
                 return self.refuse(Count::RefusedOther, error);
             }
             if let Some(line) = &self.line
                 && !line.is_woken(cx.waker())
             {
-                if let Some(fate) = self.patience.poll(target.runtime, &context, cx) {
+                if let Some(fate) = self.patience.poll(target.runtime, &context, cx, None) {
                     let error = self.gave_up(refused(target, fate, message));
                     return self.refuse(Count::RefusedOther, error);
                 }
@@ -247,7 +251,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                         line.done();
                     }
                     self.state = State::Sent(node);
-                    return self.poll_sent(node, cx, true);
+                    return self.poll_sent(node, cx, true, now);
                 }
                 Offered::Drop => {
                     target.record(Fate::Newest, std::any::type_name::<M>());
@@ -281,13 +285,14 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
     }
 
-    /// `is_fresh`: the node was sent a moment ago, with the task's waker.
+    /// `is_fresh`: the node was sent a moment ago, with the task's waker; `fresh`: at that time.
     #[inline(always)]
     fn poll_sent(
         &mut self,
         node: NonNull<AskNode<M>>,
         cx: &mut task::Context<'_>,
         is_fresh: bool,
+        fresh: Option<Tick>,
     ) -> Poll<Result<M::Reply, AskError<M>>> {
         let same_waker =
             is_fresh || self.asker.is_some() && CellRef::of_waker(cx.waker()) == self.asker;
@@ -310,7 +315,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             return Poll::Pending;
         }
         let runtime = Target::found(self.target.id(), &mut self.books).runtime;
-        let Some(fate) = self.patience.poll(runtime, context, cx) else {
+        let Some(fate) = self.patience.poll(runtime, context, cx, fresh) else {
             return Poll::Pending;
         };
         self.stop_waiting();
@@ -492,7 +497,7 @@ impl<A: Handler<M>, M: Message> Future for Call<A, M> {
             State::Unsent(message) => this.poll_unsent(message, cx),
             State::Sent(node) => {
                 this.state = State::Sent(node);
-                this.poll_sent(node, cx, false)
+                this.poll_sent(node, cx, false, None)
             }
             State::Done => panic!("a Call was polled after it was ready"),
         }

@@ -201,6 +201,19 @@ impl Context {
         self.refusal_of_some()
     }
 
+    /// As `refusal`, by a clock that was read a moment ago.
+    #[inline(always)]
+    pub(super) fn refusal_at(&self, now: Tick) -> Option<Fate> {
+        self.0?;
+        if self.is_cancelled() {
+            Some(Fate::Cancelled)
+        } else if self.deadline_tick().is_some_and(|at| now >= at) {
+            Some(Fate::Expired)
+        } else {
+            None
+        }
+    }
+
     #[cold]
     fn refusal_of_some(&self) -> Option<Fate> {
         if self.is_cancelled() {

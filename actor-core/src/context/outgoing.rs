@@ -177,12 +177,13 @@ pub(super) struct Patience {
 impl Patience {
     /// `Some` when waiting is over; otherwise the task will be woken when it is.
     ///
-    /// The first call takes the limits from `context`.
+    /// The first call takes the limits from `context`. `now`: the time, if it was read a moment ago.
     pub(super) fn poll(
         &mut self,
         runtime: &'static Runtime,
         context: &Context,
         task: &mut std::task::Context<'_>,
+        now: Option<Tick>,
     ) -> Option<Fate> {
         if self.deadline.is_none() && self.cancel.is_none() {
             if context.is_empty() {
@@ -200,7 +201,7 @@ impl Patience {
             return Some(Fate::Cancelled);
         }
         if let Some(at) = self.deadline {
-            if Tick::now() >= at {
+            if now.unwrap_or_else(Tick::now) >= at {
                 return Some(Fate::Expired);
             }
             match self.timer {

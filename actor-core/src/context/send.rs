@@ -87,7 +87,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 && !line.is_woken(cx.waker())
             {
                 // The context said above that it is not over; this arms its timer.
-                if let Some(fate) = this.patience.poll(target.runtime, &context, cx) {
+                if let Some(fate) = this.patience.poll(target.runtime, &context, cx, None) {
                     target.count(Count::RefusedOther);
                     this.line = None;
                     return Poll::Ready(Err(refused(target, fate, message)));
