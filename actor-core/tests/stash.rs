@@ -401,3 +401,65 @@ fn timers_wait_aside_like_other_messages() {
     assert_eq!(in_order, (1..=beats.len() as u32).collect::<Vec<_>>());
     finish(system);
 }
+
+#[test]
+fn every_kind_of_handler_has_a_guard() {
+    use actor_core::{DeferredHandler, Reentrant, ReentrantHandler, Reply};
+    struct Door(bool);
+    impl Actor for Door {}
+    fn at(door: &Door, n: u32) -> Accept {
+        assert!(n != 666, "the guard panics");
+        if door.0 { Accept::Now } else { Accept::Later }
+    }
+    struct Knock(u32);
+    impl Message for Knock {
+        type Reply = u32;
+    }
+    impl DeferredHandler<Knock> for Door {
+        fn accepts(&self, knock: &Knock) -> Accept {
+            at(self, knock.0)
+        }
+        fn handle(&mut self, Knock(n): Knock, reply: Reply<u32>, _cx: &mut ActorContext<Self>) {
+            reply.send(n);
+        }
+    }
+    struct Ring(u32);
+    impl Message for Ring {
+        type Reply = u32;
+    }
+    impl ReentrantHandler<Ring> for Door {
+        fn accepts(&self, ring: &Ring) -> Accept {
+            at(self, ring.0)
+        }
+        async fn handle(_this: Reentrant<Self>, Ring(n): Ring) -> u32 {
+            n
+        }
+    }
+    struct Open;
+    impl Message for Open {
+        type Reply = usize;
+    }
+    impl SyncHandler<Open> for Door {
+        fn handle(&mut self, _: Open, cx: &mut ActorContext<Self>) -> usize {
+            if cx.stashed() == 0 {
+                return 0;
+            }
+            self.0 = true;
+            cx.unstash_all()
+        }
+    }
+    let system = system();
+    let door = system.spawn(|| Door(false)).unwrap();
+    let knock = std::thread::spawn(move || door.ask_blocking(Knock(3)));
+    wait_until("it is aside", || door.ask_blocking(Open).unwrap() == 1);
+    assert_eq!(knock.join().unwrap().unwrap(), 3);
+    let error = door.ask_blocking(Knock(666)).unwrap_err();
+    assert!(matches!(error, AskError::Panicked { .. }), "{error:?}");
+    let ring = std::thread::spawn(move || door.ask_blocking(Ring(4)));
+    wait_until("it is aside", || door.ask_blocking(Open).unwrap() == 1);
+    assert_eq!(ring.join().unwrap().unwrap(), 4);
+    let error = door.ask_blocking(Ring(666)).unwrap_err();
+    assert!(matches!(error, AskError::Panicked { .. }), "{error:?}");
+    let books = finish(system);
+    assert_eq!(books.dropped.panicked, 2, "{books}");
+}

@@ -179,6 +179,11 @@ unsafe fn handle(
             Step::Pending => {}
             Step::Later => cell.stash_or_drop(node),
             Step::Skipped(fate) => cell.end_node(node, End::Unhandled(fate)),
+            Step::GuardPanicked(payload) => {
+                local.counters().add_owned(Count::Panics, 1);
+                cell.end_node(node, End::Unhandled(Fate::Panicked));
+                cell.message_panicked(panic_text(payload).into());
+            }
             Step::Panicked(payload) => {
                 local.counters().add_owned(Count::Panics, 1);
                 cell.end_node(node, End::Interrupted(Fate::Panicked));

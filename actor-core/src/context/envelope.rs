@@ -13,7 +13,7 @@ use super::actor::{Handler, Message};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
 use super::reply::Reply;
-use super::stash::{Gate, gate};
+use super::stash::gate;
 use crate::cell::observe::{self, Hook};
 use crate::cell::{CellRef, Runtime, contain, current_cell};
 use crate::mailbox::ledger::Count;
@@ -321,13 +321,8 @@ impl<A: Handler<M>, M: Message> Tell<A, M> {
             let _in_force = InForce::enter_raw(node.as_ref().context);
             let cell = CellRef::from_raw(cell.cast());
             let message = &mut (*node.cast::<TellNode<M>>().as_ptr()).message;
-            match gate::<A, M>(cell, message.assume_init_ref()) {
-                Gate::Open => {}
-                Gate::Shut => return Step::Later,
-                Gate::Panicked(payload) => {
-                    contain(|| message.assume_init_drop());
-                    return Step::Panicked(payload);
-                }
+            if let Err(step) = gate::<A, M>(cell, message.assume_init_ref()) {
+                return step;
             }
             let message = message.assume_init_read();
             deliver_told::<A, M>(cell, node, message)
@@ -415,13 +410,8 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
             }
             let _in_force = InForce::enter_raw(node.as_ref().context);
             let cell = CellRef::from_raw(cell.cast());
-            match gate::<A, M>(cell, &(*this.as_ptr()).content.message) {
-                Gate::Open => {}
-                Gate::Shut => return Step::Later,
-                Gate::Panicked(payload) => {
-                    contain(|| ManuallyDrop::drop(&mut (*this.as_ptr()).content.message));
-                    return Step::Panicked(payload);
-                }
+            if let Err(step) = gate::<A, M>(cell, &(*this.as_ptr()).content.message) {
+                return step;
             }
             let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
             if A::DEFERRED {

@@ -17,6 +17,7 @@ use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
 use super::outgoing::{Offered, Target, inherited};
 use super::reply::Reply;
+use super::stash::gate;
 use crate::cell::{CellRef, contain};
 use crate::id::ActorId;
 use crate::mailbox::SendError;
@@ -286,8 +287,11 @@ impl<B: Handler<M>, M: Message> Forwarded<B, M> {
                 return Step::Skipped(fate);
             }
             let _in_force = InForce::enter_raw(node.as_ref().context);
-            let message = (*this).message.assume_init_read();
             let cell = CellRef::from_raw(cell.cast());
+            if let Err(step) = gate::<B, M>(cell, (*this).message.assume_init_ref()) {
+                return step;
+            }
+            let message = (*this).message.assume_init_read();
             if B::DEFERRED {
                 let reply = (*this).reply.assume_init_read();
                 return harness::deliver_deferred::<B, M>(cell, message, reply);

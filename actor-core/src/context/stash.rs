@@ -14,6 +14,7 @@ use super::envelope::{NoMemory, TellNode};
 use super::message_context::Context;
 use crate::cell::CellRef;
 use crate::mailbox::ledger::Count;
+use crate::mailbox::node::Step;
 
 /// Whether a handler takes a message now; said by [`Handler::accepts`] and [`SyncHandler::accepts`].
 ///
@@ -208,25 +209,22 @@ pub(super) unsafe fn stash_new<A: Handler<M>, M: Message>(
     Ok(())
 }
 
-/// What the guard of a handler says.
-pub(super) enum Gate {
-    Open,
-    Shut,
-    Panicked(Box<dyn std::any::Any + Send>),
-}
-
-/// Asks the handler's guard. With the default guard nothing is left of this.
+/// Asks the handler's guard; if the message is not to be handled now, says how far it got. With the
+/// default guard nothing is left of this.
 ///
 /// # Safety
 ///
 /// The caller owns the cell, whose actor is an `A`, alive and unborrowed.
 #[inline(always)]
-pub(super) unsafe fn gate<A: Handler<M>, M: Message>(cell: CellRef, message: &M) -> Gate {
+pub(super) unsafe fn gate<A: Handler<M>, M: Message>(
+    cell: CellRef,
+    message: &M,
+) -> Result<(), Step> {
     // SAFETY: by the caller.
     let actor = unsafe { &*cell.state().cast::<A>() };
     match catch_unwind(AssertUnwindSafe(|| actor.accepts(message))) {
-        Ok(Accept::Now) => Gate::Open,
-        Ok(Accept::Later) => Gate::Shut,
-        Err(payload) => Gate::Panicked(payload),
+        Ok(Accept::Now) => Ok(()),
+        Ok(Accept::Later) => Err(Step::Later),
+        Err(payload) => Err(Step::GuardPanicked(payload)),
     }
 }

@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 use super::actor::{Handler, Message};
 use super::envelope::deliver_told;
 use super::message_context::{Context, InForce};
-use super::stash::{Gate, gate, stash_new};
+use super::stash::{gate, stash_new};
 use crate::cell::{CellRef, TimerId, contain};
 use crate::clock::Tick;
 use crate::mailbox::ledger::Count;
@@ -183,13 +183,8 @@ impl<A: Handler<M>, M: Message> Once<A, M> {
                 becomes_a_message(cell, node);
             }
             let _in_force = InForce::enter_raw((*this).node.context);
-            match gate::<A, M>(cell, (*this).payload.assume_init_ref()) {
-                Gate::Open => {}
-                Gate::Shut => return Step::Later,
-                Gate::Panicked(payload) => {
-                    contain(|| (*this).payload.assume_init_drop());
-                    return Step::Panicked(payload);
-                }
+            if let Err(step) = gate::<A, M>(cell, (*this).payload.assume_init_ref()) {
+                return step;
             }
             let message = (*this).payload.assume_init_read();
             deliver_told::<A, M>(cell, node, message)
@@ -241,8 +236,8 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
             }
             let message = message.assume_init();
             match gate::<A, M>(cell, &message) {
-                Gate::Open => {}
-                Gate::Shut => {
+                Ok(()) => {}
+                Err(Step::Later) => {
                     // The node has no room for it: it is put aside in one of its own.
                     let context = Context::clone(&super::envelope::context_of(node));
                     let Err(refused) = stash_new::<A, M>(cell, context, message) else {
@@ -252,10 +247,10 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
                     becomes_a_message(cell, node);
                     return Step::Skipped(Fate::Newest);
                 }
-                Gate::Panicked(payload) => {
+                Err(step) => {
                     contain(|| drop(message));
                     becomes_a_message(cell, node);
-                    return Step::Panicked(payload);
+                    return step;
                 }
             }
             becomes_a_message(cell, node);

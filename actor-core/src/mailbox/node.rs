@@ -82,6 +82,8 @@ pub(crate) enum Step {
     Later,
     /// The message was not handed over (expired, cancelled, nobody waits): still in the node.
     Skipped(Fate),
+    /// The handler's guard panicked: the message is still in the node.
+    GuardPanicked(Box<dyn std::any::Any + Send>),
     /// The handler panicked; the message is gone.
     Panicked(Box<dyn std::any::Any + Send>),
 }
