@@ -48,6 +48,15 @@ enum Place {
     AskerWaker,
     SenderWaker,
     TimerWaker,
+    IntervalMaker,
+    IntervalMakerDrop,
+    TimerMessageDrop,
+    StashedMessageDrop,
+    PipedFuture,
+    PipedFutureDrop,
+    PipeMap,
+    Continuation,
+    ContinuationDrop,
 }
 
 /// In which way it fails.
@@ -299,6 +308,100 @@ impl SyncHandler<Watch> for Victim {
     }
 }
 
+/// Does something in the victim, in its first life only.
+struct Begin(Box<dyn FnOnce(&mut ActorContext<Victim>) + Send>);
+
+impl Message for Begin {
+    type Reply = ();
+}
+
+impl SyncHandler<Begin> for Victim {
+    fn handle(&mut self, Begin(act): Begin, cx: &mut ActorContext<Self>) {
+        act(cx);
+    }
+}
+
+/// What goes on in an actor beside its messages: begun in one, struck later, or dropped with the actor.
+fn begin(
+    system: &SystemRef,
+    victim: ActorRef<Victim>,
+    trouble: &Arc<Trouble>,
+    when_it_stops: bool,
+) -> &'static str {
+    let (at, dot) = (trouble.clone(), system.spawn(Dot).unwrap());
+    let place = trouble.place;
+    let nasty = when_it_stops.then(|| at.nasty(place));
+    const LATER: Duration = Duration::from_secs(3600);
+    const SOON: Duration = Duration::from_millis(1);
+    let act = move |cx: &mut ActorContext<Victim>| {
+        let at = at.clone();
+        match place {
+            Place::IntervalMaker => {
+                _ = cx.send_interval(SOON, move || {
+                    at.at(place);
+                    Ping
+                })
+            }
+            Place::IntervalMakerDrop => {
+                _ = cx.send_interval(LATER, move || {
+                    let _ = &nasty;
+                    Ping
+                })
+            }
+            Place::TimerMessageDrop => _ = cx.send_after(LATER, Parcel(nasty.expect("made"))),
+            Place::StashedMessageDrop => cx
+                .stash(Parcel(nasty.expect("made")))
+                .expect("there is room"),
+            Place::PipedFuture => {
+                _ = cx
+                    .pipe_to_self(
+                        async move {
+                            tokio::task::yield_now().await;
+                            at.at(place)
+                        },
+                        |()| Ping,
+                    )
+                    .unwrap()
+            }
+            Place::PipedFutureDrop => {
+                let waits = async move {
+                    let _held = nasty;
+                    pending::<()>().await;
+                };
+                _ = cx.pipe_to_self(waits, |()| Ping).unwrap();
+            }
+            Place::PipeMap => {
+                _ = cx
+                    .pipe_to_self(async {}, move |()| {
+                        at.at(place);
+                        Ping
+                    })
+                    .unwrap()
+            }
+            Place::Continuation => {
+                _ = cx
+                    .ask_then(dot.ask(Echo(1)), move |_, _, _| at.at(place))
+                    .unwrap()
+            }
+            _ => {
+                _ = cx
+                    .attach(pending::<()>(), move |_, (), _| drop(nasty))
+                    .unwrap()
+            }
+        }
+    };
+    victim.ask_blocking(Begin(Box::new(act))).unwrap();
+    let told = kind(&victim.ask_blocking(Ping));
+    if when_it_stops {
+        victim.stop();
+    }
+    wait_until("it happens", || !trouble.armed.load(Ordering::SeqCst));
+    if when_it_stops {
+        return told;
+    }
+    kind(&victim.ask_blocking(Ping))
+}
+
 /// What the asker was told.
 fn kind<T, M>(answer: &Result<T, AskError<M>>) -> &'static str {
     match answer {
@@ -418,6 +521,14 @@ fn provoke(system: &SystemRef, victim: ActorRef<Victim>, trouble: &Arc<Trouble>)
         Place::AskerWaker | Place::SenderWaker | Place::TimerWaker => {
             wakers(victim, trouble, &began, &go)
         }
+        Place::IntervalMaker | Place::PipedFuture | Place::PipeMap | Place::Continuation => {
+            begin(system, victim, trouble, false)
+        }
+        Place::IntervalMakerDrop
+        | Place::TimerMessageDrop
+        | Place::StashedMessageDrop
+        | Place::PipedFutureDrop
+        | Place::ContinuationDrop => begin(system, victim, trouble, true),
     }
 }
 
@@ -498,6 +609,7 @@ fn case(place: Place, how: How, expected: &Expected) {
         })
         .restart(Restart::Transient)
         .mailbox(Mailbox::bounded(2))
+        .stash(2)
         .spawn()
         .unwrap();
     watcher
@@ -583,6 +695,15 @@ table! {
     AskerWaker { c6_asker_waker_panics: Panics, c6_asker_waker_bombs: Bombs } => expected("answered", 1, 0);
     SenderWaker { c6_sender_waker_panics: Panics, c6_sender_waker_bombs: Bombs } => expected("answered", 1, 0);
     TimerWaker { c6_timer_waker_panics: Panics, c6_timer_waker_bombs: Bombs } => expected("expired", 1, 0);
+    IntervalMaker { c6_interval_maker_panics: Panics, c6_interval_maker_bombs: Bombs } => expected("answered", 1, 1);
+    IntervalMakerDrop { c6_interval_maker_drop_panics: Panics, c6_interval_maker_drop_bombs: Bombs } => expected("answered", 1, 0);
+    TimerMessageDrop { c6_timer_message_drop_panics: Panics, c6_timer_message_drop_bombs: Bombs } => expected("answered", 1, 0);
+    StashedMessageDrop { c6_stashed_message_drop_panics: Panics, c6_stashed_message_drop_bombs: Bombs } => expected("answered", 1, 0);
+    PipedFuture { c6_piped_future_panics: Panics, c6_piped_future_bombs: Bombs } => expected("answered", 1, 1);
+    PipedFutureDrop { c6_piped_future_drop_panics: Panics, c6_piped_future_drop_bombs: Bombs } => expected("answered", 1, 0);
+    PipeMap { c6_pipe_map_panics: Panics, c6_pipe_map_bombs: Bombs } => expected("answered", 1, 1);
+    Continuation { c6_continuation_panics: Panics, c6_continuation_bombs: Bombs } => expected("answered", 1, 1);
+    ContinuationDrop { c6_continuation_drop_panics: Panics, c6_continuation_drop_bombs: Bombs } => expected("answered", 1, 0);
 }
 
 /// What awaits for ever is ended by a kill, and costs nobody else anything.
@@ -612,7 +733,7 @@ mod hangs {
 
 #[test]
 fn c6_the_table_has_every_place() {
-    assert_eq!(ROWS.len(), Place::TimerWaker as usize + 1);
+    assert_eq!(ROWS.len(), Place::ContinuationDrop as usize + 1);
     for (index, place) in ROWS.iter().enumerate() {
         assert_eq!(*place as usize, index, "in the order of the list");
     }
