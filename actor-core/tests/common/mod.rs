@@ -22,7 +22,8 @@ use actor_core::prelude::*;
 use actor_core::{Conservation, SystemRef};
 
 /// How long a test waits for what must come: far beyond any honest delay on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Under ThreadSanitizer everything takes ten times as long.
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(actor_tsan) { 200 } else { 20 });
 
 /// A system on the machine as it is, or as `ACTOR_TOPOLOGY` describes it.
 pub fn system() -> ActorSystem {
