@@ -73,8 +73,8 @@ pub use context::{
 // Replies and what runs beside messages.
 #[cfg(not(actor_loom))]
 pub use context::{
-    AttachError, Attached, AttachedGuard, DeferredHandler, ForwardError, Reentrant, ReentrantError,
-    ReentrantHandler, Reply,
+    AttachError, Attached, AttachedGuard, DeferredHandler, EventBus, ForwardError, Published,
+    Reentrant, ReentrantError, ReentrantHandler, Reply,
 };
 // Timers and stash.
 #[cfg(not(actor_loom))]

@@ -3,6 +3,7 @@
 //! - `actor`: the traits; `options`: what can be said about an actor; `spawn`: how it comes to life;
 //! - `actor_ref`, `recipient`, `owned_ref`: how it is reached; `call`, `send`: how it is asked and told;
 //! - `reply`, `forward`, `reentrant`: answers that are given later, by others, or beside other messages;
+//! - `event_bus`: one message for many;
 //! - `attached`, `stream`: futures and streams that belong to an actor;
 //! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
 //!   travels with a message;
@@ -19,6 +20,7 @@ mod call;
 mod cancel;
 mod children;
 mod envelope;
+mod event_bus;
 mod forward;
 mod harness;
 mod message_context;
@@ -50,6 +52,7 @@ pub use baggage::{BAGGAGE_BYTES_MAX, BAGGAGE_ENTRIES_MAX, Baggage, BaggageError}
 pub use call::Call;
 pub use cancel::{CancelOnDrop, CancelToken};
 pub use children::{ChildCounts, ChildError, ChildInfo, ChildKey, ChildPhase};
+pub use event_bus::{EventBus, Published};
 pub use forward::ForwardError;
 pub use message_context::{Context, Scoped};
 pub use moving::MoveError;
