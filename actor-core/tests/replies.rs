@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use actor_core::prelude::*;
-use actor_core::{DeferredHandler, ForwardError, StopMode};
+use actor_core::{Accept, DeferredHandler, ForwardError, StopMode};
 use common::{Gate, Tally, Token, finish, poll_once, settle, system, wait_until, within};
 
 /// Keeps what it is asked for until it is told.
@@ -429,6 +429,100 @@ fn m13_an_actor_that_holds_a_reply_back_may_ask_the_one_that_waits_for_it() {
             assert_eq!(within(go).await.unwrap(), 7);
         });
         settle(&system);
+    }
+    finish(system);
+}
+
+#[test]
+fn m08_a_guard_that_panics_answers_the_asker_of_any_kind_of_handler() {
+    /// Its guard panics, or puts aside.
+    struct Guarded {
+        panics: bool,
+        open: bool,
+    }
+    impl Actor for Guarded {}
+    impl Guarded {
+        fn guard(&self) -> Accept {
+            assert!(!self.panics, "on purpose");
+            if self.open {
+                Accept::Now
+            } else {
+                Accept::Later
+            }
+        }
+    }
+    struct Plain;
+    impl Message for Plain {
+        type Reply = u32;
+    }
+    impl SyncHandler<Plain> for Guarded {
+        fn handle(&mut self, _: Plain, _cx: &mut ActorContext<Self>) -> u32 {
+            7
+        }
+        fn accepts(&self, _: &Plain) -> Accept {
+            self.guard()
+        }
+    }
+    impl DeferredHandler<Ask> for Guarded {
+        fn handle(&mut self, Ask(n): Ask, reply: Reply<u32>, _cx: &mut ActorContext<Self>) {
+            reply.send(n);
+        }
+        fn accepts(&self, _: &Ask) -> Accept {
+            self.guard()
+        }
+    }
+    struct Open;
+    impl Message for Open {
+        type Reply = ();
+    }
+    impl SyncHandler<Open> for Guarded {
+        fn handle(&mut self, _: Open, cx: &mut ActorContext<Self>) {
+            self.open = true;
+            cx.unstash_all();
+        }
+    }
+    struct ToPlain(ActorRef<Guarded>);
+    impl Actor for ToPlain {}
+    impl DeferredHandler<Plain> for ToPlain {
+        fn handle(&mut self, plain: Plain, reply: Reply<u32>, cx: &mut ActorContext<Self>) {
+            _ = cx.forward(self.0, plain, reply);
+        }
+    }
+    let system = system();
+    for way in 0..4 {
+        let guarded = |panics| {
+            let guarded = system
+                .spawn(Guarded {
+                    panics,
+                    open: false,
+                })
+                .unwrap();
+            let front = system.spawn(Front { back: guarded }).unwrap();
+            let plain = system.spawn(ToPlain(guarded)).unwrap();
+            (guarded, front, plain)
+        };
+        let (g, front, plain) = guarded(true);
+        let panicked = match way {
+            0 => g.ask_blocking(Plain).unwrap_err().without_message(),
+            1 => g.ask_blocking(Ask(7)).unwrap_err().without_message(),
+            2 => front.ask_blocking(Ask(7)).unwrap_err().without_message(),
+            _ => plain.ask_blocking(Plain).unwrap_err().without_message(),
+        };
+        assert!(
+            matches!(panicked, AskError::Panicked { target } if target == g.id()),
+            "{way}: {panicked:?}"
+        );
+        let (g, front, plain) = guarded(false);
+        let aside = std::thread::spawn(move || match way {
+            0 => g.ask_blocking(Plain).unwrap(),
+            1 => g.ask_blocking(Ask(7)).unwrap(),
+            2 => front.ask_blocking(Ask(7)).unwrap(),
+            _ => plain.ask_blocking(Plain).unwrap(),
+        });
+        while !aside.is_finished() {
+            g.ask_blocking(Open).unwrap();
+        }
+        assert_eq!(aside.join().unwrap(), 7, "{way}");
     }
     finish(system);
 }

@@ -458,7 +458,7 @@ const CHAIN_MAX: usize = 64;
 
 /// The circle that `asker` closes by waiting for `target`.
 #[inline(always)]
-fn circle(asker: CellRef, target: Target) -> Option<DeadlockPath> {
+pub(super) fn circle(asker: CellRef, target: Target) -> Option<DeadlockPath> {
     // The common case: the target waits for nobody.
     if asker != target.cell && target.cell.waiting_on().load(Ordering::SeqCst) == 0 {
         return None;

@@ -5,15 +5,20 @@ use std::task::{self, Poll};
 
 use super::actor::{Handler, Message};
 use super::actor_ref::{ActorRef, refused};
+use super::call::circle;
 use super::envelope::{NoMemory, TellNode};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
-use crate::cell::Runtime;
+use crate::cell::{CellRef, Runtime, current_cell};
 use crate::mailbox::SendError;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
+use crate::sync::atomic::Ordering;
 
 /// The future of [`ActorRef::send`]: ready when the message has been accepted or refused.
+///
+/// In a handler it does not wait for room with an actor that waits, directly or through others, for this
+/// one: that room would never come. It is refused with `Full` at once.
 ///
 /// # Cancel safety
 ///
@@ -27,6 +32,8 @@ pub struct Send<A, M: Message> {
     patience: Patience,
     offered: bool,
     books: Option<&'static Runtime>,
+    /// The actor that waits in this send, whose `waiting_on` names the target.
+    sender: Option<CellRef>,
 }
 
 impl<A, M: Message> std::fmt::Debug for Send<A, M> {
@@ -50,6 +57,44 @@ impl<A, M: Message> Send<A, M> {
             patience: Patience::default(),
             offered: false,
             books: None,
+            sender: None,
+        }
+    }
+
+    /// Notes whom the sending actor waits for. `false`: it would wait for ever, for an actor that waits
+    /// for it.
+    fn wait_for(&mut self, target: Target, cx: &task::Context<'_>) -> bool {
+        if self.sender.is_some() {
+            return true;
+        }
+        // As for an ask: only where the handler itself waits.
+        let Some(sender) =
+            current_cell().filter(|cell| CellRef::of_waker(cx.waker()) == Some(*cell))
+        else {
+            return true;
+        };
+        // SeqCst, with the loads in `circle`: as in `Call::wait_for`.
+        sender
+            .waiting_on()
+            .store(target.id.as_u64(), Ordering::SeqCst);
+        self.sender = Some(sender);
+        if circle(sender, target).is_some() {
+            self.stop_waiting();
+            return false;
+        }
+        true
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            // An ask beside this send may have left a note of its own.
+            // Release: as the responder's clearing of an ask's note; Relaxed: nothing was done.
+            _ = sender.waiting_on().compare_exchange(
+                self.target.id().as_u64(),
+                0,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
         }
     }
 }
@@ -115,6 +160,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                     if let Some(line) = this.line.take() {
                         line.done();
                     }
+                    this.stop_waiting();
                     return Poll::Ready(Ok(()));
                 }
                 Offered::Drop => {
@@ -128,8 +174,9 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                     message = unsafe { TellNode::take_back(node) };
                 }
             }
-            if !target.cell.waits_for_room() {
+            if !target.cell.waits_for_room() || !this.wait_for(target, cx) {
                 target.count(Count::RefusedFull);
+                this.line = None;
                 let capacity = target.capacity();
                 return Poll::Ready(Err(SendError::Full {
                     target: target.id,
@@ -147,6 +194,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
 
 impl<A, M: Message> Drop for Send<A, M> {
     fn drop(&mut self) {
+        self.stop_waiting();
         // Given up while waiting for room: it was offered, so it needs a fate.
         if self.offered && self.message.is_some() {
             Target::found(self.target.id(), &mut self.books).count(Count::RefusedOther);

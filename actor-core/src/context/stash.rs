@@ -199,7 +199,7 @@ pub(super) unsafe fn stash_new<A: Handler<M>, M: Message>(
         return Err(StashError::Full { capacity, message });
     }
     let id = cell.id();
-    let node = TellNode::alloc::<A>(id.numa_node().0, id.generation(), context, message)
+    let node = TellNode::alloc::<A>(cell.arena(), id.generation(), context, message)
         .map_err(|NoMemory(message)| StashError::Overloaded { message })?;
     cell.runtime().count(Count::Offered, 1);
     cell.runtime().count(Count::Accepted, 1);

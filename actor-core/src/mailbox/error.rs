@@ -184,7 +184,8 @@ pub enum AskError<M> {
         /// The actor.
         target: ActorId,
     },
-    /// The message was dropped without a reply, by the mailbox's overflow policy.
+    /// There will be no reply: the handler dropped its [`Reply`](crate::Reply) handle, or the mailbox's
+    /// overflow policy dropped the message.
     NoReply {
         /// The actor.
         target: ActorId,
@@ -366,6 +367,11 @@ impl<M> fmt::Debug for AskError<M> {
 
 impl<M> fmt::Display for AskError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of an error without its message (`without_message`) the type is lost.
+        let what = match std::any::type_name::<M>() {
+            "()" => "the message",
+            name => name,
+        };
         match self {
             Self::Full {
                 target, capacity, ..
@@ -383,20 +389,22 @@ impl<M> fmt::Display for AskError<M> {
                 target,
                 message: None,
             } => {
-                write!(f, "{target} stopped before it could reply")
+                write!(f, "{target} stopped before it could reply to {what}")
             }
             Self::Expired { target, waited, .. } => {
                 write!(
                     f,
-                    "no reply from {target} before the deadline (waited {waited:?})"
+                    "no reply from {target} to {what} before the deadline (waited {waited:?})"
                 )
             }
-            Self::Cancelled { target, .. } => write!(f, "the call to {target} was cancelled"),
-            Self::Panicked { target } => write!(f, "{target} panicked while handling the message"),
+            Self::Cancelled { target, .. } => {
+                write!(f, "the ask of {target} with {what} was cancelled")
+            }
+            Self::Panicked { target } => write!(f, "{target} panicked while handling {what}"),
             Self::NoReply { target } => {
                 write!(
                     f,
-                    "{target} dropped the message without a reply (its mailbox was full)"
+                    "{target} dropped {what} without a reply (its handler gave none, or its mailbox was full)"
                 )
             }
             Self::Deadlock { path, .. } => write!(
