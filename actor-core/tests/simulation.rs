@@ -215,7 +215,16 @@ enum Do {
     Watch(ActorRef<Leaf>),
     Unwatch(ActorRef<Leaf>),
     Link(ActorRef<Leaf>),
+    Unlink(ActorRef<Leaf>),
     Tell(ActorRef<Leaf>),
+    Timer(u64),
+    Interval(u64),
+    CancelTimers,
+    PutAside,
+    Unstash,
+    AskThen(ActorRef<Leaf>),
+    Attach(u64),
+    Move(u8),
 }
 
 impl Message for Do {
@@ -238,7 +247,34 @@ impl SyncHandler<Do> for Leaf {
             Do::Watch(other) => cx.watch(other),
             Do::Unwatch(other) => cx.unwatch(other),
             Do::Link(other) => cx.link(other),
+            Do::Unlink(other) => cx.unlink(other),
             Do::Tell(other) => _ = other.tell(Do::Nothing),
+            Do::Timer(time) => {
+                let (time, key) = (Duration::from_millis(time), time % 3);
+                _ = match key {
+                    0 => cx.send_after(time, Do::Nothing),
+                    _ => cx.set_timer(key, time, Do::Fail),
+                };
+            }
+            Do::Interval(time) => {
+                let time = Duration::from_millis(1 + time);
+                _ = cx.set_interval("interval", time, || Do::Nothing);
+            }
+            Do::CancelTimers => _ = cx.cancel_timers(),
+            Do::PutAside => _ = cx.stash(Do::Nothing),
+            Do::Unstash => _ = cx.unstash_all(),
+            Do::AskThen(other) => {
+                let call = other.ask(Chat(1, None)).within(Duration::from_millis(20));
+                _ = cx.ask_then(call, |_, answer, cx| {
+                    if answer.is_err() {
+                        cx.fail("nobody answers");
+                    }
+                });
+            }
+            Do::Attach(time) => {
+                _ = cx.pipe_to_self(sleep_ms(time), |()| Do::Nothing);
+            }
+            Do::Move(node) => _ = cx.move_to(actor_core::NumaNodeId(node)),
         }
         1
     }
@@ -277,25 +313,34 @@ fn storm(sim: &Simulation, forest: &Forest, shake: &mut Shake, bursts: u64) {
             let any = |shake: &mut Shake| refs[shake.below(refs.len() as u64) as usize];
             let (at, other) = (any(shake), any(shake));
             // Refusals are in the books.
-            match shake.below(16) {
-                0..=2 => _ = at.tell(Do::Panic),
-                3 => _ = at.tell(Do::Fail),
-                4 => _ = at.tell(Do::Stop),
-                5 => {
+            match shake.below(32) {
+                0..=3 => _ = at.tell(Do::Panic),
+                4 | 5 => _ = at.tell(Do::Fail),
+                6 => _ = at.tell(Do::Stop),
+                7 | 8 => {
                     let mut left = 3;
                     let limb = Limb::grow(shake, &mut left, 1, false);
                     _ = at.tell(Do::Spawn(limb));
                 }
-                6 => _ = at.tell(Do::Watch(other)),
-                7 => _ = at.tell(Do::Unwatch(other)),
-                8 => _ = at.tell(Do::Tell(other)),
-                9 => _ = at.tell(Chat(shake.below(20), Some(other))),
-                10 => _ = at.tell(Chat(1, None)),
-                11 => {
+                9 => _ = at.tell(Do::Watch(other)),
+                10 => _ = at.tell(Do::Unwatch(other)),
+                11 => _ = at.tell(Do::Link(other)),
+                12 => _ = at.tell(Do::Unlink(other)),
+                13 | 14 => _ = at.tell(Do::Tell(other)),
+                15 | 16 => _ = at.tell(Chat(shake.below(20), Some(other))),
+                17 => _ = at.tell(Chat(1, None)),
+                18 => {
                     let modes = [StopMode::Drain, StopMode::Now, StopMode::Kill];
                     at.stop_with(modes[shake.below(3) as usize]);
                 }
-                12 if shake.below(4) == 0 => _ = at.tell(Do::Link(other)),
+                19 => _ = at.tell(Do::Timer(shake.below(50))),
+                20 => _ = at.tell(Do::Interval(shake.below(20))),
+                21 => _ = at.tell(Do::CancelTimers),
+                22 => _ = at.tell(Do::PutAside),
+                23 => _ = at.tell(Do::Unstash),
+                24 => _ = at.tell(Do::AskThen(other)),
+                25 => _ = at.tell(Do::Attach(shake.below(10))),
+                26 => _ = at.tell(Do::Move(shake.below(3) as u8)),
                 _ => _ = at.tell(Do::Nothing),
             }
         }
@@ -305,6 +350,17 @@ fn storm(sim: &Simulation, forest: &Forest, shake: &mut Shake, bursts: u64) {
         }
         sim.check_tree();
     }
+}
+
+/// What an operator sees of the tree is what the books say.
+fn look_at_the_tree(sim: &Simulation) {
+    let all = sim
+        .supervision_tree()
+        .nodes_max(100_000)
+        .children_max(100_000)
+        .blocking();
+    assert!(all.is_complete(), "{all}");
+    assert_eq!(all.len() as u64, sim.stats().actors.alive(), "{all}");
 }
 
 /// One random tree from its spawn to the last check. Returns the hash of all that happened.
@@ -317,8 +373,9 @@ fn shake_a_tree(seed: u64) -> u64 {
         _ => 1 + shake.below(40) as usize,
     };
     let sim = Simulation::builder(seed)
+        .numa_nodes(1 + shake.below(2) as u8)
         .trace_limit(2_000)
-        .turns_max(2_000_000)
+        .turns_max(200_000)
         .build()
         .expect("a simulation starts");
     let forest = Arc::new(Forest::default());
@@ -346,8 +403,18 @@ fn shake_a_tree(seed: u64) -> u64 {
     if shake.below(2) == 0 {
         sim.clear_faults();
     }
-    // Everything that sleeps or backs off comes to its end.
+    // Everything that sleeps or backs off comes to its end, but for what repeats for ever.
     sim.run_for(Duration::from_secs(30));
+    for calming in [|| Do::CancelTimers, || Do::Unstash] {
+        for actor in forest.refs.lock().unwrap().iter() {
+            // A small mailbox has room when its turn has come.
+            while let Err(SendError::Full { .. }) = actor.tell(calming()) {
+                sim.run_until_idle();
+            }
+        }
+        sim.run_for(Duration::from_secs(30));
+    }
+    look_at_the_tree(&sim);
     sim.check_law();
     let hash = sim.trace_hash();
     let report = sim.shutdown(Duration::from_secs(3600));

@@ -117,6 +117,8 @@ pub(crate) trait Observer {
     fn kept_cell(&self, arena: u8) -> Option<NonNull<u8>>;
     /// Takes a freed cell in.
     fn keep_cell(&self, cell: NonNull<u8>, arena: u8);
+    /// The thread is about to wait for an answer of the runtime's: does all that can be done now.
+    fn run_now(&self);
     /// The thread waits for a future: does one thing of what is to be done. `false`: there is nothing,
     /// and nothing will come.
     fn drive(&self) -> bool;
@@ -211,6 +213,16 @@ pub(super) fn keeps_cell(runtime: &Runtime, cell: NonNull<u8>, arena: u8) -> boo
     }
     let _ = (runtime, cell, arena);
     false
+}
+
+/// Before a wait on this thread for something that only actors can bring: in a simulation they run on
+/// this thread, now.
+#[inline(always)]
+pub(crate) fn run_now() {
+    #[cfg(feature = "testkit")]
+    if let Some(observer) = observer() {
+        observer.run_now();
+    }
 }
 
 /// What came of asking the kit to go on while this thread waits.

@@ -211,7 +211,12 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
         match cell.inbox().look() {
             // Not while senders wait: in place the cell could go idle past them (inbox B3).
             Look::One(node, stamp)
-                if (*owned).phase == Phase::Running && !(*owned).flags.has(Flags::WAITERS) =>
+                if (*owned).phase == Phase::Running
+                    && !(*owned).flags.has(Flags::WAITERS)
+                    // Nor one of our own in a bounded mailbox: in place it keeps a sender's room, and an
+                    // attached task that waits for room in its own actor's mailbox, woken by such a node,
+                    // would find it taken by its own wake-up for ever.
+                    && !((*owned).flags.is_bounded() && node.as_ref().meta.internal) =>
             {
                 Next::InPlace(node, stamp)
             }

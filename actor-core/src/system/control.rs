@@ -172,6 +172,11 @@ impl SystemRef {
             Local::current().is_none(),
             "a worker cannot wait for a system's shutdown: await ShutdownHandle::report outside of actors"
         );
+        #[cfg(feature = "testkit")]
+        assert!(
+            !super::simulated::is_here(*self) || self.plan.control.is_over(),
+            "a simulation ends by Simulation::shutdown, on the thread that runs it"
+        );
         self.plan.control.wait()
     }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::SystemRef;
+use crate::cell::observe;
 use crate::cell::{ActorSnapshot, CellRef, Inspection};
 use crate::id::ActorId;
 
@@ -112,6 +113,7 @@ impl SystemRef {
     ) -> Result<ActorSnapshot, InspectError> {
         let (tell, told) = mpsc::sync_channel(1);
         look(actor, move |seen| drop(tell.send(seen)));
+        observe::run_now();
         match told.recv_timeout(limit) {
             Ok(Some(seen)) => Ok(seen),
             Ok(None) | Err(mpsc::RecvTimeoutError::Disconnected) => {

@@ -367,6 +367,14 @@ impl Observer for Watch {
         self.cells.borrow_mut().keep(cell, arena);
     }
 
+    fn run_now(&self) {
+        if let Some(engine) = self.engine.borrow().upgrade()
+            && !engine.running.get()
+        {
+            while engine.step() == Step::Ran {}
+        }
+    }
+
     fn drive(&self) -> bool {
         let Some(engine) = self.engine.borrow().upgrade() else {
             return false;

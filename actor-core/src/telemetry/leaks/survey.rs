@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::history::{History, Key, Told};
 use super::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
-use crate::cell::{ActorPhase, ActorSnapshot, CellRef, Inspection, Local, Runtime, Seen, census};
+use crate::cell::{
+    ActorPhase, ActorSnapshot, CellRef, Inspection, Local, Runtime, Seen, census, observe,
+};
 use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Rest;
@@ -209,6 +211,7 @@ fn question(suspects: Vec<(ActorId, Why)>, groups: &mut [Group], report: &mut Le
     drop(tell);
     let until = Instant::now() + report.options.look_limit;
     let mut open: Vec<bool> = vec![true; suspects.len()];
+    observe::run_now();
     while let Ok((n, seen)) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
         open[n] = false;
         if let Some(seen) = seen {

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::{SupervisionTree, TreeNode};
-use crate::cell::{ActorSnapshot, CellRef, Inspection, Runtime};
+use crate::cell::{ActorSnapshot, CellRef, Inspection, Runtime, observe};
 use crate::id::ActorId;
 use crate::telemetry::Stats;
 
@@ -108,6 +108,7 @@ impl TreeRequest {
             let tell = Arc::new(move |answer| drop(tell.send(answer)));
             self.ask(&walk, &tell);
             drop(tell);
+            observe::run_now();
             let level_end = end.min(Instant::now() + self.limits.patience.min(YEAR));
             while walk.waiting() {
                 let left = level_end.saturating_duration_since(Instant::now());
