@@ -162,6 +162,11 @@ impl<C: Copy + Eq + Hash> Round<C> {
         match standing {
             Standing::Up | Standing::Told | Standing::Down => {
                 *standing = Standing::Down;
+                if self.stage == Stage::Preparing && self.failed == Some(*index) {
+                    // It kept its children, and one of them failed it once more before it heard that it
+                    // is to prepare: it was not down then, and has to be told again.
+                    self.stage = Stage::Stopping(0);
+                }
                 Report::Expected
             }
             Standing::Starting => {

@@ -36,6 +36,20 @@ fn s02_stops_in_reverse_then_starts_in_order() {
     assert_eq!(round.next(), Order::Done);
 }
 
+/// Found by a random tree: it keeps its children while it is down, and fails by one of them once more.
+#[test]
+fn s02_who_fails_again_before_it_prepares_is_told_again() {
+    let mut round = all_up(2, 0);
+    assert_eq!(round.next(), Order::Stop(1));
+    assert_eq!(round.down(1), Report::Expected);
+    assert_eq!(round.next(), Order::Prepare(0));
+    assert_eq!(round.next(), Order::Wait);
+    assert_eq!(round.down(0), Report::Expected);
+    assert_eq!(round.next(), Order::Prepare(0));
+    round.ready(0);
+    assert_eq!(round.next(), Order::Start(0));
+}
+
 #[test]
 fn s10_who_cannot_come_back_is_stopped_and_left_out() {
     let mut round = all_up(3, 0);
