@@ -84,7 +84,9 @@ pub(crate) enum Event<'a> {
     /// A child's word reached the one it takes for its parent.
     FromChild {
         parent: ActorId,
+        /// One of these two: an actor and the next one in its cell.
         child: ActorId,
+        or: ActorId,
     },
 }
 

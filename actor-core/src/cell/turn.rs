@@ -539,15 +539,14 @@ unsafe fn process_signals(cell: CellRef) {
 /// Lets the test kit see who takes whom for its parent.
 #[inline(always)]
 fn tell_of_child(cell: CellRef, kind: &SignalKind) {
-    let child = match kind {
-        SignalKind::ChildDown { child, .. } => child.id(),
-        // Its end has moved its generation on.
-        SignalKind::ChildGone { child, .. } => child.id_of(child.generation() - 1),
-        _ => return,
+    let (SignalKind::ChildDown { child, .. } | SignalKind::ChildGone { child, .. }) = kind else {
+        return;
     };
     observe::see(cell.runtime(), || Event::FromChild {
         parent: cell.id(),
-        child,
+        // Its end has moved its generation on; it may have ended after it said that it is down.
+        child: child.id_of(child.generation() - 1),
+        or: child.id(),
     });
 }
 

@@ -297,7 +297,7 @@ impl Recorder {
                 let code = 0x30 + reason_code(&reason);
                 self.push_of(at, actor, TraceKind::Stopped { reason }, code, &[]);
             }
-            Event::FromChild { parent, child } => self.heard(parent, child),
+            Event::FromChild { parent, child, or } => self.heard(parent, child, or),
         }
     }
 
@@ -328,18 +328,20 @@ impl Recorder {
         }
     }
 
-    fn heard(&mut self, parent: ActorId, child: ActorId) {
-        let (Some(&parent), Some(&child)) = (self.numbers.get(&parent), self.numbers.get(&child))
-        else {
+    fn heard(&mut self, parent: ActorId, child: ActorId, or: ActorId) {
+        let Some(&at) = self.numbers.get(&parent) else {
             self.broken.push(format!(
-                "{parent} heard of {child} as its child; one of them never was"
+                "{parent} heard of {child} as its child and never was"
             ));
             return;
         };
-        if self.actors[child as usize].parent != Some(parent) {
-            self.broken.push(format!(
-                "#{parent} heard of #{child}, which is not its child"
-            ));
+        let is_its_child = [child, or].iter().any(|child| {
+            let child = self.numbers.get(child);
+            child.is_some_and(|&child| self.actors[child as usize].parent == Some(at))
+        });
+        if !is_its_child {
+            self.broken
+                .push(format!("#{at} heard of {child}, which is not its child"));
         }
     }
 
