@@ -722,3 +722,29 @@ fn a_group_restart_in_the_middle_of_the_first_start_starts_everybody_once_more_i
     assert!(log.at("b started 2") < log.at("c started 1"));
     finish(system);
 }
+
+#[test]
+fn s22_many_declared_and_added_children_start_and_stop_in_linear_time() {
+    let system = system();
+    // Times are not asserted: done the square way, this would take minutes.
+    const CROWD: usize = 20_000;
+    let tree = (0..CROWD).fold(Supervisor::one_for_one(), |tree, n| {
+        tree.child(format!("dot-{n}"), || Dot)
+    });
+    let supervisor = system.spawn(tree).unwrap();
+    let last: ActorRef<Dot> = supervisor
+        .child(format!("dot-{}", CROWD - 1))
+        .blocking()
+        .unwrap()
+        .unwrap();
+    assert_eq!(last.ask_blocking(Echo(1)).unwrap(), 1);
+    for n in CROWD..CROWD + 1000 {
+        let more = ChildSpec::new(format!("dot-{n}"), || Dot);
+        assert!(supervisor.start_child(more).blocking().unwrap().is_ok());
+    }
+    let counts = supervisor.count_children().blocking().unwrap();
+    assert_eq!((counts.specs, counts.running), (CROWD + 1000, CROWD + 1000));
+    supervisor.stop();
+    wait_until("the tree is gone", || !supervisor.is_alive());
+    finish(system);
+}

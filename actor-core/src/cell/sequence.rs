@@ -90,7 +90,9 @@ impl CellRef {
             if line.is_empty() {
                 return;
             }
-            if line.back() == Some(&child) {
+            if line.front() == Some(&child) {
+                line.pop_front();
+            } else if line.back() == Some(&child) {
                 // Stopped in reverse, a long line is taken down from its end.
                 line.pop_back();
             } else {

@@ -134,12 +134,16 @@ impl Supervisor {
     }
 
     /// Who is meant. Of a child that was terminated, who it was.
+    ///
+    /// Looks through all children only for one that is not who it was, or that was never named here.
     fn find(&self, key: ChildKey, cx: &ActorContext<Self>) -> Result<ActorId, ChildError> {
-        if let ChildKey::Name(name) = &key
-            && let Some(named) = self.children.get(name)
-            && named.is_alive()
-        {
-            return Ok(named.id);
+        if let ChildKey::Name(name) = &key {
+            match self.children.get(name) {
+                Some(named) if named.is_alive() => return Ok(named.id),
+                Some(_) => {}
+                None if self.names_its_children() => return Err(ChildError::NotFound(key)),
+                None => {}
+            }
         }
         cx.find_child(key).map(|(_, id)| id)
     }

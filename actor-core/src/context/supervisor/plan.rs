@@ -3,6 +3,7 @@
 //! Checking is a function of the declaration alone. It goes through the tree from the top and stops at
 //! the first mistake, so that the same declaration is always refused in the same words.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::order::{Disorder, Wish, order};
 use super::spec::{Declared, Identity, Make, SupervisorSpec};
 use crate::context::actor::Actor;
 use crate::context::actor_context::ActorContext;
+use crate::context::naming;
 use crate::context::options::{ActorOptions, SpawnError};
 use crate::context::spawn::{IntoActor, Source};
 use crate::id::ActorId;
@@ -145,11 +147,16 @@ impl IntoActor<ByDeclaration> for SupervisorSpec {
 impl Plan {
     /// Checks a whole tree.
     pub(super) fn check(spec: SupervisorSpec) -> Result<Self, SpecError> {
-        Self::at("", spec, 1)
+        Self::at("", spec, 1, &mut HashMap::new())
     }
 
     /// Checks the tree below `path`, the supervisor there being on that level.
-    fn at(path: &str, spec: SupervisorSpec, level: usize) -> Result<Self, SpecError> {
+    fn at(
+        path: &str,
+        spec: SupervisorSpec,
+        level: usize,
+        registered: &mut Registered,
+    ) -> Result<Self, SpecError> {
         if level > DEPTH_MAX {
             return Err(SpecError::TooDeep {
                 path: path.to_owned(),
@@ -167,7 +174,8 @@ impl Plan {
         let order = in_order(path, &spec.children)?;
         let mut planned: Vec<Option<Planned>> = Vec::with_capacity(spec.children.len());
         for child in spec.children {
-            planned.push(Some(Planned::at(path, child, &supervision, level)?));
+            let child = Planned::at(path, child, &supervision, level, registered)?;
+            planned.push(Some(child));
         }
         let children = order
             .into_iter()
@@ -192,7 +200,7 @@ impl Planned {
                 siblings: Vec::new(),
             });
         }
-        Self::at("", child, supervision, 1)
+        Self::at("", child, supervision, 1, &mut HashMap::new())
     }
 
     fn at(
@@ -200,15 +208,19 @@ impl Planned {
         child: Declared,
         supervision: &Supervision,
         level: usize,
+        registered: &mut Registered,
     ) -> Result<Self, SpecError> {
         let path = join(supervisor, &child.name);
         let mut options = child.options;
         check_options(&path, &options, supervision)?;
+        if let Some(name) = &child.registered {
+            check_registered(&path, name, registered)?;
+        }
         let start: Arc<dyn StartChild> = match child.make {
             Make::Leaf(start) => start,
             Make::Nested(spec) => {
                 options.supervision = spec.supervision;
-                let plan = Plan::at(&path, *spec, level + 1)?;
+                let plan = Plan::at(&path, *spec, level + 1, registered)?;
                 Arc::new(Nested(SupervisorPlan(Arc::new(plan))))
             }
         };
@@ -238,6 +250,31 @@ fn check_name(supervisor: &str, position: usize, name: &str) -> Result<(), SpecE
         name: name.to_owned(),
         allowed,
     })
+}
+
+/// The names for the system's registry in one tree, and whose they are.
+type Registered = HashMap<Arc<str>, String>;
+
+fn check_registered(
+    path: &str,
+    name: &Arc<str>,
+    registered: &mut Registered,
+) -> Result<(), SpecError> {
+    let refuse = |value: String, allowed| SpecError::Option {
+        path: path.to_owned(),
+        option: InvalidOption::new("registered", value, allowed),
+    };
+    if naming::check(name).is_err() {
+        let allowed = "a name of 1 to 255 bytes without control characters";
+        return Err(refuse(format!("{name:?}"), allowed));
+    }
+    match registered.insert(name.clone(), path.to_owned()) {
+        None => Ok(()),
+        Some(other) => Err(refuse(
+            format!("{name:?}, which is also the name of {other}"),
+            "the name of one actor in the system",
+        )),
+    }
 }
 
 fn in_order(supervisor: &str, children: &[Declared]) -> Result<Vec<usize>, SpecError> {

@@ -260,3 +260,27 @@ fn a_tree_that_is_too_deep_is_refused() {
     assert_eq!(error.field(), "supervisor");
     assert_eq!(error.path().split('/').count(), DEPTH_MAX);
 }
+
+#[test]
+fn a_bad_or_repeated_name_for_the_registry_is_refused() {
+    let error = refusal(one(dot("a").registered("x\n")));
+    says(
+        &error,
+        "shop/pool/a",
+        "registered",
+        "child shop/pool/a: registered is \"x\\n\": must be a name of 1 to 255 bytes without control \
+         characters",
+    );
+    let error = Supervisor::one_for_one()
+        .supervisor("pool", one(dot("a").registered("shop")))
+        .child_with(dot("b").registered("shop"))
+        .build()
+        .unwrap_err();
+    says(
+        &error,
+        "b",
+        "registered",
+        "child b: registered is \"shop\", which is also the name of pool/a: must be the name of one \
+         actor in the system",
+    );
+}
