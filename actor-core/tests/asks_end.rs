@@ -179,8 +179,7 @@ impl Actor for Listener {}
 
 impl SyncHandler<Told> for Listener {
     fn handle(&mut self, Told: Told, cx: &mut ActorContext<Self>) -> Option<String> {
-        let found = cx.context().baggage().get("tenant").map(str::to_owned);
-        found
+        cx.context().baggage().get("tenant").map(str::to_owned)
     }
 }
 

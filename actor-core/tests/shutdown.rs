@@ -621,7 +621,7 @@ fn x03_a_phase_that_hangs_or_panics_does_not_keep_the_next_from_running() {
     let phases = vec![
         ShutdownPhase::new("hangs")
             .timeout(short)
-            .run(|| std::future::pending::<()>()),
+            .run(std::future::pending::<()>),
         ShutdownPhase::new("blocks")
             .after("hangs")
             .timeout(short)
@@ -693,7 +693,7 @@ fn x03_with_the_grace_over_what_is_left_is_skipped_and_the_actors_still_end() {
         ShutdownPhase::new("greedy")
             .before("unready")
             .timeout(PATIENCE)
-            .run(|| std::future::pending::<()>()),
+            .run(std::future::pending::<()>),
         saying(&log, "late"),
     ];
     let system = with_phases(&log, phases);
