@@ -52,8 +52,9 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
     }
 }
 
+/// Counts a panic that was caught elsewhere.
 #[cold]
-fn caught() {
+pub(crate) fn caught() {
     if let Some(books) = BOOKS.get() {
         books.caught();
     }

@@ -81,6 +81,9 @@ pub use context::{
 pub use cell::{Every, TimerId, TimerKey, TimerRef};
 #[cfg(not(actor_loom))]
 pub use context::{Accept, StashError};
+// Blocking work.
+#[cfg(not(actor_loom))]
+pub use context::{Blocking, BlockingError, blocking};
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
 #[cfg(not(actor_loom))]
@@ -100,15 +103,16 @@ pub use supervision::{
 };
 #[cfg(not(actor_loom))]
 pub use system::{
-    Abandoned, ActorSystem, CrossNumaStealing, InspectError, IntoPhaseResult, LeftBehind,
-    NumaListener, OsSignal, PhaseError, PhaseOutcome, PhaseReport, Readiness, ShutdownHandle,
-    ShutdownPhase, ShutdownReport, StartError, SystemBuilder, SystemRef, termination,
+    Abandoned, ActorSystem, BlockingLeft, CrossNumaStealing, InspectError, IntoPhaseResult,
+    LeftBehind, NumaListener, OsSignal, PhaseError, PhaseOutcome, PhaseReport, Readiness,
+    ShutdownHandle, ShutdownPhase, ShutdownReport, StartError, SystemBuilder, SystemRef,
+    termination,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    ActorStats, BalancingStats, GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches,
-    NumaStats, StallReport, StallStats, Stats, StuckAsk, SupervisionTree, TreeNode, TreeRequest,
-    WorkerStats,
+    ActorStats, BalancingStats, BlockingStats, GrowingActors, IdleActors, LeakOptions, LeakReport,
+    ManyWatches, NumaStats, StallReport, StallStats, Stats, StuckAsk, SupervisionTree, TreeNode,
+    TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

@@ -50,6 +50,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/envelope.rs", "typed nodes"),
     ("context/forward.rs", "typed nodes"),
     ("context/harness.rs", "typed states and frames"),
+    (
+        "context/lent.rs",
+        "a state on a thread of the blocking pool",
+    ),
     ("context/message_context.rs", "counted blocks from the slab"),
     ("context/outgoing.rs", "pushes nodes"),
     ("context/reentrant.rs", "a state that is lent"),

@@ -249,6 +249,11 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// # Attributes
 ///
 /// `#[message(name = Put)]` names the struct, `#[message(derive(Clone, Debug))]` derives for it.
+///
+/// `#[message(blocking)]` is for a plain `fn` that blocks, or computes for long: it runs on a thread that
+/// may, with `&mut self` and all, while the actor waits and its worker serves others. It takes no
+/// context. A panic in it is the actor's, as in any handler; a kill waits until it has come back.
+///
 /// `#[cfg]` on a method or on the block holds for everything generated from it, `#[deprecated]` for
 /// the message and the method of the ref. Lint attributes stay where they are.
 /// `#[messages(crate = path)]` says where `actor_core` is found, if not at `::actor_core`.

@@ -109,6 +109,8 @@ pub(crate) enum Kind {
     Deferred,
     /// `reentrant`: an `async fn` without `self`, beside which others run.
     Reentrant,
+    /// `blocking`: a `fn` that runs on a thread that may block, without the context.
+    Blocking,
 }
 
 /// A parameter after `self`, in the order of the method.

@@ -34,6 +34,12 @@ pub(crate) struct FrameVtable {
     ///
     /// F1; the frame is alive.
     pub(crate) cancel: unsafe fn(NonNull<Frame>),
+    /// Whether another thread works on the actor's state right now, so that `cancel` would wait for it.
+    ///
+    /// # Safety
+    ///
+    /// F1; the frame is alive.
+    pub(crate) is_lent: unsafe fn(NonNull<Frame>) -> bool,
 }
 
 /// What a poll of a frame found.

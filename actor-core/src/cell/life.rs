@@ -299,7 +299,10 @@ impl CellRef {
                 StopMode::Kill => {
                     (*owned).flags.set(Flags::KILL);
                     (*owned).flags.clear(Flags::DRAIN);
-                    self.cut_off_frame();
+                    // A state that is lent to another thread is waited for, but not here.
+                    if !self.is_lent() {
+                        self.cut_off_frame();
+                    }
                     match (*owned).phase {
                         Phase::StoppingChildren => self.kill_children(),
                         Phase::Starting => {
@@ -719,7 +722,8 @@ impl CellRef {
         // SAFETY: H2, by the caller.
         unsafe {
             let owned = self.owned();
-            if (*owned).phase == Phase::Dead {
+            // Lent to a thread that still works on it: that thread comes by here when it is done.
+            if (*owned).phase == Phase::Dead || self.is_lent() {
                 return;
             }
             self.cut_off_frame();
@@ -918,6 +922,15 @@ impl CellRef {
             if let Some(node) = std::ptr::NonNull::new(current) {
                 self.end_node(node, End::Interrupted(Fate::Interrupted));
             }
+        }
+    }
+
+    /// Whether a thread of the blocking pool works on the state.
+    unsafe fn is_lent(self) -> bool {
+        // SAFETY: H2 and F1, by the caller.
+        unsafe {
+            std::ptr::NonNull::new((*self.owned()).frame)
+                .is_some_and(|frame| (frame.as_ref().vtable.is_lent)(frame))
         }
     }
 

@@ -20,7 +20,7 @@ use crate::locality::Traffic;
 use crate::mailbox::ledger::{Count, Ledger};
 use crate::mailbox::node::Fate;
 use crate::scheduler::timer::Timers;
-use crate::scheduler::{After, Driver, Hint, Scheduler, Stall, Task, Worker};
+use crate::scheduler::{After, Driver, Hint, Pool, Scheduler, Stall, Task, Worker};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
 
@@ -39,6 +39,8 @@ pub(crate) struct Runtime {
     reactors: OnceLock<Box<[tokio::runtime::Handle]>>,
     /// What each worker does, and each spare behind them.
     running: Box<[CachePadded<Running>]>,
+    /// For work that blocks, by NUMA index; none where there are no threads at all.
+    pools: OnceLock<Box<[&'static Pool]>>,
     stalls: Stalls,
     labels: Labels,
     closed: AtomicBool,
@@ -62,6 +64,7 @@ impl Runtime {
             arenas,
             reactors: OnceLock::new(),
             running: (0..workers).map(|_| CachePadded::default()).collect(),
+            pools: OnceLock::new(),
             stalls: Stalls::default(),
             labels: Labels::default(),
             closed: AtomicBool::new(false),
@@ -76,6 +79,23 @@ impl Runtime {
     pub(crate) fn complete(&self, timers: Timers, reactors: Box<[tokio::runtime::Handle]>) {
         let first = self.timers.set(timers).is_ok() && self.reactors.set(reactors).is_ok();
         assert!(first, "a runtime is completed once");
+    }
+
+    /// Once, before the workers start.
+    pub(crate) fn set_pools(&self, pools: Box<[&'static Pool]>) {
+        assert!(
+            self.pools.set(pools).is_ok(),
+            "a runtime has its pools once"
+        );
+    }
+
+    /// Where work of that NUMA node may block.
+    pub(crate) fn pool(&self, numa_index: usize) -> Option<&'static Pool> {
+        self.pools().get(numa_index).copied()
+    }
+
+    pub(crate) fn pools(&self) -> &[&'static Pool] {
+        self.pools.get().map_or(&[], |pools| pools)
     }
 
     pub(crate) fn set_scheduler(&self, scheduler: &'static Scheduler) {

@@ -146,6 +146,17 @@ pub trait Handler<M: Message>: Actor {
         unreachable!("called only for handlers whose SYNC is true")
     }
 
+    /// Whether `handle_lent` is there: set by `#[message(blocking)]` only.
+    #[doc(hidden)]
+    const BLOCKING: bool = false;
+
+    /// On a thread of the blocking pool, while the actor waits.
+    #[doc(hidden)]
+    fn handle_lent(&mut self, message: M) -> M::Reply {
+        let _ = message;
+        unreachable!("called only for handlers whose BLOCKING is true")
+    }
+
     /// Whether `handle_later` is there: set by `DeferredHandler` and `ReentrantHandler` only.
     #[doc(hidden)]
     const DEFERRED: bool = false;

@@ -15,6 +15,7 @@ use std::task::Poll;
 use super::actor::{Actor, ActorError, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::context_of;
+use super::lent;
 use super::message_context::InForce;
 use super::reply::Reply;
 use super::span::HandlerSpan;
@@ -84,6 +85,10 @@ where
     M: Message,
     R: Answer<M>,
 {
+    if A::BLOCKING {
+        // SAFETY: by the caller.
+        return unsafe { lent::begin::<A, M, R>(cell, node, message) };
+    }
     let span = HandlerSpan::of_message::<A, M>(cell);
     if A::SYNC {
         let _inside = span.enter();
@@ -228,6 +233,7 @@ impl<A: Actor, F: Future, O: Outcome<F::Output>> FrameOf<A, F, O> {
     const VTABLE: FrameVtable = FrameVtable {
         poll: Self::poll,
         cancel: Self::cancel,
+        is_lent: |_| false,
     };
 
     unsafe fn poll(

@@ -16,6 +16,7 @@ mod actor_ref;
 mod attached;
 mod baggage;
 mod blocking;
+mod blocking_work;
 mod call;
 mod cancel;
 mod children;
@@ -23,6 +24,7 @@ mod envelope;
 mod event_bus;
 mod forward;
 mod harness;
+mod lent;
 mod message_context;
 mod moving;
 mod naming;
@@ -49,6 +51,7 @@ pub use actor_context::ActorContext;
 pub use actor_ref::ActorRef;
 pub use attached::{AttachError, Attached, AttachedGuard};
 pub use baggage::{BAGGAGE_BYTES_MAX, BAGGAGE_ENTRIES_MAX, Baggage, BaggageError};
+pub use blocking_work::{Blocking, BlockingError, blocking};
 pub use call::Call;
 pub use cancel::{CancelOnDrop, CancelToken};
 pub use children::{ChildCounts, ChildError, ChildInfo, ChildKey, ChildPhase};
@@ -78,5 +81,6 @@ pub use trace::{
 
 pub use watching::TerminatedFuture;
 
+pub(crate) use blocking_work::{blocking_in, serve_here};
 pub(crate) use naming::{lookup, register, registered, unregister};
 pub(crate) use spawn::{Parent, builder};

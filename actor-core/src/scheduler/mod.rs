@@ -21,6 +21,7 @@
 //! | `seat.rs` | what others may touch of one worker; one NUMA node's share | no |
 //! | `worker.rs` | the loop | yes |
 //! | `watchdog.rs` | notices who is stuck, and sends spares to work | no |
+//! | `blocking.rs` | threads for work that blocks | no |
 //! | `pool.rs` | `Scheduler`: start, schedule, stop, join | no |
 //!
 //! `README.md` beside this file has the picture of the whole and the proof that no wake-up is lost.
@@ -35,6 +36,8 @@ mod ring;
 mod task;
 pub(crate) mod timer;
 
+#[cfg(not(actor_loom))]
+mod blocking;
 #[cfg(not(actor_loom))]
 mod config;
 #[cfg(not(actor_loom))]
@@ -57,6 +60,7 @@ pub(crate) use task::{Link, Task};
 
 #[cfg(not(actor_loom))]
 pub(crate) use {
+    blocking::{Job, LeftRunning, NotTaken, Pool, PoolCounts},
     config::{Config, CrossNuma, Pin, SeatSpec, SparePin, WatchdogConfig},
     pool::{Driver, Scheduler},
     stats::StallCounts,

@@ -4,19 +4,20 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::blocking::{self, BlockingSettings};
 use super::control::{Control, Settings};
 use super::phases::{self, PhaseError, ShutdownPhase};
 use super::stall::{StallSettings, pin_spare};
 use super::{ActorSystem, Plan, SystemRef, balancing, readiness};
 use crate::cell::Runtime;
 use crate::contain::log;
-use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder};
+use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder, serve_here};
 use crate::id::NumaNodeId;
 use crate::locality::Balancing;
 use crate::mailbox::Mailbox;
 use crate::memory;
 use crate::scheduler::timer::Timers;
-use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
+use crate::scheduler::{Config, CrossNuma, Pool, Scheduler, SeatSpec};
 use crate::supervision::{InvalidOption, Restart};
 use crate::telemetry::StallHooks;
 use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Workers, affinity};
@@ -31,6 +32,7 @@ use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Worke
 /// | `reactor_threads` | 1 per NUMA node | sockets, not actors, are the bottleneck |
 /// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
 /// | `watchdog`, `relieve_after`, `report_stalls_after`, `spares` | on, 10 ms, 100 ms, one per worker | handlers block, or must not be relieved |
+/// | `blocking_threads`, `blocking_queue` | 64 and 1024 per NUMA node | what blocks can do more, or less, at a time |
 /// | `message_memory` | half of the memory (of the cgroup), a quarter of the address space | other parts of the process need more |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
@@ -53,6 +55,7 @@ pub struct SystemBuilder {
     drain_delay: Duration,
     phases: Vec<ShutdownPhase>,
     pub(super) stalls: StallSettings,
+    pub(super) blocking: BlockingSettings,
 }
 
 /// Whether idle workers take actors of other NUMA nodes.
@@ -90,6 +93,7 @@ impl SystemBuilder {
             drain_delay: Duration::ZERO,
             phases: Vec::new(),
             stalls: StallSettings::default(),
+            blocking: BlockingSettings::default(),
         }
     }
 
@@ -213,6 +217,7 @@ impl SystemBuilder {
         }
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         self.stalls.check()?;
+        self.blocking.check()?;
         if cfg!(panic = "abort") {
             log!(
                 warn,
@@ -239,7 +244,8 @@ impl SystemBuilder {
         let runtime = Runtime::new(seats.len() + spares.iter().sum::<usize>(), arenas);
 
         let timers = Timers::start()?;
-        let (reactors, handles) = start_reactors(&topology, &nodes, self.reactor_threads)?;
+        let pools = self.blocking.pools(&nodes);
+        let (reactors, handles) = start_reactors(&topology, &nodes, &pools, self.reactor_threads)?;
         let (balancing, balancer) = match self.balancing.filter(|_| nodes.len() > 1) {
             Some(options) => {
                 let (shared, thread) = balancing::start(runtime, options)?;
@@ -248,6 +254,10 @@ impl SystemBuilder {
             None => (None, None),
         };
         let engine = Engine { reactors, balancer };
+        for ((pool, node), handle) in pools.iter().zip(&nodes).zip(&handles) {
+            blocking::furnish(pool, runtime, handle.clone(), topology.real_cpus_of(*node));
+        }
+        runtime.set_pools(pools.into());
         runtime.complete(timers, handles);
 
         let allowed = topology.allowed().to_vec();
@@ -394,17 +404,20 @@ fn pin(seat: &Seat, allowed: &[crate::id::CpuId]) -> Option<crate::scheduler::Pi
 fn start_reactors(
     topology: &Topology,
     nodes: &[NumaNodeId],
+    pools: &[&'static Pool],
     threads: usize,
 ) -> io::Result<(Vec<tokio::runtime::Runtime>, Box<[tokio::runtime::Handle]>)> {
     let mut reactors = Vec::new();
     let mut handles = Vec::new();
-    for node in nodes {
+    for (node, pool) in nodes.iter().zip(pools) {
         let cpus = topology.real_cpus_of(*node);
+        let pool: &'static Pool = pool;
         let reactor = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name(format!("reactor-{}", node.0))
             // On its NUMA node, on any of its CPUs: threads for blocking calls must not share one.
             .on_thread_start(move || {
+                serve_here(pool);
                 if let Err(error) = affinity::widen_current_thread(&cpus) {
                     log!(debug, %error, "a reactor thread stays where the kernel puts it");
                 }

@@ -1,6 +1,7 @@
 //! The front door: start a system, spawn, read its books, shut it down.
 
 mod balancing;
+mod blocking;
 mod builder;
 mod control;
 mod inspect;
@@ -31,6 +32,7 @@ use crate::telemetry::leaks::History;
 use crate::telemetry::{StallHooks, Stats};
 use crate::topology::{Seat, Topology};
 
+pub use blocking::BlockingLeft;
 pub use builder::{CrossNumaStealing, StartError, SystemBuilder};
 pub use control::ShutdownHandle;
 pub use inspect::InspectError;

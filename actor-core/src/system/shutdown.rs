@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use super::blocking::{self, BlockingLeft};
 use super::builder::{Engine, KILL_GRACE};
 use super::control::Settings;
 use super::leftover::{self, LeftBehind};
@@ -41,6 +42,8 @@ pub struct ShutdownReport {
     pub phases: Vec<PhaseReport>,
     /// Handlers that did not come back: they were running, not awaiting, when the time was up.
     pub abandoned: Vec<Abandoned>,
+    /// Work on blocking threads that did not come back.
+    pub blocking_left: Vec<BlockingLeft>,
     /// Actors that had not stopped when it ended.
     pub actors_left: u64,
     /// Who they are: at most 64 of them, those at work first.
@@ -121,6 +124,7 @@ impl ShutdownReport {
     pub fn is_clean(&self) -> bool {
         self.drained
             && self.abandoned.is_empty()
+            && self.blocking_left.is_empty()
             && self.actors_left == 0
             && self
                 .phases
@@ -169,6 +173,18 @@ impl fmt::Display for ShutdownReport {
                 }
                 (None, _) => writeln!(f, "abandoned: {worker} did not stop")?,
             }
+        }
+        for BlockingLeft {
+            work,
+            actor,
+            running_for,
+        } in &self.blocking_left
+        {
+            write!(f, "abandoned: blocking work {work}")?;
+            if let Some(actor) = actor {
+                write!(f, " of {actor}")?;
+            }
+            writeln!(f, " has run for {running_for:.1?}")?;
         }
         if self.actors_left > 0 {
             writeln!(f, "actors left: {}", self.actors_left)?;
@@ -380,7 +396,8 @@ pub(super) fn run(
         });
     }
     control.enter("stop-workers");
-    finish(system, engine, began, drained, reports)
+    let patience = left();
+    finish(system, engine, began, drained, reports, patience)
 }
 
 /// Runs one of the user's phases on a thread of its own, for at most `left`.
@@ -450,7 +467,7 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
             .name("actor-shutdown".to_owned())
             .spawn(move || {
                 runtime.ended().wait(wait);
-                finish(system, engine, began, false, Vec::new());
+                finish(system, engine, began, false, Vec::new(), Duration::ZERO);
             });
         if let Err(error) = detached {
             log!(error, %error, "no thread to stop the actor system with; its workers go on");
@@ -458,7 +475,7 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
         return;
     }
     runtime.ended().wait(wait);
-    finish(system, engine, began, false, Vec::new());
+    finish(system, engine, began, false, Vec::new(), Duration::ZERO);
 }
 
 fn finish(
@@ -467,9 +484,12 @@ fn finish(
     began: Instant,
     drained: bool,
     phases: Vec<PhaseReport>,
+    patience: Duration,
 ) -> ShutdownReport {
     let runtime = system.runtime;
     let scheduler = runtime.scheduler();
+    // While the workers still run: an actor whose handler is there ends when it comes back.
+    let blocking_left = blocking::close(runtime, patience.max(KILL_GRACE));
     // The root does not wait for actors that hang.
     let none_hung = system.stats().actors.abandoned == 0;
     let left_behind = if runtime.ended().is_open() && none_hung {
@@ -501,6 +521,7 @@ fn finish(
         elapsed: began.elapsed(),
         phases,
         abandoned,
+        blocking_left,
         // The root counts itself in both.
         actors_left: stats.actors.alive(),
         left_behind: if stats.actors.alive() == 0 {

@@ -106,6 +106,8 @@ pub(crate) fn finish(system: SystemRef, elapsed: Duration, drained: bool) -> Shu
         elapsed,
         phases: Vec::new(),
         abandoned: Vec::new(),
+        // Work that blocks runs in place here.
+        blocking_left: Vec::new(),
         actors_left: stats.actors.alive(),
         left_behind: Vec::new(),
         conservation: stats.messages,

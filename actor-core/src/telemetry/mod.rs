@@ -14,6 +14,7 @@ use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
 use crate::memory::{self, MemoryStats};
+use crate::scheduler::PoolCounts;
 
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub(crate) use stall::{StallHook, StallHooks};
@@ -121,6 +122,28 @@ pub struct WorkerStats {
     pub queued: usize,
 }
 
+/// The threads of a NUMA node for work that blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockingStats {
+    /// Threads, at work or waiting for some.
+    pub threads: usize,
+    /// Jobs that run.
+    pub running: usize,
+    /// Jobs that wait for a thread.
+    pub queued: usize,
+}
+
+impl From<PoolCounts> for BlockingStats {
+    fn from(counts: PoolCounts) -> Self {
+        Self {
+            threads: counts.threads,
+            running: counts.running,
+            queued: counts.queued,
+        }
+    }
+}
+
 /// One NUMA node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -133,6 +156,8 @@ pub struct NumaStats {
     pub asleep: usize,
     /// Its arena; shared by all systems of the process.
     pub memory: MemoryStats,
+    /// Its threads for work that blocks.
+    pub blocking: BlockingStats,
 }
 
 impl Stats {
@@ -183,6 +208,10 @@ impl Stats {
                     queued: numa.queued,
                     asleep: numa.asleep,
                     memory: memory::stats(node_of(index)),
+                    blocking: runtime
+                        .pool(index)
+                        .map(|pool| pool.counts().into())
+                        .unwrap_or_default(),
                 })
                 .collect(),
             edges: edges(runtime),

@@ -184,15 +184,19 @@ fn handler_impl(
     } else {
         quote!(_)
     };
-    let passed = method.arguments.iter().map(|argument| match argument {
-        Argument::Field(field) => {
-            let ident = &field.ident;
-            quote!(message.#ident)
-        }
-        Argument::Context => quote!(context),
-        Argument::Reply => quote!(reply),
-        Argument::This => quote!(this),
-    });
+    let passed: Vec<TokenStream> = method
+        .arguments
+        .iter()
+        .map(|argument| match argument {
+            Argument::Field(field) => {
+                let ident = &field.ident;
+                quote!(message.#ident)
+            }
+            Argument::Context => quote!(context),
+            Argument::Reply => quote!(reply),
+            Argument::This => quote!(this),
+        })
+        .collect();
     let at = Span::call_site().located_at(ident.span());
     let message_argument = quote!(#message_pattern: #message #of_message);
     let context_argument = quote!(#context_pattern: &mut #krate::ActorContext<Self>);
@@ -205,7 +209,7 @@ fn handler_impl(
             quote!(&mut self, #message_argument, #context_argument),
             quote!(#reply),
         ),
-        Kind::Async => (
+        Kind::Async | Kind::Blocking => (
             quote_spanned!(at=> Handler),
             quote!(&mut self, #message_argument, #context_argument),
             future,
@@ -227,12 +231,32 @@ fn handler_impl(
         ),
     };
     let receiver = (method.kind != Kind::Reentrant).then(|| quote!(self,));
+    let call = quote_spanned!(at=> Self::#ident(#receiver #(#passed),*));
+    let (call, lent) = if method.kind == Kind::Blocking {
+        // The runtime lends the actor to a thread that may block; who calls `handle` himself blocks himself.
+        let lent = quote_spanned! {at=>
+            const BLOCKING: bool = true;
+
+            #[inline]
+            fn handle_lent(&mut self, #message_argument) -> #reply {
+                #call
+            }
+        };
+        (
+            quote_spanned!(at=> ::core::future::ready(#call)),
+            Some(lent),
+        )
+    } else {
+        (call, None)
+    };
     let handle = quote_spanned! {at=>
         #[inline]
         fn handle(#inputs) -> #output {
             // By path: an inherent method of the actor, whatever traits are in scope.
-            Self::#ident(#receiver #(#passed),*)
+            #call
         }
+
+        #lent
     };
     quote_spanned! {at=>
         #(#cfgs)*

@@ -28,6 +28,7 @@ const KEYS: &[(&str, &str)] = &[
     ("derive", "derive(Debug, Clone)"),
     ("deferred", "deferred"),
     ("reentrant", "reentrant"),
+    ("blocking", "blocking"),
 ];
 
 /// Reads a method and takes out of it what only a message has (docs and helper attributes of its
@@ -109,6 +110,13 @@ pub(super) fn method(
                 );
                 fit = false;
             }
+            FnArg::Typed(input) if kind == Kind::Blocking && is_context(&input.ty) => {
+                errors.at(
+                    &*input,
+                    "a blocking method runs on another thread while its actor waits, and has no context there; remove the parameter, or use `cx.blocking(..).await` in an `async fn`",
+                );
+                fit = false;
+            }
             FnArg::Typed(input) => match argument(input, actor, errors) {
                 Some(Argument::Context)
                     if arguments
@@ -186,6 +194,7 @@ struct Marker {
     derives: Vec<Path>,
     deferred: Option<Ident>,
     reentrant: Option<Ident>,
+    blocking: Option<Ident>,
 }
 
 impl Marker {
@@ -194,6 +203,8 @@ impl Marker {
             Kind::Deferred
         } else if self.reentrant.is_some() {
             Kind::Reentrant
+        } else if self.blocking.is_some() {
+            Kind::Blocking
         } else if signature.asyncness.is_some() {
             Kind::Async
         } else {
@@ -228,6 +239,8 @@ fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
                 marker.deferred = Some(key.clone());
             } else if key == "reentrant" {
                 marker.reentrant = Some(key.clone());
+            } else if key == "blocking" {
+                marker.blocking = Some(key.clone());
             } else {
                 let list = parenthesised(key, input)?;
                 let paths = Punctuated::<Path, Token![,]>::parse_terminated.parse2(list)?;
@@ -240,6 +253,15 @@ fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
         errors.at(
             second,
             "a method is `deferred` or `reentrant`, not both; keep one of them",
+        );
+    }
+    if let (Some(word), Some(other)) = (
+        &marker.blocking,
+        marker.deferred.as_ref().or(marker.reentrant.as_ref()),
+    ) {
+        errors.at(
+            word,
+            format_args!("a method is `blocking` or `{other}`, not both; keep one of them"),
         );
     }
     marker
@@ -300,6 +322,13 @@ fn refuse_asyncness(kind: Kind, signature: &Signature, errors: &mut Errors) -> b
             );
             false
         }
+        (Kind::Blocking, Some(token)) => {
+            errors.at(
+                token,
+                "an `async fn` awaits and does not block; make it a plain `fn`, or remove `blocking` and call what blocks in `cx.blocking(..).await`",
+            );
+            false
+        }
         (Kind::Reentrant, None) => {
             errors.at(
                 signature.fn_token,
@@ -331,7 +360,7 @@ fn refuse_missing_handle(
                 .any(|argument| matches!(argument, Argument::This)),
             "a reentrant method takes its actor's handle in place of `self`: `this: Reentrant<Self>`",
         ),
-        Kind::Plain | Kind::Async => return true,
+        Kind::Plain | Kind::Async | Kind::Blocking => return true,
     };
     if !has {
         errors.at(&signature.ident, text);

@@ -54,6 +54,15 @@ pub trait Handler<M: Message>: Actor {
 
     #[doc(hidden)]
     const IS_SYNC: bool = false;
+
+    #[doc(hidden)]
+    const BLOCKING: bool = false;
+
+    #[doc(hidden)]
+    fn handle_lent(&mut self, message: M) -> M::Reply {
+        let _ = message;
+        unreachable!("called only for handlers whose BLOCKING is true")
+    }
 }
 
 pub trait SyncHandler<M: Message>: Actor {
