@@ -7,7 +7,7 @@
 //! ```text
 //!   VACANT --occupy--> FRESH --look: CAS--> mark of a walk (2 to 255)
 //!                        ^                     |
-//!                        +--- touch: store ----+      vacate: store VACANT, from any
+//!                        +--- touch: store ----+      vacate: swap VACANT, from any
 //! ```
 //!
 //! # Edges
@@ -72,7 +72,9 @@ impl<P: Protocol> Quiet<P> {
 
     /// Nobody lives here any more. By the owner.
     pub(crate) fn vacate(&self) {
-        self.byte.store(VACANT, Ordering::Relaxed);
+        // A swap, once in a life: a store would do, for a mark is never put after it, but models do not
+        // know the order of a store and another thread's CAS.
+        self.byte.swap(VACANT, Ordering::Relaxed);
     }
 
     /// The census comes by on the walk `mark`: the walk since which nothing was handled, or `None` where
