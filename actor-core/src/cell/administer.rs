@@ -265,9 +265,8 @@ impl CellRef {
             let Some(kept) = self.family().kept.remove(&place) else {
                 return Err(SpawnFailure::ParentStopping);
             };
-            let spec = *kept.spec;
-            let restarts = spec.restarts + 1;
-            let again = birth::respawn(self, place, spec);
+            let restarts = kept.spec.restarts + 1;
+            let again = birth::respawn(self, place, kept.spec);
             match again {
                 Ok(child) => {
                     // SAFETY: its place in the list is the new child's now.
@@ -278,10 +277,7 @@ impl CellRef {
                     Ok(child)
                 }
                 Err((failure, spec)) => {
-                    let kept = super::family::Kept {
-                        spec: Box::new(spec),
-                        ..kept
-                    };
+                    let kept = super::family::Kept { spec, ..kept };
                     self.family().kept.insert(place, kept);
                     Err(failure)
                 }

@@ -96,17 +96,15 @@ pub(crate) unsafe fn spawn(
 pub(super) unsafe fn respawn(
     parent: CellRef,
     place: CellRef,
-    spec: Spec,
-) -> Result<CellRef, (SpawnFailure, Spec)> {
+    spec: Box<Spec>,
+) -> Result<CellRef, (SpawnFailure, Box<Spec>)> {
     let runtime = parent.runtime();
     let (vacant, cell) = match find_room(runtime, &spec.birth) {
         Ok(room) => room,
         Err(failure) => return Err((failure, spec)),
     };
-    let (instead, origin) = (
-        Place::InsteadOf(place, parent),
-        Origin::Factory(spec.factory),
-    );
+    let Spec { birth, factory, .. } = *spec;
+    let (instead, origin) = (Place::InsteadOf(place, parent), Origin::Factory(factory));
     // SAFETY: by the caller; claimed for this birth.
     let id = unsafe {
         move_in(
@@ -114,7 +112,7 @@ pub(super) unsafe fn respawn(
             cell,
             vacant,
             instead,
-            spec.birth,
+            birth,
             origin,
             Flags::REPORT_START,
         )
@@ -202,13 +200,17 @@ unsafe fn move_in(
     }
     let default_supervision = birth.supervision == Supervision::one_for_one();
     let name = birth.name;
-    let listed = Listed {
-        name: name.clone(),
-        registered: birth.registered.clone(),
-        shutdown: birth.shutdown,
-        significant: birth.significant,
-        ..Listed::default()
-    };
+    // Most children are plain: nothing of them is remembered beyond the list.
+    let unlike_others = name.is_some() || birth.shutdown != Shutdown::DEFAULT || birth.significant;
+    let listed = unlike_others.then(|| {
+        Box::new(Listed {
+            name: name.clone(),
+            registered: birth.registered.clone(),
+            shutdown: birth.shutdown,
+            significant: birth.significant,
+            ..Listed::default()
+        })
+    });
     if factory.is_some()
         || name.is_some()
         || birth.registered.is_some()
@@ -251,18 +253,21 @@ unsafe fn move_in(
             if birth.held {
                 parent.hold_child(cell);
             }
-            if !listed.is_plain() {
-                parent.enroll(cell, listed);
+            if let Some(listed) = listed {
+                parent.enroll(cell, *listed);
             }
         },
         // SAFETY: as above, and the place is in the parent's list.
         (Place::InsteadOf(place, parent), _) => unsafe {
             parent.link_in_place(place, cell);
-            parent.enroll(cell, listed);
+            if let Some(listed) = listed {
+                parent.enroll(cell, *listed);
+            }
         },
         // The root links it when it comes to the signal; a child's own signals come after this one.
         (Place::Top, Some(root)) => {
-            let listed = (listed.shutdown != Shutdown::DEFAULT).then(|| Box::new(listed));
+            // The root looks nobody up by name.
+            let listed = listed.filter(|listed| listed.shutdown != Shutdown::DEFAULT);
             root.signal(Signal::to(
                 root,
                 SignalKind::Adopt {

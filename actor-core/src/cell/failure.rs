@@ -28,7 +28,8 @@ impl CellRef {
         let child = failure.child;
         // SAFETY: by the caller.
         unsafe {
-            if child.is_abandoned() {
+            // Ended since it said so: by its own decision, or because it was told to. Its end is on its way.
+            if child.is_abandoned() || child.living_id().is_none() {
                 return;
             }
             if self.is_stopping() && !self.supervises_between_lives() {

@@ -111,13 +111,6 @@ impl std::fmt::Debug for Spec {
     }
 }
 
-impl Listed {
-    /// Whether there is anything to remember.
-    pub(super) fn is_plain(&self) -> bool {
-        self.name.is_none() && self.shutdown == Shutdown::DEFAULT && !self.significant
-    }
-}
-
 impl CellRef {
     /// What this actor remembers of its children; made if need be.
     ///

@@ -125,6 +125,18 @@ fn a_child_terminated_in_its_back_off_does_not_hold_the_others_up() {
     assert_eq!(round.next(), Order::Start(1));
 }
 
+#[test]
+fn a_child_that_is_down_once_more_is_told_of_its_back_off_again() {
+    let mut round = all_up(1, 0);
+    assert_eq!(round.next(), Order::Prepare(0));
+    assert_eq!(round.next(), Order::Wait);
+    assert_eq!(round.down(0), Report::Expected);
+    assert_eq!(round.next(), Order::Prepare(0));
+    round.ready(0);
+    round.ready(0);
+    assert_eq!(round.next(), Order::Start(0));
+}
+
 /// What a member does when it is told something.
 #[derive(Clone, Copy, Debug)]
 enum Nature {
