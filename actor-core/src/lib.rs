@@ -73,7 +73,7 @@ pub use context::{
 // Replies and what runs beside messages.
 #[cfg(not(actor_loom))]
 pub use context::{
-    AttachError, Attached, AttachedGuard, DeferredHandler, EventBus, ForwardError, Published,
+    AttachError, Attached, AttachedGuard, DeferredHandler, EventBus, ForwardError, Fsm, Published,
     Reentrant, ReentrantError, ReentrantHandler, Reply,
 };
 // Timers and stash.

@@ -3,7 +3,7 @@
 //! - `actor`: the traits; `options`: what can be said about an actor; `spawn`: how it comes to life;
 //! - `actor_ref`, `recipient`, `owned_ref`: how it is reached; `call`, `send`: how it is asked and told;
 //! - `reply`, `forward`, `reentrant`: answers that are given later, by others, or beside other messages;
-//! - `event_bus`: one message for many;
+//! - `event_bus`: one message for many; `fsm`: a state and its time-out;
 //! - `attached`, `stream`: futures and streams that belong to an actor;
 //! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
 //!   travels with a message;
@@ -23,6 +23,7 @@ mod children;
 mod envelope;
 mod event_bus;
 mod forward;
+mod fsm;
 mod harness;
 mod lent;
 mod message_context;
@@ -57,6 +58,7 @@ pub use cancel::{CancelOnDrop, CancelToken};
 pub use children::{ChildCounts, ChildError, ChildInfo, ChildKey, ChildPhase};
 pub use event_bus::{EventBus, Published};
 pub use forward::ForwardError;
+pub use fsm::Fsm;
 pub use message_context::{Context, Scoped};
 pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
