@@ -10,8 +10,18 @@ use std::path::{Path, PathBuf};
 
 /// Files that may say `unsafe`, and why.
 const UNSAFE_FILES: &[(&str, &str)] = &[
+    ("cell/administer.rs", "a parent's orders about its children"),
     ("cell/birth.rs", "claims cells and lays down states"),
     ("cell/children.rs", "links siblings through their cells"),
+    (
+        "cell/deadline.rs",
+        "looks after children that were told to stop",
+    ),
+    ("cell/failure.rs", "the parent of children that fail"),
+    (
+        "cell/family.rs",
+        "what a parent remembers, in its extra part",
+    ),
     ("cell/frame.rs", "declares the frames' function table"),
     ("cell/header.rs", "the cell: type-stable memory, wakers"),
     ("cell/inspect.rs", "the owner looks at its own cell"),
@@ -47,6 +57,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     ("context/attached.rs", "work that is given the state"),
     ("context/call.rs", "the asker's side of a node"),
+    ("context/children.rs", "a handler is on its cell's owner"),
     ("context/envelope.rs", "typed nodes"),
     ("context/forward.rs", "typed nodes"),
     ("context/harness.rs", "typed states and frames"),
