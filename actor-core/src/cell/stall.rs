@@ -26,12 +26,15 @@ pub(crate) struct Stalled {
     pub(crate) running: bool,
 }
 
+/// What was seen of a stall when it began.
+type Noticed = (WorkerId, Look, Option<Arc<str>>);
+
 type Sink = Box<dyn Fn(Stalled) + Send + Sync>;
 
 /// The stalls that go on, and who wants to hear of them.
 #[derive(Default)]
 pub(crate) struct Stalls {
-    noticed: Mutex<Vec<(WorkerId, Look, Option<Arc<str>>)>>,
+    noticed: Mutex<Vec<Noticed>>,
     sink: OnceLock<Sink>,
 }
 
