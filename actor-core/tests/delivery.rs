@@ -579,3 +579,49 @@ fn recipients_of_different_actors_take_one_message() {
     assert_eq!(handled.load(Ordering::Relaxed), 2);
     finish(system);
 }
+
+#[test]
+fn an_idle_actor_shows_an_empty_mailbox() {
+    let system = system();
+    for mailbox in [Mailbox::unbounded(), Mailbox::default()] {
+        let sink = system.actor(Empties).mailbox(mailbox).spawn().unwrap();
+        let hold = || {
+            let (begun, go) = (Gate::new(), Gate::new());
+            sink.tell(Hold(begun.clone(), go.clone())).unwrap();
+            (begun, go)
+        };
+        // A batch whose last message runs while one more comes, which is then handled in place.
+        let (begun, go) = hold();
+        begun.pass();
+        for _ in 0..5 {
+            sink.tell(Empty).unwrap();
+        }
+        let (begun, go_last) = hold();
+        go.open();
+        begun.pass();
+        sink.tell(Empty).unwrap();
+        go_last.open();
+        settle(&system);
+        wait_until("nothing waits", || sink.queue_len() == 0);
+    }
+    finish(system);
+}
+struct Empties;
+impl Actor for Empties {}
+struct Empty;
+impl Message for Empty {
+    type Reply = ();
+}
+impl SyncHandler<Empty> for Empties {
+    fn handle(&mut self, _: Empty, _cx: &mut ActorContext<Self>) {}
+}
+struct Hold(Gate, Gate);
+impl Message for Hold {
+    type Reply = ();
+}
+impl SyncHandler<Hold> for Empties {
+    fn handle(&mut self, Hold(begun, go): Hold, _cx: &mut ActorContext<Self>) {
+        begun.open();
+        go.pass();
+    }
+}
