@@ -170,3 +170,46 @@ fn deferred_and_reentrant_methods_are_messages() {
         assert_eq!(far.pass_upstream(0).await.unwrap(), None);
     });
 }
+
+#[derive(Actor, Default)]
+struct Counter {
+    awake: bool,
+    sum: u32,
+}
+
+#[messages]
+impl Counter {
+    #[message(when = is_awake)]
+    fn add_when_awake(&mut self, n: u32) -> u32 {
+        self.sum += n;
+        self.sum
+    }
+
+    #[message(deferred, when = is_awake)]
+    fn sum_when_awake(&mut self, reply: Reply<u32>) {
+        reply.send(self.sum);
+    }
+
+    #[message]
+    fn wake(&mut self, cx: &mut ActorContext<Self>) -> usize {
+        self.awake = cx.stashed() == 2;
+        if self.awake { cx.unstash_all() } else { 0 }
+    }
+
+    fn is_awake(&self) -> bool {
+        self.awake
+    }
+}
+
+#[test]
+fn a_method_with_when_is_handled_when_the_actor_says_so() {
+    let system = ActorSystem::new().unwrap();
+    let counter = system.spawn(|| Counter::default()).unwrap();
+    system.block_on(async {
+        let (added, summed, ()) =
+            tokio::join!(counter.add_when_awake(5), counter.sum_when_awake(), async {
+                while counter.wake().await.unwrap() == 0 {}
+            });
+        assert_eq!((added.unwrap(), summed.unwrap()), (5, 5));
+    });
+}

@@ -747,3 +747,28 @@ fn t01_timers_reach_handlers_of_every_kind() {
     wait_until("it has stopped", || !all.is_alive());
     finish(system);
 }
+
+/// A tick that takes longer than the period: the mailbox is never empty by itself.
+#[test]
+fn an_interval_does_not_keep_a_draining_actor() {
+    struct Slow(Gate);
+    impl Actor for Slow {
+        async fn started(&mut self, cx: &mut ActorContext<Self>) -> Result<(), ActorError> {
+            cx.send_interval(ms(1), || Mark(0));
+            Ok(())
+        }
+    }
+    impl SyncHandler<Mark> for Slow {
+        fn handle(&mut self, _: Mark, _cx: &mut ActorContext<Self>) {
+            self.0.open();
+            std::thread::sleep(ms(4));
+        }
+    }
+    let system = system();
+    let gate = Gate::new();
+    let slow = system.spawn(Slow(gate.clone())).unwrap();
+    gate.pass();
+    slow.stop_with(StopMode::Drain);
+    wait_until("it is drained", || !slow.is_alive());
+    finish(system);
+}

@@ -238,6 +238,38 @@ pub fn derive_message(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
+/// # Handled later
+///
+/// `#[message(when = is_open)]`, on a method of any kind: the message is handled while the actor's method
+/// `fn is_open(&self) -> bool` says `true`, and put aside otherwise, with its asker, until
+/// `cx.unstash_all()` gives it back.
+///
+/// ```
+/// use actor_core::{Actor, ActorContext, messages};
+///
+/// #[derive(Actor, Default)]
+/// struct Shop { open: bool, sold: u32 }
+///
+/// #[messages]
+/// impl Shop {
+///     #[message(when = is_open)]
+///     fn sell(&mut self, amount: u32) -> u32 {
+///         self.sold += amount;
+///         self.sold
+///     }
+///
+///     #[message]
+///     fn open(&mut self, cx: &mut ActorContext<Self>) {
+///         self.open = true;
+///         cx.unstash_all();
+///     }
+///
+///     fn is_open(&self) -> bool {
+///         self.open
+///     }
+/// }
+/// ```
+///
 /// # Generics
 ///
 /// On `impl<K, V> Store<K, V>` a message takes over the type parameters its fields and its reply

@@ -90,6 +90,8 @@ pub(crate) struct Method {
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) deprecated: Option<Attribute>,
     pub(crate) derives: Vec<Path>,
+    /// The actor's method that says whether the message is handled now or put aside.
+    pub(crate) when: Option<Ident>,
     pub(crate) kind: Kind,
     pub(crate) arguments: Vec<Argument>,
     /// `()` when the method returns nothing; `Self` already replaced.

@@ -10,6 +10,7 @@
 //!   alone or in a group; `deadline`: those that do not stop; `administer`: stopping, starting and
 //!   forgetting single ones; `family`: what has to be remembered for that;
 //! - `tasks`: futures that are polled between the messages;
+//! - `timers`: which timers still count; `stash`: messages put aside;
 //! - `birth`: claiming a cell and moving in;
 //! - `watch`, `links`, `monitor`: who hears of an end, and how;
 //! - `names`: the registry;

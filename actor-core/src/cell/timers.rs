@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::extra::Factory;
-use super::header::CellRef;
+use super::header::{CellRef, Flags};
 use super::{contain, timers};
 use crate::clock::Tick;
 use crate::id::ActorId;
@@ -306,7 +306,8 @@ impl CellRef {
             .is_some()
     }
 
-    /// As [`take_timer`](Self::take_timer) for a tick of an interval, which goes on.
+    /// As [`take_timer`](Self::take_timer) for a tick of an interval, which goes on; but not in an actor
+    /// that is being drained: its mailbox would never be empty if a tick takes longer than the period.
     ///
     /// # Safety
     ///
@@ -314,6 +315,12 @@ impl CellRef {
     pub(crate) unsafe fn tick_timer(self, timer: TimerId, now: Tick) -> Option<Tock> {
         // SAFETY: H2, by the caller.
         let table = unsafe { self.extra_if_any() }?.timers.as_mut()?;
+        // SAFETY: as above.
+        if unsafe { (*self.owned()).flags }.has(Flags::DRAIN) {
+            let ended = table.remove(timer.slot, timer.serial);
+            contain(move || drop(ended));
+            return None;
+        }
         let slot = table.get(timer.slot, timer.serial)?;
         let more = slot.more.as_mut()?;
         let (next, missed) = more.every?.next(slot.due, now);

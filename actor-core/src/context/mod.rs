@@ -7,6 +7,7 @@
 //! - `attached`, `stream`: futures and streams that belong to an actor;
 //! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
 //!   travels with a message;
+//! - `timers` with `timer_node`: messages to oneself, later; `stash`: messages put aside;
 //! - `supervisor`: a ready actor that runs a declared tree;
 //! - `envelope`, `harness`: the typed side of nodes and cells, the only bridge to the untyped floors.
 

@@ -22,6 +22,8 @@ use crate::clock::Tick;
 /// - **Cancelled or replaced means never delivered**, also if the message waits in the mailbox already.
 /// - **Timers end with the life**: after a stop or a restart none is seen any more. Set those that every
 ///   life needs in [`started`](Actor::started). Dropping a [`TimerId`] cancels nothing.
+/// - **A drain waits for no timer**: an actor that is being drained handles what waits, with what fires
+///   meanwhile, but an interval ticks no more.
 /// - **A full mailbox does not matter**: a timer needs no room and is never refused. What waits of it counts
 ///   as waiting, so senders see that much less room. An interval has one tick waiting at most.
 /// - **Context**: the message carries the trace and the baggage that were in force when the timer was set,

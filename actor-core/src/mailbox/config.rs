@@ -34,8 +34,10 @@ pub enum Overflow {
     /// The new message is dropped and counted; the sender sees success. An ask is answered
     /// `NoReply`.
     DropNewest,
-    /// The oldest waiting message is dropped and counted when the actor next looks at its mailbox.
-    /// While one handler runs, as many messages again may pile up; beyond that `Full` is returned.
+    /// The oldest waiting messages are dropped and counted, down to the capacity, whenever the actor
+    /// looks at its mailbox; an ask among them is answered `NoReply`. Only the actor's own worker can take
+    /// a message out, so while one handler runs as many messages again may pile up; what comes beyond
+    /// that is given back in `Full`.
     DropOldest,
 }
 

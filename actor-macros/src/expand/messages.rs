@@ -258,12 +258,25 @@ fn handler_impl(
 
         #lent
     };
+    let accepts = method.when.as_ref().map(|when| {
+        let at = Span::call_site().located_at(when.span());
+        quote_spanned! {at=>
+            #[inline]
+            fn accepts(&self, _: &#message #of_message) -> #krate::Accept {
+                match Self::#when(self) {
+                    true => #krate::Accept::Now,
+                    false => #krate::Accept::Later,
+                }
+            }
+        }
+    });
     quote_spanned! {at=>
         #(#cfgs)*
         #[automatically_derived]
         #quiet
         impl #impl_generics #krate::#handler<#message #of_message> for #actor #where_clause {
             #handle
+            #accepts
         }
     }
 }

@@ -29,6 +29,7 @@ const KEYS: &[(&str, &str)] = &[
     ("deferred", "deferred"),
     ("reentrant", "reentrant"),
     ("blocking", "blocking"),
+    ("when", "when = is_open"),
 ];
 
 /// Reads a method and takes out of it what only a message has (docs and helper attributes of its
@@ -179,6 +180,7 @@ pub(super) fn method(
             .find(|attribute| attribute.path().is_ident("deprecated"))
             .cloned(),
         derives: marker.derives,
+        when: marker.when,
         kind,
         arguments,
         reply,
@@ -195,6 +197,7 @@ struct Marker {
     deferred: Option<Ident>,
     reentrant: Option<Ident>,
     blocking: Option<Ident>,
+    when: Option<Ident>,
 }
 
 impl Marker {
@@ -235,6 +238,9 @@ fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
             if key == "name" {
                 Entries::value_of(KEYS, key, input)?;
                 marker.name = Some(name_of(key, "Put", input)?);
+            } else if key == "when" {
+                Entries::value_of(KEYS, key, input)?;
+                marker.when = Some(name_of(key, "is_open", input)?);
             } else if key == "deferred" {
                 marker.deferred = Some(key.clone());
             } else if key == "reentrant" {
