@@ -549,3 +549,43 @@ fn an_actor_may_ask_for_the_shutdown() {
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.elapsed, Duration::from_secs(5));
 }
+
+#[test]
+fn work_that_blocks_runs_in_place() {
+    struct Clerk;
+    impl Actor for Clerk {}
+    struct Compute(u32);
+    impl Message for Compute {
+        type Reply = u32;
+    }
+    impl Handler<Compute> for Clerk {
+        async fn handle(&mut self, Compute(n): Compute, cx: &mut ActorContext<Self>) -> u32 {
+            cx.blocking(move || n * n).await.expect("it is run")
+        }
+    }
+    let run = |seed| {
+        let sim = Simulation::new(seed);
+        let clerk = sim.spawn(Clerk).unwrap();
+        assert_eq!(clerk.ask_blocking(Compute(7)).unwrap(), 49);
+        assert_eq!(sim.now(), Duration::ZERO);
+        let hash = sim.trace_hash();
+        assert!(sim.shutdown(GRACE).is_clean());
+        hash
+    };
+    assert_eq!(run(1), run(1));
+}
+
+#[test]
+fn looks_from_outside_are_answered_at_once() {
+    let sim = Simulation::new(14);
+    let probe = Probe::<Said>::new(&sim);
+    let (subject, _) = subject(&sim, &probe);
+    let seen = sim
+        .inspect_blocking(subject.id(), Duration::from_secs(1))
+        .expect("it answers");
+    assert_eq!(seen.queued, 0);
+    let tree = sim.supervision_tree().blocking();
+    assert!(tree.is_complete(), "{tree}");
+    assert_eq!(tree.len(), 2, "{tree}");
+    assert!(sim.shutdown(GRACE).is_clean());
+}
