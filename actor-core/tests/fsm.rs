@@ -64,7 +64,7 @@ impl SyncHandler<Look> for Crossing {
 #[test]
 fn t02_the_timeout_of_a_state_that_was_left_is_never_delivered() {
     let system = system();
-    let crossing = system.spawn(|| Crossing::default()).unwrap();
+    let crossing = system.spawn(Crossing::default).unwrap();
     let short = Some(Duration::from_millis(2));
     for _ in 0..10 {
         // Its time is over, and its message perhaps in the mailbox, when the next state is entered.

@@ -153,7 +153,7 @@ impl Door {
 #[test]
 fn deferred_and_reentrant_methods_are_messages() {
     let system = ActorSystem::new().unwrap();
-    let far = system.spawn(|| Door::default()).unwrap();
+    let far = system.spawn(Door::default).unwrap();
     let near = system
         .spawn(move || Door {
             upstream: Some(far),

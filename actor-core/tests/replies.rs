@@ -86,7 +86,7 @@ impl DeferredHandler<Double> for Desk {
 #[test]
 fn m09_a_reply_can_be_given_when_another_message_comes() {
     let system = system();
-    let desk = system.spawn(|| Desk::default()).unwrap();
+    let desk = system.spawn(Desk::default).unwrap();
     let tally = Tally::new();
     system.block_on(async {
         let mut asks: Vec<_> = (0..10).map(|_| Box::pin(desk.ask(Get))).collect();
@@ -117,7 +117,7 @@ fn m09_a_reply_can_be_given_when_another_message_comes() {
 #[test]
 fn m09_a_handle_dropped_without_a_reply_says_no_reply_at_once() {
     let system = system();
-    let desk = system.spawn(|| Desk::default()).unwrap();
+    let desk = system.spawn(Desk::default).unwrap();
     system.block_on(async {
         let mut ask = Box::pin(desk.ask(Get));
         assert!(poll_once(ask.as_mut()).await.is_none());
@@ -137,7 +137,7 @@ fn m09_a_handle_dropped_without_a_reply_says_no_reply_at_once() {
 fn m09_replies_in_the_state_of_an_actor_that_stops_or_fails_say_dead() {
     for how in ["stop", "kill", "panic"] {
         let system = system();
-        let desk = system.spawn(|| Desk::default()).unwrap();
+        let desk = system.spawn(Desk::default).unwrap();
         system.block_on(async {
             let mut ask = Box::pin(desk.ask(Get));
             assert!(poll_once(ask.as_mut()).await.is_none());
@@ -165,7 +165,7 @@ fn m10_one_ask_has_one_answer_whoever_gives_it_and_however_fast() {
     // `send` takes the handle: a second reply does not compile. What is left is the race of the handle
     // with the end of the handler.
     let system = system();
-    let desk = system.spawn(|| Desk::default()).unwrap();
+    let desk = system.spawn(Desk::default).unwrap();
     for n in 0..2000 {
         let double = Double {
             n,
@@ -181,7 +181,7 @@ fn m10_one_ask_has_one_answer_whoever_gives_it_and_however_fast() {
 #[test]
 fn m10_a_message_that_was_told_has_a_blank_handle() {
     let system = system();
-    let desk = system.spawn(|| Desk::default()).unwrap();
+    let desk = system.spawn(Desk::default).unwrap();
     let tally = Tally::new();
     desk.tell(Get).unwrap();
     assert_eq!(desk.ask_blocking(Answer(tally.clone())).unwrap(), 0);
@@ -210,7 +210,7 @@ fn m15_the_asks_context_stays_with_the_handle() {
         }
     }
     let system = system();
-    let desk = system.spawn(|| Desk::default()).unwrap();
+    let desk = system.spawn(Desk::default).unwrap();
     let ask = desk.ask(Deadline).within(Duration::from_secs(60));
     assert!(ask.blocking().unwrap());
     finish(system);

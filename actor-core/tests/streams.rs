@@ -85,7 +85,7 @@ impl<S: Stream<Item = usize> + Send + 'static> SyncHandler<Attach<S>> for Sink {
 #[test]
 fn m01_a_streams_items_come_in_order_and_then_its_end() {
     let system = system();
-    let sink = system.spawn(|| Sink::default()).unwrap();
+    let sink = system.spawn(Sink::default).unwrap();
     let tally = Tally::new();
     let numbers = Numbers {
         next: Arc::default(),
@@ -106,7 +106,7 @@ fn m01_a_streams_items_come_in_order_and_then_its_end() {
 fn m03_a_stream_is_not_asked_for_more_than_the_actor_has_handled() {
     let system = system();
     let sink = system
-        .actor(|| Sink::default())
+        .actor(Sink::default)
         .mailbox(Mailbox::bounded(4).overflow(Overflow::Reject))
         .spawn()
         .unwrap();
@@ -142,7 +142,7 @@ fn m03_a_stream_is_not_asked_for_more_than_the_actor_has_handled() {
 #[test]
 fn m03_a_slow_actor_slows_the_other_end_of_a_channel_down() {
     let system = system();
-    let sink = system.spawn(|| Sink::default()).unwrap();
+    let sink = system.spawn(Sink::default).unwrap();
     let (send, receive) = mpsc::channel(2);
     let attached = sink.ask_blocking(Attach(Channel(receive), None)).unwrap();
     system.block_on(async {
@@ -171,7 +171,7 @@ fn m06_a_stream_is_dropped_when_its_actor_stops_drains_or_starts_again() {
     for how in ["stop", "kill", "drain", "panic"] {
         let system = system();
         let sink = system
-            .actor(|| Sink::default())
+            .actor(Sink::default)
             .restart(Restart::Permanent)
             .spawn()
             .unwrap();
@@ -214,7 +214,7 @@ fn m20_a_stream_that_panics_fails_its_actor() {
     }
     let system = system();
     let sink = system
-        .actor(|| Sink::default())
+        .actor(Sink::default)
         .restart(Restart::Permanent)
         .spawn()
         .unwrap();

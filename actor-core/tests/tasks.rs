@@ -69,7 +69,7 @@ impl SyncHandler<Die> for Log {
 #[test]
 fn m13_other_messages_are_handled_while_a_reentrant_handler_waits() {
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
     system.block_on(async {
         let (release, released) = oneshot::channel();
         let mut waiting = Box::pin(log.ask(Wait(released)));
@@ -140,7 +140,7 @@ fn m08_a_reentrant_handler_is_cut_off_with_the_life_of_its_actor() {
     for how in ["stop", "kill", "panic"] {
         let system = system();
         let log = system
-            .actor(|| Log::default())
+            .actor(Log::default)
             .restart(Restart::Permanent)
             .spawn()
             .unwrap();
@@ -189,7 +189,7 @@ fn m08_a_panic_in_a_reentrant_handler_is_the_actors_and_the_asker_hears_of_it() 
     }
     let system = system();
     let log = system
-        .actor(|| Log::default())
+        .actor(Log::default)
         .restart(Restart::Permanent)
         .spawn()
         .unwrap();
@@ -241,7 +241,7 @@ fn m13_the_state_is_lent_in_its_own_tasks_only_and_once_at_a_time() {
         }
     }
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
     let (send, receive) = std::sync::mpsc::channel();
     let [here, elsewhere, again] = log.ask_blocking(Escape(send)).unwrap();
     let actor = log.id();
@@ -297,8 +297,8 @@ impl SyncHandler<Got> for Asker {
 #[test]
 fn m16_ask_then_goes_on_with_the_state_and_the_context() {
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
-    let asker = system.spawn(|| Asker::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
+    let asker = system.spawn(Asker::default).unwrap();
     let trace = TraceContext::new_root(true);
     let context = Context::empty().with_trace(trace.clone());
     context.run(|| asker.tell(AskThen(log))).unwrap();
@@ -386,7 +386,7 @@ fn m16_results_are_piped_to_a_full_mailbox_too_and_none_is_lost() {
     const N: u32 = 500;
     let system = system();
     let pipe = system
-        .actor(|| Pipe::default())
+        .actor(Pipe::default)
         .mailbox(Mailbox::bounded(2).overflow(Overflow::Reject))
         .spawn()
         .unwrap();
@@ -437,7 +437,7 @@ fn m06_tasks_are_dropped_once_when_they_are_cancelled_or_their_actor_stops() {
         }
     }
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
     let tally = Tally::new();
     let hold = |cancel| Hold {
         n: 100,
@@ -483,7 +483,7 @@ fn m03_an_actor_has_no_more_tasks_than_it_may() {
         }
     }
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
     let error = log.ask_blocking(Fill(3)).unwrap().unwrap();
     assert_eq!(error, AttachError::TooMany { limit: 3 });
     assert!(error.to_string().contains('3'), "{error}");
@@ -497,7 +497,7 @@ fn m03_an_actor_has_no_more_tasks_than_it_may() {
 #[test]
 fn x01_a_draining_actor_finishes_what_it_has_promised() {
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
     system.block_on(async {
         let (release, released) = oneshot::channel();
         let mut waiting = Box::pin(log.ask(Wait(released)));
@@ -568,7 +568,7 @@ fn m02_tasks_and_handlers_never_overlap_and_every_wake_up_counts() {
         }
     }
     let system = system();
-    let counter = system.spawn(|| Counter::default()).unwrap();
+    let counter = system.spawn(Counter::default).unwrap();
     system.block_on(async {
         let steps: Vec<_> = (0..200)
             .map(|seed| tokio::spawn(async move { within(counter.ask(Step(seed))).await.unwrap() }))
@@ -595,7 +595,7 @@ fn m14_a_task_whose_asker_is_gone_can_see_it() {
         }
     }
     let system = system();
-    let log = system.spawn(|| Log::default()).unwrap();
+    let log = system.spawn(Log::default).unwrap();
     let seen = Arc::new(AtomicUsize::new(0));
     let gate = Gate::new();
     system.block_on(async {
