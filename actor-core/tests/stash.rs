@@ -64,7 +64,7 @@ impl Handler<SlowWork> for Shop {
 #[derive(Debug, PartialEq)]
 struct Parcel(u32);
 impl Message for Parcel {
-    type Reply = Option<StashError<Parcel>>;
+    type Reply = Option<StashError<Self>>;
 }
 impl SyncHandler<Parcel> for Shop {
     fn handle(
