@@ -5,7 +5,8 @@
 //!
 //! - `header`: the 128 bytes, the invariants, references and wakers;
 //! - `turn`: one visit of a worker: signals first, then a budget of messages, panics caught;
-//! - `life`: starting, failing, restarting, stopping, and what is owed to others at the end;
+//! - `life`: starting, failing, stopping; `again`: another life; `end`: what is owed to others at the end;
+//! - `rehome`: moving to another NUMA node;
 //! - `children`: the parent's side: who they are, stopping them in reverse; `failure`: deciding restarts,
 //!   alone or in a group; `deadline`: those that do not stop; `administer`: stopping, starting and
 //!   forgetting single ones; `family`: what has to be remembered for that;
@@ -19,10 +20,12 @@
 //! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
 
 mod administer;
+mod again;
 mod birth;
 mod census;
 mod children;
 mod deadline;
+mod end;
 mod extra;
 mod failure;
 mod family;
