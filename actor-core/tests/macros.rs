@@ -124,7 +124,7 @@ fn what_the_attribute_says_of_supervision_is_what_the_builders_say() {
 #[derive(Actor, Default)]
 struct Door {
     waiting: Vec<Reply<u32>>,
-    upstream: Option<ActorRef<Door>>,
+    upstream: Option<ActorRef<Self>>,
 }
 
 #[messages]
@@ -204,7 +204,7 @@ impl Counter {
 #[test]
 fn a_method_with_when_is_handled_when_the_actor_says_so() {
     let system = ActorSystem::new().unwrap();
-    let counter = system.spawn(|| Counter::default()).unwrap();
+    let counter = system.spawn(Counter::default).unwrap();
     system.block_on(async {
         let (added, summed, ()) =
             tokio::join!(counter.add_when_awake(5), counter.sum_when_awake(), async {

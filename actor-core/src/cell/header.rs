@@ -361,11 +361,13 @@ impl CellRef {
     /// The caller owns the cell.
     pub(super) unsafe fn set_home(self, arena: u8, numa_index: usize) {
         let place = &self.header().place;
-        // Relaxed: one writer of these bits; a mark for reports that is set between is lost (H5). A sender that sees the old place makes its message there and queues the
-        // cell there, which costs a detour and nothing else.
-        let kept = place.load(Ordering::Relaxed) & 0x00ff_00ff;
         let home = u32::from(arena) << 24 | (numa_index as u32 & 0xff) << 8;
-        place.store(kept | home, Ordering::Relaxed);
+        // Relaxed: a sender that sees the old place makes its message there and queues the cell there,
+        // which costs a detour and nothing else. No plain store: others set marks in the same word (H5).
+        let moved = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+            Some(now & 0x00ff_00ff | home)
+        });
+        debug_assert!(moved.is_ok(), "an update that is always wanted");
     }
 
     pub(super) fn vtable(self) -> &'static ActorVtable {

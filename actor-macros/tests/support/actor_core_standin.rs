@@ -116,12 +116,14 @@ impl<A: DeferredHandler<M>, M: Message> ReentrantHandler<M> for A {
     }
 }
 
+#[derive(Debug)]
 pub struct Reply<R>(PhantomData<fn(R)>);
 
 impl<R> Reply<R> {
     pub fn send(self, _reply: R) {}
 }
 
+#[derive(Debug)]
 pub struct Reentrant<A>(PhantomData<fn(A)>);
 
 impl<A: Actor> Reentrant<A> {
