@@ -309,7 +309,10 @@ impl SyncHandler<Watch> for Victim {
 }
 
 /// Does something in the victim, in its first life only.
-struct Begin(Box<dyn FnOnce(&mut ActorContext<Victim>) + Send>);
+struct Begin(Box<Deed>);
+
+/// What a victim is to do with its context.
+type Deed = dyn FnOnce(&mut ActorContext<Victim>) + Send;
 
 impl Message for Begin {
     type Reply = ();

@@ -95,7 +95,7 @@ fn m13_other_messages_are_handled_while_a_reentrant_handler_waits() {
 fn m13_a_circle_through_a_reentrant_handler_works() {
     /// Passes a number round the ring until it is zero.
     struct Member {
-        next: Option<ActorRef<Member>>,
+        next: Option<ActorRef<Self>>,
     }
     impl Actor for Member {}
     struct Round(u32);
