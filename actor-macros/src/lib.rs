@@ -41,10 +41,12 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `shutdown` | `"5s"`, `kill`, `infinity` | how long its end may take when its supervisor stops it: that long and then it is cut off, no time at all, or as long as it takes |
 /// | `significant` | nothing, or `true`, `false` | whether its end counts for the `auto_shutdown` of its supervisor; not with `restart = permanent` |
 /// | `on_panic` | `restart`, `resume` | whether a panic in a handler ends this life, or costs the message alone |
+/// | `trap_links` | nothing, or `true`, `false` | whether a broken link is told to its `terminated` hook, and does not end its life |
+/// | `stash` | `0` to `1000000` | how many messages it may put aside |
 /// | `placement` | `inherit`, `spread`, `least_loaded` | the NUMA home: its spawner's, each in turn, or the one with the least to do |
 /// | `started` | a method | called before the first message and after each restart |
 /// | `stopped` | a method | called after the last message |
-/// | `terminated` | a method | called when a watched actor has ended |
+/// | `terminated` | a method | called when a watched actor has ended, or with `trap_links` a linked one |
 /// | `crate` | a path | where `actor_core` is found, if not at `::actor_core` |
 ///
 /// The keys of `supervise(..)`:

@@ -22,6 +22,9 @@ pub(crate) struct Actor {
     pub(crate) significant: Option<bool>,
     /// A variant of `OnPanic`.
     pub(crate) on_panic: Option<Ident>,
+    pub(crate) trap_links: Option<bool>,
+    /// How many messages may be put aside.
+    pub(crate) stash: Option<usize>,
     pub(crate) placement: Option<Ident>,
     pub(crate) started: Option<Ident>,
     pub(crate) stopped: Option<Ident>,

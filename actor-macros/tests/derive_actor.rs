@@ -101,9 +101,20 @@ each_key! {
     shutdown_infinity: shutdown = infinity => ActorOptions::new().shutdown(Shutdown::Infinity);
     on_panic_resume: on_panic = resume => ActorOptions::new().on_panic(OnPanic::Resume);
     on_panic_restart: on_panic = restart => ActorOptions::new().on_panic(OnPanic::Restart);
+    trap_links_said: trap_links = true => ActorOptions::new().trap_links(true);
+    stash_none: stash = 0 => ActorOptions::new().stash(0);
+    stash_largest: stash = 1_000_000 => ActorOptions::new().stash(1_000_000);
     significant_said: significant = true => ActorOptions::new().significant(true);
     significant_denied: restart = permanent, significant = false
         => ActorOptions::new().restart(Restart::Permanent).significant(false);
+}
+
+#[test]
+fn trap_links_alone_says_yes() {
+    #[derive(Actor)]
+    #[actor(crate = crate::support::actor_core, trap_links)]
+    struct One;
+    assert_same(One::options(), ActorOptions::new().trap_links(true));
 }
 
 #[test]

@@ -67,6 +67,12 @@ fn options(actor: &Actor) -> TokenStream {
     if let Some(variant) = &actor.on_panic {
         calls.extend(quote!(.on_panic(#krate::OnPanic::#variant)));
     }
+    if let Some(trap) = actor.trap_links {
+        calls.extend(quote!(.trap_links(#trap)));
+    }
+    if let Some(messages) = actor.stash {
+        calls.extend(quote!(.stash(#messages)));
+    }
     if let Some(variant) = &actor.placement {
         calls.extend(quote!(.placement(#krate::Placement::#variant)));
     }

@@ -27,6 +27,8 @@ const KEYS: &[(&str, &str)] = &[
     ("shutdown", "shutdown = \"5s\""),
     ("significant", "significant"),
     ("on_panic", "on_panic = resume"),
+    ("trap_links", "trap_links"),
+    ("stash", "stash = 100"),
     ("placement", "placement = spread"),
     ("started", "started = on_start"),
     ("stopped", "stopped = on_stop"),
@@ -59,6 +61,9 @@ const PLACEMENTS: &[(&str, &str)] = &[
 /// values above are left for the senders that are between their check and their push.
 const MAILBOX_MAX: u64 = 60_000;
 
+/// The most messages that an actor may put aside, as the runtime has it.
+const STASH_MAX: usize = 1_000_000;
+
 /// Reads a `#[derive(Actor)]`. `None` if the type can be no actor, whatever its keys.
 pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Actor> {
     let fit = refuse_shape("an actor", "Actor", &input, errors);
@@ -73,6 +78,8 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
         shutdown: None,
         significant: None,
         on_panic: None,
+        trap_links: None,
+        stash: None,
         placement: None,
         started: None,
         stopped: None,
@@ -105,6 +112,10 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
                 actor.significant = Some(flag(key, input)?);
                 return Ok(());
             }
+            if key == "trap_links" {
+                actor.trap_links = Some(flag(key, input)?);
+                return Ok(());
+            }
             Entries::value_of(KEYS, key, input)?;
             match key.to_string().as_str() {
                 "mailbox" => {
@@ -119,6 +130,7 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
                 "period" => short_period = Some((key.clone(), period(input)?)),
                 "shutdown" => actor.shutdown = Some(shutdown(key, input)?),
                 "on_panic" => actor.on_panic = Some(choice(key, input, ON_PANICS)?),
+                "stash" => actor.stash = Some(stash(input)?),
                 "placement" => actor.placement = Some(choice(key, input, PLACEMENTS)?),
                 "started" => actor.started = Some(hook(key, input)?),
                 "stopped" => actor.stopped = Some(hook(key, input)?),
@@ -208,6 +220,22 @@ fn size(input: ParseStream<'_>) -> syn::Result<Size> {
     }
     let token = input.cursor().token_tree().map(|(token, _)| token);
     Err(refuse(&token))
+}
+
+/// Reads how many messages may be put aside.
+fn stash(input: ParseStream<'_>) -> syn::Result<usize> {
+    let token = input.cursor().token_tree().map(|(token, _)| token);
+    input
+        .parse::<LitInt>()
+        .and_then(|literal| literal.base10_parse())
+        .ok()
+        .filter(|messages| *messages <= STASH_MAX)
+        .ok_or_else(|| {
+            syn::Error::new_spanned(
+                token,
+                format_args!("`stash` is how many messages may be put aside: a whole number such as 100, at most {STASH_MAX}, or 0 for none"),
+            )
+        })
 }
 
 fn hook(key: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {

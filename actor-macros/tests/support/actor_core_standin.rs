@@ -218,6 +218,8 @@ pub struct ActorOptions {
     shutdown: Option<Shutdown>,
     significant: Option<bool>,
     on_panic: Option<OnPanic>,
+    trap_links: Option<bool>,
+    stash: Option<usize>,
 }
 
 impl ActorOptions {
@@ -231,6 +233,8 @@ impl ActorOptions {
             shutdown: None,
             significant: None,
             on_panic: None,
+            trap_links: None,
+            stash: None,
         }
     }
     pub const fn mailbox(mut self, mailbox: Mailbox) -> Self {
@@ -263,6 +267,14 @@ impl ActorOptions {
     }
     pub const fn on_panic(mut self, on_panic: OnPanic) -> Self {
         self.on_panic = Some(on_panic);
+        self
+    }
+    pub const fn trap_links(mut self, trap: bool) -> Self {
+        self.trap_links = Some(trap);
+        self
+    }
+    pub const fn stash(mut self, messages: usize) -> Self {
+        self.stash = Some(messages);
         self
     }
 }
