@@ -22,6 +22,9 @@ impl Account {
     fn stop(&self) {}
 
     #[message]
+    fn terminated(&self) {}
+
+    #[message]
     fn name(&self) {}
 
     #[message]
