@@ -11,8 +11,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use actor_core::SupervisorSpec;
 use actor_core::prelude::*;
-use actor_core::{ChildSpec, Shutdown, Supervisor, SupervisorSpec};
 
 /// Any part of the shop: it has a name, and fails when it is told to.
 #[derive(Actor)]

@@ -1,7 +1,71 @@
-//! A NUMA-aware actor runtime.
+//! A NUMA-aware actor runtime: pinned workers, memory on the actor's own NUMA node, supervision as in
+//! Erlang/OTP, and books that account for every message.
 //!
-//! Read this file top to bottom and you have the architecture: each floor stands on those above
-//! it in this list and never imports from those below (`tests/floors.rs` keeps it so).
+//! An [`ActorSystem`] runs actors. An [`Actor`] is a value with handlers; [`messages`] makes messages and
+//! handlers out of its methods. [`spawn`](SystemRef::spawn) gives an [`ActorRef`], to `tell`, `send` and `ask`
+//! with; in a handler [`ActorContext`] is the way to everything else. `use actor_core::prelude::*;` has
+//! what most files need.
+//!
+//! # What is where
+//!
+//! | to | see |
+//! |---|---|
+//! | write an actor | [`Actor`], [`messages`], [`ActorOptions`]; by hand [`SyncHandler`], [`Handler`] |
+//! | spawn it, name it, place it | [`SystemRef::actor`], [`SpawnBuilder`], [`Placement`] |
+//! | reach it | [`ActorRef`], [`Recipient`], [`OwnedRef`], [`SystemRef::lookup`] |
+//! | bound its mailbox, put messages aside | [`Mailbox`], [`Overflow`]; [`Accept`], [`ActorContext::stash`] |
+//! | answer later, or let others answer | [`DeferredHandler`], [`Reply`], [`ReentrantHandler`] |
+//! | go on when something is ready | [`ActorContext::ask_then`], [`pipe_to_self`](ActorContext::pipe_to_self), [`attach_stream`](ActorContext::attach_stream) |
+//! | do something at a time | [`ActorContext::send_after`], [`send_interval`](ActorContext::send_interval), [`set_timer`](ActorContext::set_timer), [`Fsm`] |
+//! | tell many | [`EventBus`] |
+//! | block | [`ActorContext::blocking`], [`blocking()`] |
+//! | say what happens after a failure | [`Supervision`], [`Restart`], [`Backoff`], [`Shutdown`], [`OnPanic`] |
+//! | declare a tree | [`Supervisor`], [`ChildSpec`] |
+//! | hear of ends, share them | [`ActorContext::watch`], [`ActorContext::link`], [`ActorRef::terminated`] |
+//! | hand on deadlines, cancellation, traces | [`Context`], [`CancelToken`], [`TraceContext`], [`Baggage`] |
+//! | look at what runs | [`SystemRef::stats`], [`supervision_tree`](SystemRef::supervision_tree), [`leak_report`](SystemRef::leak_report), [`inspect`](SystemRef::inspect) |
+//! | notice handlers that block | [`SystemBuilder::on_stall`], [`StallReport`] |
+//! | shut down | [`ActorSystem::shutdown`], [`ShutdownPhase`], [`ShutdownReport`] |
+//! | know the machine | [`topology::Topology`], [`SystemRef::residency`], [`Balancing`] |
+//! | test actors | `testkit` (feature `testkit`): `Simulation`, `Probe`, `Fault` |
+//!
+//! Guides and examples are in the repository's `docs/` and `examples/`.
+//!
+//! # Features
+//!
+//! `macros` (default): [`messages`] and the derives. `testkit`: for tests. `hwloc`: the machine through the
+//! hwloc library rather than sysfs.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::time::Duration;
+//! use actor_core::prelude::*;
+//!
+//! #[derive(Actor)]
+//! struct Counter {
+//!     count: u64,
+//! }
+//!
+//! #[messages]
+//! impl Counter {
+//!     #[message]
+//!     fn add(&mut self, n: u64) -> u64 {
+//!         self.count += n;
+//!         self.count
+//!     }
+//! }
+//!
+//! let system = ActorSystem::new()?;
+//! let counter = system.spawn(|| Counter { count: 0 })?; // a closure can build it again
+//! counter.tell(Add { n: 1 })?;
+//! assert_eq!(counter.add(2).blocking()?, 3);
+//! assert!(system.shutdown_blocking(Duration::from_secs(5)).is_clean());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// Read on, top to bottom, and you have the architecture: each floor stands on those above it in this
+// list and never imports from those below (`tests/floors.rs` keeps it so).
 
 // Floor 0. Ground: what every floor stands on.
 pub(crate) mod clock;
@@ -119,10 +183,11 @@ pub use telemetry::{
 /// What most files that deal with actors need: `use actor_core::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, AutoShutdown, Backoff,
-        Call, CancelToken, Context, Handler, Mailbox, Message, OnPanic, Overflow, Placement,
-        Recipient, Reentrant, Reply, Restart, SendError, Shutdown, StopReason, Supervision,
-        SyncHandler, SystemRef, Terminated,
+        Accept, Actor, ActorContext, ActorError, ActorRef, ActorSystem, AskError, AutoShutdown,
+        Backoff, Call, CancelToken, ChildSpec, Context, DeferredHandler, EventBus, Handler,
+        Mailbox, Message, OnPanic, Overflow, Placement, Recipient, Reentrant, ReentrantHandler,
+        Reply, Restart, SendError, Shutdown, StopReason, Supervision, Supervisor, SyncHandler,
+        SystemRef, Terminated,
     };
 
     #[cfg(feature = "macros")]
