@@ -65,9 +65,22 @@ impl fmt::Display for LeftBehind {
     }
 }
 
-/// Walks the tree for at most `limit`. Those at work come first.
+/// How long until the workers are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Whether each of them is in a turn at this moment.
+fn hang(system: SystemRef, open: &HashSet<ActorId>) -> bool {
+    let running: HashSet<ActorId> = (system.plan.seats.iter())
+        .filter_map(|seat| system.runtime.running_on(seat.worker))
+        .collect();
+    open.is_subset(&running)
+}
+
+/// Walks the tree for `limit` if somebody does not answer, and up to three times that if a worker does
+/// not run what could answer: on a machine that is busy with something else it may be between two turns,
+/// and an actor is not said to hang that was only not asked yet. Those at work come first.
 pub(super) fn walk(system: SystemRef, limit: Duration) -> Vec<LeftBehind> {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
     let root = system.runtime.root().id();
     let (tell, told) = mpsc::channel();
     let mut asked = HashSet::new();
@@ -92,9 +105,16 @@ pub(super) fn walk(system: SystemRef, limit: Duration) -> Vec<LeftBehind> {
     }
     let mut open = asked.clone();
     while !open.is_empty() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok((actor, seen)) = told.recv_timeout(left) else {
-            break;
+        let elapsed = began.elapsed();
+        let wait = match limit.checked_sub(elapsed) {
+            Some(left) => left,
+            None if elapsed >= limit * 3 || hang(system, &open) => break,
+            None => LOOK_AGAIN,
+        };
+        let (actor, seen) = match told.recv_timeout(wait) {
+            Ok(answer) => answer,
+            Err(mpsc::RecvTimeoutError::Timeout) => continue,
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
         };
         open.remove(&actor);
         let Some(seen) = seen else { continue };

@@ -326,7 +326,7 @@ fn exit(system: SystemRef, signal: OsSignal, why: &str) -> ! {
     })
 }
 
-/// How long it may take to find out who is left.
+/// How long it takes to find out who is left if somebody does not answer; see [`leftover::walk`].
 const LOOK_AROUND: Duration = Duration::from_millis(200);
 
 /// How much longer than its time a phase is waited for, so that one that awaits is seen to end.
@@ -478,6 +478,25 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
     finish(system, engine, began, false, Vec::new(), Duration::ZERO);
 }
 
+/// Waits for the workers to leave; those that do not are abandoned.
+///
+/// One that is in a handler has had its time. One that is not only waits for a CPU, on a machine that is
+/// busy with something else: it is waited for while the grace lasts, rather than called abandoned.
+fn join(system: SystemRef, patience: Duration) -> Vec<WorkerId> {
+    let began = Instant::now();
+    loop {
+        let Err(missing) = system.runtime.scheduler().join(KILL_GRACE) else {
+            return Vec::new();
+        };
+        let in_handlers = missing
+            .iter()
+            .all(|worker| system.runtime.running_on(*worker).is_some());
+        if in_handlers || began.elapsed() >= patience {
+            return missing;
+        }
+    }
+}
+
 fn finish(
     system: SystemRef,
     engine: Engine,
@@ -488,6 +507,7 @@ fn finish(
 ) -> ShutdownReport {
     let runtime = system.runtime;
     let scheduler = runtime.scheduler();
+    let entered = Instant::now();
     // While the workers still run: an actor whose handler is there ends when it comes back.
     let blocking_left = blocking::close(runtime, patience.max(KILL_GRACE));
     // The root does not wait for actors that hang.
@@ -499,8 +519,7 @@ fn finish(
         leftover::walk(system, LOOK_AROUND)
     };
     scheduler.stop();
-    let abandoned = scheduler.join(KILL_GRACE).err().unwrap_or_default();
-    let abandoned: Vec<Abandoned> = abandoned
+    let abandoned: Vec<Abandoned> = join(system, patience.saturating_sub(entered.elapsed()))
         .into_iter()
         .map(|worker| {
             let actor = runtime.running_on(worker);
