@@ -196,20 +196,31 @@ fn m14_a_longer_deadline_does_not_stretch_a_shorter_one() {
     finish(system);
 }
 
-/// Asks downstream and waits.
-struct Front(ActorRef<Slow>, Gate);
+/// Asks downstream, waits, and says what it was told.
+struct Front {
+    slow: ActorRef<Slow>,
+    told: Arc<Mutex<Vec<String>>>,
+    has_been_told: Gate,
+    end: Gate,
+}
 impl Actor for Front {}
 struct Request;
 impl Message for Request {
-    type Reply = String;
+    type Reply = ();
 }
 impl Handler<Request> for Front {
-    async fn handle(&mut self, _: Request, cx: &mut ActorContext<Self>) -> String {
-        let answer = self.0.ask(Forever).await;
-        assert!(cx.is_cancelled());
-        // An answer that comes together with the cancellation is an answer.
-        self.1.passed().await;
-        format!("{:?}", answer.unwrap_err())
+    async fn handle(&mut self, _: Request, cx: &mut ActorContext<Self>) {
+        let answer = match self.slow.ask(Forever).await {
+            Err(AskError::Cancelled { .. }) => "cancelled".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let saw = cx.is_cancelled();
+        self.told
+            .lock()
+            .unwrap()
+            .push(format!("{answer}, saw it: {saw}"));
+        self.has_been_told.open();
+        self.end.passed().await;
     }
 }
 struct Slow {
@@ -236,8 +247,9 @@ impl Handler<Forever> for Slow {
 #[test]
 fn m15_a_cancel_at_the_edge_reaches_everybody_downstream() {
     let system = system();
-    let (saw, begun, end): (Arc<Mutex<Vec<bool>>>, _, _) =
-        (Arc::default(), Gate::new(), Gate::new());
+    let saw: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (begun, has_been_told, end) = (Gate::new(), Gate::new(), Gate::new());
     let slow = system
         .spawn(Slow {
             saw: Arc::clone(&saw),
@@ -245,7 +257,14 @@ fn m15_a_cancel_at_the_edge_reaches_everybody_downstream() {
             end: end.clone(),
         })
         .unwrap();
-    let front = system.spawn(Front(slow, end.clone())).unwrap();
+    let front = system
+        .spawn(Front {
+            slow,
+            told: Arc::clone(&told),
+            has_been_told: has_been_told.clone(),
+            end: end.clone(),
+        })
+        .unwrap();
     let token = CancelToken::new();
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| front.ask(Request).cancel(&token).blocking().unwrap_err());
@@ -256,10 +275,13 @@ fn m15_a_cancel_at_the_edge_reaches_everybody_downstream() {
             matches!(error, AskError::Cancelled { message: None, .. }),
             "{error:?}"
         );
+        // Neither handler returns before: an answer that comes together with the cancellation is an answer.
+        has_been_told.pass();
         end.open();
     });
     let books = settle(&system);
     assert_eq!(*saw.lock().unwrap(), [true]);
+    assert_eq!(*told.lock().unwrap(), ["cancelled, saw it: true"]);
     assert_eq!(books.handled, 2);
     finish(system);
 }

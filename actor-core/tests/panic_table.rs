@@ -12,15 +12,16 @@ mod life;
 use std::fmt;
 use std::future::{Future, pending};
 use std::panic::panic_any;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context as Task, Poll, Wake, Waker};
 use std::time::Duration;
 
 use actor_core::prelude::*;
-use actor_core::{ActorError, StopMode};
+use actor_core::{Accept, ActorError, BlockingError, DeferredHandler, EventBus, StopMode};
 use common::*;
+use futures_core::Stream;
 use life::{Bomb, Dot, Echo, Log, NodeRef, Spec, boom, quiet};
 
 /// Where the user's code is called.
@@ -57,6 +58,17 @@ enum Place {
     PipeMap,
     Continuation,
     ContinuationDrop,
+    StreamPoll,
+    StreamMap,
+    StreamEnd,
+    StreamDrop,
+    EventClone,
+    MissedEvents,
+    Guard,
+    BlockingWork,
+    BlockingResultDrop,
+    UnwantedDeferredReplyDrop,
+    HeldReplyWaker,
 }
 
 /// In which way it fails.
@@ -167,6 +179,7 @@ impl std::error::Error for NastyError {}
 struct Victim {
     trouble: Arc<Trouble>,
     life: u32,
+    kept: Vec<Reply<Nasty>>,
     _token: Token,
 }
 
@@ -176,6 +189,7 @@ impl Victim {
         Self {
             trouble: trouble.clone(),
             life: trouble.lives.fetch_add(1, Ordering::SeqCst) + 1,
+            kept: Vec::new(),
             _token: trouble.tally.token(),
         }
     }
@@ -308,6 +322,158 @@ impl SyncHandler<Watch> for Victim {
     }
 }
 
+/// Looked at by a guard before it is handled.
+struct Guarded;
+
+impl Message for Guarded {
+    type Reply = u32;
+}
+
+impl SyncHandler<Guarded> for Victim {
+    fn handle(&mut self, Guarded: Guarded, _cx: &mut ActorContext<Self>) -> u32 {
+        self.life
+    }
+
+    fn accepts(&self, _: &Guarded) -> Accept {
+        self.trouble.at(Place::Guard);
+        Accept::Now
+    }
+}
+
+/// Answered later, by [`Release`] or by the end of the victim.
+struct Keep;
+
+impl Message for Keep {
+    type Reply = Nasty;
+}
+
+impl DeferredHandler<Keep> for Victim {
+    fn handle(&mut self, Keep: Keep, reply: Reply<Nasty>, _cx: &mut ActorContext<Self>) {
+        self.kept.push(reply);
+    }
+}
+
+struct Release;
+
+impl Message for Release {
+    type Reply = ();
+}
+
+impl SyncHandler<Release> for Victim {
+    fn handle(&mut self, Release: Release, _cx: &mut ActorContext<Self>) {
+        let place = self.trouble.place;
+        for reply in self.kept.drain(..) {
+            if place == Place::UnwantedDeferredReplyDrop {
+                reply.send(self.trouble.nasty(place));
+            } else {
+                // Whoever asked is woken, and told that there is no reply.
+                drop(reply);
+            }
+        }
+    }
+}
+
+/// Work on a blocking thread. Answered with whether the work said that it panicked.
+struct Block;
+
+impl Message for Block {
+    type Reply = bool;
+}
+
+impl Handler<Block> for Victim {
+    async fn handle(&mut self, Block: Block, cx: &mut ActorContext<Self>) -> bool {
+        let at = self.trouble.clone();
+        match self.trouble.place {
+            Place::BlockingWork => {
+                let done = cx.blocking(move || at.at(Place::BlockingWork)).await;
+                matches!(done, Err(BlockingError::Panicked(_)))
+            }
+            _ => {
+                // Nobody takes the result.
+                let (began, go) = (Gate::new(), Gate::new());
+                let (begins, goes) = (began.clone(), go.clone());
+                let mut work = Box::pin(cx.blocking(move || {
+                    begins.open();
+                    goes.pass();
+                    at.nasty(Place::BlockingResultDrop)
+                }));
+                assert!(poll_once(work.as_mut()).await.is_none());
+                began.passed().await;
+                drop(work);
+                go.open();
+                true
+            }
+        }
+    }
+}
+
+/// Told to two at once, so that it is cloned.
+struct Event(Arc<Trouble>);
+
+impl Message for Event {
+    type Reply = ();
+}
+
+impl Clone for Event {
+    fn clone(&self) -> Self {
+        self.0.at(Place::EventClone);
+        Self(self.0.clone())
+    }
+}
+
+/// Subscribes.
+struct Ear;
+
+impl Actor for Ear {}
+
+impl SyncHandler<Event> for Ear {
+    fn handle(&mut self, _: Event, _cx: &mut ActorContext<Self>) {}
+}
+
+/// Keeps an ear's thread until it is let go.
+struct Pause(Gate, Gate);
+
+impl Message for Pause {
+    type Reply = ();
+}
+
+impl SyncHandler<Pause> for Ear {
+    fn handle(&mut self, Pause(began, go): Pause, _cx: &mut ActorContext<Self>) {
+        began.open();
+        go.pass();
+    }
+}
+
+/// Three items, not in the turn that attaches it, then no more.
+struct Items {
+    trouble: Arc<Trouble>,
+    is_polled: bool,
+    left: u32,
+    endless: bool,
+    _held: Option<Nasty>,
+}
+
+impl Stream for Items {
+    type Item = u32;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<u32>> {
+        if !std::mem::replace(&mut self.is_polled, true) {
+            task.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.left == 0 {
+            self.trouble.at(Place::StreamPoll);
+            return if self.endless {
+                Poll::Pending
+            } else {
+                Poll::Ready(None)
+            };
+        }
+        self.left -= 1;
+        Poll::Ready(Some(self.left))
+    }
+}
+
 /// Does something in the victim, in its first life only.
 struct Begin(Box<Deed>);
 
@@ -386,6 +552,23 @@ fn begin(
                     .ask_then(dot.ask(Echo(1)), move |_, _, _| at.at(place))
                     .unwrap()
             }
+            Place::StreamPoll | Place::StreamMap | Place::StreamEnd | Place::StreamDrop => {
+                let (mapping, ending) = (at.clone(), at.clone());
+                let items = Items {
+                    trouble: at,
+                    is_polled: false,
+                    left: 3,
+                    endless: place == Place::StreamDrop,
+                    _held: nasty,
+                };
+                let map = move |_| {
+                    mapping.at(Place::StreamMap);
+                    Ping
+                };
+                _ = cx
+                    .attach_stream_then(items, map, move |_, _| ending.at(Place::StreamEnd))
+                    .unwrap()
+            }
             _ => {
                 _ = cx
                     .attach(pending::<()>(), move |_, (), _| drop(nasty))
@@ -405,6 +588,48 @@ fn begin(
     kind(&victim.ask_blocking(Ping))
 }
 
+/// In the middle of an event for many, or of the word how many were missed. The bus is as good as before.
+fn publish(
+    system: &SystemRef,
+    victim: ActorRef<Victim>,
+    trouble: &Arc<Trouble>,
+    began: &Gate,
+    go: &Gate,
+) -> &'static str {
+    let (bus, at) = (EventBus::new(), trouble.clone());
+    let ears = [(); 2].map(|()| {
+        let small = Mailbox::bounded(2).overflow(Overflow::Reject);
+        let ear = system.actor(|| Ear).mailbox(small).spawn().unwrap();
+        let at = trouble.clone();
+        assert!(bus.subscribe_with(ear, move |_| {
+            at.at(Place::MissedEvents);
+            Event(at.clone())
+        }));
+        ear
+    });
+    let all_heard = || {
+        wait_until("all is heard", || {
+            ears.iter().all(|ear| ear.queue_len() == 0)
+        });
+    };
+    if trouble.place == Place::MissedEvents {
+        ears[0].tell(Pause(began.clone(), go.clone())).unwrap();
+        began.pass();
+        while bus.publish(Event(at.clone())).missed == 0 {}
+        go.open();
+        all_heard();
+    }
+    let in_victim = bus.clone();
+    let told = kind(&victim.ask_blocking(Begin(Box::new(move |_| {
+        _ = in_victim.publish(Event(at));
+    }))));
+    all_heard();
+    assert_eq!(bus.subscribers(), 2);
+    assert_eq!(bus.publish(Event(trouble.clone())).accepted, 2);
+    ears.iter().for_each(|ear| ear.stop());
+    told
+}
+
 /// What the asker was told.
 fn kind<T, M>(answer: &Result<T, AskError<M>>) -> &'static str {
     match answer {
@@ -412,6 +637,7 @@ fn kind<T, M>(answer: &Result<T, AskError<M>>) -> &'static str {
         Err(AskError::Panicked { .. }) => "panicked",
         Err(AskError::Dead { .. }) => "stopped",
         Err(AskError::Expired { .. }) => "expired",
+        Err(AskError::NoReply { .. }) => "no reply",
         Err(_) => "something else",
     }
 }
@@ -521,16 +747,34 @@ fn provoke(system: &SystemRef, victim: ActorRef<Victim>, trouble: &Arc<Trouble>)
             go.open();
             told(victim.ask(Ping))
         }
-        Place::AskerWaker | Place::SenderWaker | Place::TimerWaker => {
+        Place::AskerWaker | Place::SenderWaker | Place::TimerWaker | Place::HeldReplyWaker => {
             wakers(victim, trouble, &began, &go)
         }
-        Place::IntervalMaker | Place::PipedFuture | Place::PipeMap | Place::Continuation => {
-            begin(system, victim, trouble, false)
+        Place::IntervalMaker
+        | Place::PipedFuture
+        | Place::PipeMap
+        | Place::Continuation
+        | Place::StreamPoll
+        | Place::StreamMap
+        | Place::StreamEnd => begin(system, victim, trouble, false),
+        Place::EventClone | Place::MissedEvents => publish(system, victim, trouble, &began, &go),
+        Place::Guard => kind(&victim.ask_blocking(Guarded)),
+        Place::BlockingWork | Place::BlockingResultDrop => {
+            let answer = victim.ask_blocking(Block);
+            wait_until("it happens", || !trouble.armed.load(Ordering::SeqCst));
+            assert!(matches!(answer, Ok(true)), "{answer:?}");
+            kind(&answer)
+        }
+        Place::UnwantedDeferredReplyDrop => {
+            victim.tell(Keep).unwrap();
+            victim.ask_blocking(Release).unwrap();
+            told(victim.ask(Ping))
         }
         Place::IntervalMakerDrop
         | Place::TimerMessageDrop
         | Place::StashedMessageDrop
         | Place::PipedFutureDrop
+        | Place::StreamDrop
         | Place::ContinuationDrop => begin(system, victim, trouble, true),
     }
 }
@@ -552,6 +796,16 @@ fn wakers(
             let mut ask = pin!(victim.ask(hold));
             assert!(ask.as_mut().poll(&mut task).is_pending());
             go.open();
+            wait_until("it was woken", || !trouble.armed.load(Ordering::SeqCst));
+            match ask.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => kind(&answer),
+                Poll::Pending => "nothing",
+            }
+        }
+        Place::HeldReplyWaker => {
+            let mut ask = pin!(victim.ask(Keep));
+            assert!(ask.as_mut().poll(&mut task).is_pending());
+            victim.ask_blocking(Release).unwrap();
             wait_until("it was woken", || !trouble.armed.load(Ordering::SeqCst));
             match ask.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => kind(&answer),
@@ -634,7 +888,8 @@ fn case(place: Place, how: How, expected: &Expected) {
         victim.stop();
     }
     wait_until("the victim is gone", || !victim.is_alive());
-    assert!(!trouble.armed.load(Ordering::SeqCst), "it did happen");
+    // What an actor held may go a moment after its address does.
+    wait_until("it did happen", || !trouble.armed.load(Ordering::SeqCst));
     wait_until("the watcher was told", || {
         log.starting("watcher heard of victim") == 1
     });
@@ -707,6 +962,18 @@ table! {
     PipeMap { c6_pipe_map_panics: Panics, c6_pipe_map_bombs: Bombs } => expected("answered", 1, 1);
     Continuation { c6_continuation_panics: Panics, c6_continuation_bombs: Bombs } => expected("answered", 1, 1);
     ContinuationDrop { c6_continuation_drop_panics: Panics, c6_continuation_drop_bombs: Bombs } => expected("answered", 1, 0);
+    StreamPoll { c6_stream_poll_panics: Panics, c6_stream_poll_bombs: Bombs } => expected("answered", 1, 1);
+    StreamMap { c6_stream_map_panics: Panics, c6_stream_map_bombs: Bombs } => expected("answered", 1, 1);
+    StreamEnd { c6_stream_end_panics: Panics, c6_stream_end_bombs: Bombs } => expected("answered", 1, 1);
+    StreamDrop { c6_stream_drop_panics: Panics, c6_stream_drop_bombs: Bombs } => expected("answered", 1, 0);
+    EventClone { c6_event_clone_panics: Panics, c6_event_clone_bombs: Bombs } => expected("panicked", 1, 1);
+    MissedEvents { c6_missed_events_panics: Panics, c6_missed_events_bombs: Bombs } => expected("panicked", 1, 1);
+    Guard { c6_guard_panics: Panics, c6_guard_bombs: Bombs } => expected("panicked", 1, 1);
+    // Its actor is told, and decides for itself.
+    BlockingWork { c6_blocking_work_panics: Panics, c6_blocking_work_bombs: Bombs } => expected("answered", 1, 0);
+    BlockingResultDrop { c6_blocking_result_drop_panics: Panics, c6_blocking_result_drop_bombs: Bombs } => expected("answered", 1, 0);
+    UnwantedDeferredReplyDrop { c6_unwanted_deferred_reply_drop_panics: Panics, c6_unwanted_deferred_reply_drop_bombs: Bombs } => expected("answered", 1, 0);
+    HeldReplyWaker { c6_held_reply_waker_panics: Panics, c6_held_reply_waker_bombs: Bombs } => expected("no reply", 1, 0);
 }
 
 /// What awaits for ever is ended by a kill, and costs nobody else anything.
@@ -736,7 +1003,7 @@ mod hangs {
 
 #[test]
 fn c6_the_table_has_every_place() {
-    assert_eq!(ROWS.len(), Place::ContinuationDrop as usize + 1);
+    assert_eq!(ROWS.len(), Place::HeldReplyWaker as usize + 1);
     for (index, place) in ROWS.iter().enumerate() {
         assert_eq!(*place as usize, index, "in the order of the list");
     }

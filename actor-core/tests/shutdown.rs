@@ -339,6 +339,22 @@ fn lines_of(
     std::io::BufReader::new(child.stdout.take().unwrap()).lines()
 }
 
+/// Whether this process has a handler for SIGTERM, so that the signal does not end it. The operating
+/// system knows; elsewhere than on Linux it is not asked but given time.
+#[cfg(unix)]
+fn listens_to_sigterm() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        std::thread::sleep(Duration::from_millis(500));
+        return true;
+    };
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .expect("Linux says which signals are caught");
+    let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+    caught & 1 << (libc::SIGTERM - 1) != 0
+}
+
 /// Serves asks from outside, as fast as they come, while the process is told to end.
 #[cfg(unix)]
 fn serve_under_load() -> ! {
@@ -399,6 +415,7 @@ fn serve_under_load() -> ! {
     let ready = counts.clone();
     std::thread::spawn(move || {
         wait_until("all serve", || ready.asking.load(Ordering::SeqCst) == 2);
+        wait_until("signals are listened to", listens_to_sigterm);
         println!("child is ready");
     });
     let report = system.run_until_terminated(PATIENCE).unwrap();
@@ -463,12 +480,17 @@ fn x02_a_second_sigterm_ends_it_at_once_and_says_what_it_leaves() {
         asleep.tell(Sleep(None)).unwrap();
         log.wait("asleep sleeps");
         let blocked = Spec::new("blocked", &log).spawn(&system);
+        let began = Gate::new();
+        let begun = began.clone();
         blocked
-            .tell(with(|_, _| std::thread::sleep(PATIENCE)))
+            .tell(with(move |_, _| {
+                begun.open();
+                std::thread::sleep(PATIENCE)
+            }))
             .unwrap();
+        began.pass();
         std::thread::spawn(|| {
-            // Time for the signal handlers.
-            std::thread::sleep(Duration::from_millis(300));
+            wait_until("signals are listened to", listens_to_sigterm);
             println!("child is ready");
         });
         _ = system.run_until_terminated(Duration::from_secs(60));
@@ -923,7 +945,8 @@ fn c3_a_spawn_that_races_the_end_is_refused_or_dropped() {
         spawners
             .into_iter()
             .for_each(|spawner| spawner.join().unwrap());
-        tally.all_dropped();
+        let what = format!("every payload of round {round} is dropped after this:\n{report}");
+        wait_until(&what, || tally.alive() == 0);
         assert_eq!(handle.stats().actors.alive(), 0, "{report}");
         settle(&handle);
     }

@@ -372,9 +372,8 @@ fn s12_supervisor_answers_while_a_child_cannot_start() {
         .period(Duration::from_secs(60));
     let sup = spec.spawn(&system);
     wait_until("it has failed some times", || spec.children[0].lives() > 5);
-    let began = Instant::now();
+    // How fast: the test of this name in `supervisor`.
     assert_eq!(sup.ask_blocking(with(|_, cx| cx.children())).unwrap(), 1);
-    assert!(began.elapsed() < Duration::from_millis(500));
     sup.stop();
     sup.gone();
     finish(system);
@@ -390,12 +389,73 @@ fn s14_children_end_by_themselves_while_the_supervisor_stops() {
     for name in &names {
         spec = spec.child(Spec::new(name, &log));
     }
+    // It is stopped first, and keeps the stop from going on while the others end.
+    let mut last = Spec::new("last", &log);
+    last.on_stop = Hook::Hang;
+    last.shutdown = Shutdown::Infinity;
+    let spec = spec.child(last);
     let watcher = Spec::new("w", &log).spawn(&system);
     let sup = spec.spawn(&system);
     let children: Vec<_> = names.iter().map(|name| spec.family.get(name)).collect();
     for (child, name) in children.iter().zip(&names) {
         watcher.watches(*child, name);
         // Answered, so the watch is in place before the end.
+        child.life();
+    }
+    let last = spec.family.get("last");
+    watcher.watches(last, "last");
+    assert_eq!(last.life(), 1);
+    sup.stop();
+    log.wait("last stopping: shut down");
+    for (n, child) in children.iter().enumerate() {
+        match n % 4 {
+            0 => child.stop(),
+            1 => child.kill(),
+            2 => child.tell(Crash).unwrap(),
+            _ => child.tell(with(|_, cx| cx.fail("tired"))).unwrap(),
+        }
+    }
+    wait_until("they have ended", || {
+        children.iter().all(|child| !child.is_alive())
+    });
+    assert!(sup.is_alive(), "it waits for the last one");
+    last.kill();
+    sup.gone();
+    wait_until("each end is told", || log.starting("w heard") == 13);
+    for (n, name) in names.iter().enumerate() {
+        let reason = [
+            "stopped",
+            "killed",
+            "panicked: meant: boom",
+            "failed: tired",
+        ][n % 4];
+        let heard = format!("w heard of {name}: {reason}");
+        assert_eq!(log.count(&heard), 1, "no {heard:?} in {:#?}", log.lines());
+    }
+    assert!(
+        spec.children.iter().all(|child| child.lives() == 1),
+        "nobody is restarted under a supervisor that stops"
+    );
+    finish(system);
+    assert_eq!(log.starting("w heard"), 13);
+}
+
+/// As above, with the ends and the stop at the same moment: who ends how is open, that each does is not.
+#[test]
+fn s14_children_that_end_just_when_they_are_stopped_are_told_once() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let names: Vec<String> = (0..12).map(|n| format!("c{n}")).collect();
+    let mut spec = Spec::new("sup", &log);
+    spec.restart = Restart::Temporary;
+    for name in &names {
+        spec = spec.child(Spec::new(name, &log));
+    }
+    let watcher = Spec::new("w", &log).spawn(&system);
+    let sup = spec.spawn(&system);
+    let children: Vec<_> = names.iter().map(|name| spec.family.get(name)).collect();
+    for (child, name) in children.iter().zip(&names) {
+        watcher.watches(*child, name);
         child.life();
     }
     sup.stop();
@@ -408,10 +468,11 @@ fn s14_children_end_by_themselves_while_the_supervisor_stops() {
         }
     }
     sup.gone();
-    settle(&system);
     wait_until("each end is told", || log.starting("w heard") == 12);
     finish(system);
-    assert_eq!(log.starting("w heard"), 12);
+    for name in &names {
+        assert_eq!(log.starting(&format!("w heard of {name}:")), 1);
+    }
 }
 
 #[test]
@@ -554,9 +615,9 @@ fn s20_backoff_waits_keeps_messages_and_resets() {
     let (system, log) = (system(), Log::new());
     let (min, max) = (Duration::from_millis(40), Duration::from_millis(160));
     let mut child = Spec::new("A", &log);
-    child.backoff = Backoff::new(min, max)
-        .jitter(20)
-        .reset_after(Duration::from_millis(300));
+    // Crashes in a row are quick beside this, on a busy machine too.
+    let quiet_time = Duration::from_millis(800);
+    child.backoff = Backoff::new(min, max).jitter(20).reset_after(quiet_time);
     let mut spec = Spec::new("sup", &log).child(child);
     spec.supervision = Supervision::one_for_one().intensity(100);
     spec.spawn(&system);
@@ -567,28 +628,29 @@ fn s20_backoff_waits_keeps_messages_and_resets() {
         let life = a.life();
         (began.elapsed(), life)
     };
-    let slack = Duration::from_millis(150);
-    for (n, bounds) in [(40, 48), (64, 96), (128, 160), (128, 160)]
-        .into_iter()
-        .enumerate()
-    {
+    // At least so long: how long at most is a matter of the machine. The exact delays, at both ends of
+    // the jitter, are the business of the tests beside `supervision::backoff`.
+    for (n, low) in [40, 64, 128].into_iter().enumerate() {
         let (waited, life) = outage();
         assert_eq!(life, n as u32 + 2);
-        let (low, high) = (
-            Duration::from_millis(bounds.0),
-            Duration::from_millis(bounds.1),
-        );
+        let low = Duration::from_millis(low);
         assert!(
-            waited >= low && waited <= high + slack,
-            "restart {n} after {waited:?}, {low:?} to {high:?}"
+            waited >= low,
+            "restart {n} after {waited:?}, not after {low:?}"
         );
     }
-    std::thread::sleep(Duration::from_millis(400));
-    let (waited, _) = outage();
-    assert!(
-        waited < Duration::from_millis(64) + slack,
-        "reset after quiet, but waited {waited:?}"
-    );
+    // Capped: without the maximum the quickest of these would take 256 ms.
+    let quickest = (0..6).map(|_| outage().0).find(|waited| {
+        assert!(*waited >= Duration::from_millis(128), "{waited:?}");
+        *waited < Duration::from_millis(256)
+    });
+    assert!(quickest.is_some(), "the maximum is not kept");
+    // Reset: it would take at least 128 ms otherwise.
+    let reset = (0..4).any(|_| {
+        std::thread::sleep(quiet_time + Duration::from_millis(50));
+        outage().0 < Duration::from_millis(128)
+    });
+    assert!(reset, "a quiet time did not reset the delay");
     finish(system);
 }
 

@@ -464,9 +464,16 @@ fn s12_a_supervisor_answers_at_once_while_a_child_restarts_for_ever() {
     storm.stop();
     wait_until("the storm has begun", || tries.load(Ordering::SeqCst) > 20);
 
-    // The quickest of some: the promise is about the supervisor, not about a loaded machine.
-    let mut quickest = Duration::MAX;
-    for round in 0..20 {
+    // A supervisor in peace says how long the same takes on this machine at this moment: the promise is
+    // about the storm, not about a machine that is busy with something else.
+    let peace = system
+        .spawn(
+            Supervisor::one_for_one()
+                .child_with(plain("storm", &log))
+                .child_with(plain("calm", &log)),
+        )
+        .unwrap();
+    let round = |supervisor: ActorRef<Supervisor>, round: u32| {
         let began = std::time::Instant::now();
         let children = supervisor.which_children().blocking().unwrap();
         assert_eq!(children.len(), 2);
@@ -487,9 +494,20 @@ fn s12_a_supervisor_answers_at_once_while_a_child_restarts_for_ever() {
         );
         assert!(!more.is_alive());
         assert_eq!(supervisor.delete_child(name).blocking().unwrap(), Ok(()));
-        quickest = quickest.min(began.elapsed());
+        began.elapsed()
+    };
+    const ROUNDS: u32 = 20;
+    let (mut in_storm, mut in_peace) = (Duration::ZERO, Duration::ZERO);
+    for n in 0..ROUNDS {
+        in_storm += round(supervisor, n);
+        in_peace += round(peace, n);
     }
-    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    let limit = Duration::from_millis(100) * ROUNDS + in_peace * 10;
+    println!("{ROUNDS} rounds in {in_storm:?}, in peace in {in_peace:?}");
+    assert!(
+        in_storm < limit,
+        "{in_storm:?} in the storm, {limit:?} are allowed"
+    );
     let so_far = tries.load(Ordering::SeqCst);
     wait_until("the storm goes on", || {
         tries.load(Ordering::SeqCst) > so_far

@@ -189,8 +189,15 @@ fn t01_after_a_stall_one_tick_and_the_missed_ones_are_counted() {
     let began = Instant::now();
     let id = run(clock, |cx| cx.send_interval(ms(1), || Mark(1)));
     next(&marks);
-    let shut = gate.clone();
-    clock.tell(Run(Box::new(move |_| shut.pass()))).unwrap();
+    let (shut, stalls) = (gate.clone(), Gate::new());
+    let stalled = stalls.clone();
+    clock
+        .tell(Run(Box::new(move |_| {
+            stalled.open();
+            shut.pass();
+        })))
+        .unwrap();
+    stalls.pass();
     // A stall of sixty ticks and more, as long as it takes.
     std::thread::sleep(ms(60));
     gate.open();
@@ -589,7 +596,7 @@ fn m16_a_timer_carries_the_context_but_not_its_end() {
         .with_trace(trace.clone())
         .with_baggage(baggage)
         .with_cancel(token.clone())
-        .with_timeout(ms(500));
+        .with_timeout(PATIENCE);
     let set = seen.clone();
     clock
         .ask(Run(Box::new(move |cx: &mut ActorContext<Clock>| {
