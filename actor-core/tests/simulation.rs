@@ -356,7 +356,7 @@ fn storm(sim: &Simulation, forest: &Forest, shake: &mut Shake, bursts: u64) {
 fn look_at_the_tree(sim: &Simulation) {
     let all = sim
         .supervision_tree()
-        .nodes_max(100_000)
+        .actors_max(100_000)
         .children_max(100_000)
         .blocking();
     assert!(all.is_complete(), "{all}");

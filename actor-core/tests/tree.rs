@@ -155,7 +155,7 @@ fn a_crowd_is_cut_and_counted() {
 
     let whole = system
         .supervision_tree()
-        .nodes_max(usize::MAX)
+        .actors_max(usize::MAX)
         .children_max(usize::MAX)
         .patience(LONG)
         .blocking();

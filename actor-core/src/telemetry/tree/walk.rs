@@ -22,7 +22,7 @@ use crate::telemetry::Stats;
 ///
 /// | limit | default | what is left out |
 /// |---|---|---|
-/// | `nodes_max` | 1000 actors | the deepest levels, then the youngest of a level |
+/// | `actors_max` | 1000 actors | the deepest levels, then the youngest of a level |
 /// | `children_max` | 50 per parent | the youngest |
 /// | `depth_max` | 64 levels | what is deeper |
 /// | `patience` | 100 ms per level, ten times that in all | nobody: who does not answer is shown as busy |
@@ -40,6 +40,18 @@ pub(super) struct Limits {
     pub(super) children: usize,
     pub(super) depth: usize,
     pub(super) patience: Duration,
+}
+
+impl Limits {
+    /// When the walk ends that begins now.
+    fn end(&self) -> Instant {
+        Instant::now() + self.patience.saturating_mul(PATIENT_LEVELS).min(YEAR)
+    }
+
+    /// When a level of it ends that begins now.
+    fn level_end(&self, end: Instant) -> Instant {
+        end.min(Instant::now() + self.patience.min(YEAR))
+    }
 }
 
 /// Levels that may use up their patience before the rest is shown as busy unasked.
@@ -66,7 +78,7 @@ impl TreeRequest {
     }
 
     /// The most actors in the tree; default 1000. 0 counts as 1.
-    pub const fn nodes_max(mut self, actors: usize) -> Self {
+    pub const fn actors_max(mut self, actors: usize) -> Self {
         self.limits.nodes = if actors == 0 { 1 } else { actors };
         self
     }
@@ -97,19 +109,14 @@ impl TreeRequest {
     /// await the request instead, and the worker goes on meanwhile.
     pub fn blocking(self) -> SupervisionTree {
         let mut walk = self.begin();
-        let end = Instant::now()
-            + self
-                .limits
-                .patience
-                .saturating_mul(PATIENT_LEVELS)
-                .min(YEAR);
+        let end = self.limits.end();
         while !walk.asked.is_empty() {
             let (tell, told) = mpsc::channel();
             let tell = Arc::new(move |answer| drop(tell.send(answer)));
             self.ask(&walk, &tell);
             drop(tell);
             observe::run_now();
-            let level_end = end.min(Instant::now() + self.limits.patience.min(YEAR));
+            let level_end = self.limits.level_end(end);
             while walk.waiting() {
                 let left = level_end.saturating_duration_since(Instant::now());
                 let Ok((index, seen)) = told.recv_timeout(left) else {
@@ -124,18 +131,13 @@ impl TreeRequest {
 
     async fn gather(self) -> SupervisionTree {
         let mut walk = self.begin();
-        let end = Instant::now()
-            + self
-                .limits
-                .patience
-                .saturating_mul(PATIENT_LEVELS)
-                .min(YEAR);
+        let end = self.limits.end();
         while !walk.asked.is_empty() {
             let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
             let tell = Arc::new(move |answer| drop(tell.send(answer)));
             self.ask(&walk, &tell);
             drop(tell);
-            let level_end = end.min(Instant::now() + self.limits.patience.min(YEAR));
+            let level_end = self.limits.level_end(end);
             let all = async {
                 while walk.waiting() {
                     let Some((index, seen)) = told.recv().await else {
