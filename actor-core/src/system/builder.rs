@@ -306,11 +306,7 @@ impl SystemBuilder {
                 return Err(error.into());
             }
         }
-        spawn_builder(Parent::Root(runtime), Root)
-            .mailbox(Mailbox::unbounded())
-            .restart(Restart::Temporary)
-            .spawn()
-            .map_err(StartError::Root)?;
+        spawn_root(runtime)?;
         let settings = Settings {
             order,
             phases: self.phases,
@@ -361,9 +357,18 @@ impl Drop for Engine {
 }
 
 /// The parent of all top-level actors.
-pub(super) struct Root;
+struct Root;
 
 impl Actor for Root {}
+
+pub(super) fn spawn_root(runtime: &'static Runtime) -> Result<(), StartError> {
+    spawn_builder(Parent::Root(runtime), Root)
+        .mailbox(Mailbox::unbounded())
+        .restart(Restart::Temporary)
+        .spawn()
+        .map_err(StartError::Root)?;
+    Ok(())
+}
 
 fn numa_nodes(seats: &[Seat]) -> Vec<NumaNodeId> {
     let mut nodes: Vec<NumaNodeId> = seats.iter().map(|seat| seat.numa_node).collect();

@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use super::builder::{Engine, Root, StartError};
+use super::builder::{Engine, StartError, spawn_root};
 use super::control::{Control, Settings};
 use super::shutdown::ShutdownReport;
 use super::{Plan, SystemRef, readiness};
 use crate::cell::observe;
 use crate::cell::{Runtime, StopMode, StopReason};
 use crate::clock::Tick;
-use crate::context::{Parent, builder as spawn_builder};
-use crate::mailbox::Mailbox;
 use crate::scheduler::Scheduler;
 use crate::scheduler::timer::Timers;
-use crate::supervision::Restart;
 use crate::telemetry::StallHooks;
 use crate::topology::{self, Topology, TopologyError, Workers};
 
@@ -32,11 +29,7 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
     let numa_nodes = runtime.numa_nodes().count();
     let topology = pretended(numa_nodes)?;
     let seats = topology::plan(&topology, Workers::default())?;
-    spawn_builder(Parent::Root(runtime), Root)
-        .mailbox(Mailbox::unbounded())
-        .restart(Restart::Temporary)
-        .spawn()
-        .map_err(StartError::Root)?;
+    spawn_root(runtime)?;
     let settings = Settings {
         order: Vec::new(),
         phases: Vec::new(),
