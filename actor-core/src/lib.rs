@@ -199,7 +199,22 @@ pub mod prelude {
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// So is what the docs say of the test kit.
+/// So are the samples of the guides.
+#[cfg(all(doctest, feature = "macros"))]
+mod guides {
+    #[doc = include_str!("../../docs/leaks.md")]
+    struct Leaks;
+    #[doc = include_str!("../../docs/names-and-links.md")]
+    struct NamesAndLinks;
+    #[doc = include_str!("../../docs/shutdown.md")]
+    struct Shutdown;
+    #[doc = include_str!("../../docs/stalls.md")]
+    struct Stalls;
+    #[doc = include_str!("../../docs/supervision.md")]
+    struct Supervision;
+}
+
+/// And what they say of the test kit.
 #[cfg(all(doctest, feature = "testkit"))]
 #[doc = include_str!("../../docs/testkit.md")]
 struct TestkitGuide;
