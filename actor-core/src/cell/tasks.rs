@@ -467,8 +467,8 @@ impl CellRef {
             }
             let completed = catch_unwind(AssertUnwindSafe(|| {
                 task.body.with_mut(|body| {
-                    if let Some(body) = &mut *body {
-                        body.work.as_mut().complete(self);
+                    if let Some(work) = work_of(body) {
+                        Pin::new_unchecked(&mut *work).complete(self);
                     }
                 });
             }));
@@ -564,6 +564,19 @@ impl CellRef {
     }
 }
 
+/// The work in a body, without a borrow of the body.
+///
+/// # Safety
+///
+/// T1: the caller owns the cell. What is done with it ends before the body is taken out.
+unsafe fn work_of(body: *mut Option<Body>) -> Option<*mut dyn Work> {
+    // SAFETY: by the caller; a pinned work is not moved through the pointer.
+    unsafe {
+        let body = (*body).as_mut()?;
+        Some(&raw mut *body.work.as_mut().get_unchecked_mut())
+    }
+}
+
 /// Polls the work of a task that is RUNNING.
 ///
 /// # Safety
@@ -574,13 +587,18 @@ unsafe fn poll(task: &Arc<Task>) -> std::thread::Result<Poll<()>> {
     let mut cx = Context::from_waker(&waker);
     let polled = catch_unwind(AssertUnwindSafe(|| {
         task.body.with_mut(|body| {
-            // SAFETY: T1, by the caller.
-            let Some(body) = (unsafe { &mut *body }) else {
-                return Poll::Ready(());
-            };
-            let polled = body.work.as_mut().poll(&mut cx);
-            body.is_ready = polled.is_ready();
-            polled
+            // SAFETY: T1, by the caller. Nobody takes the body out while its work is in a step, and it is
+            // borrowed for moments only: the work may ask `TASK.abandoned`, which looks into it.
+            unsafe {
+                let Some(work) = work_of(body) else {
+                    return Poll::Ready(());
+                };
+                let polled = Pin::new_unchecked(&mut *work).poll(&mut cx);
+                if let Some(body) = &mut *body {
+                    body.is_ready = polled.is_ready();
+                }
+                polled
+            }
         })
     }));
     // A waker of ours: its drop is no user's.

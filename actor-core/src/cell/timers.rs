@@ -397,10 +397,13 @@ impl CellRef {
     /// The caller owns the cell.
     pub(crate) unsafe fn look_at_timer(self, timer: &TimerRef) -> Option<(Tick, u64)> {
         let id = self.id();
-        // SAFETY: H2, by the caller.
-        let table = unsafe { self.extra_if_any() }?.timers.as_mut()?;
+        // SAFETY: H2, by the caller; a shared borrow, so that a handler may look from two threads.
+        let table = unsafe { (*self.owned()).extra.as_ref() }?.timers.as_ref()?;
         let (slot, serial) = table.find(id, timer)?;
-        let slot = table.get(slot, serial)?;
+        let slot = table.slots.get(slot as usize)?;
+        if slot.serial != serial {
+            return None;
+        }
         Some((slot.due, slot.more.as_ref().map_or(0, |more| more.missed)))
     }
 
@@ -410,8 +413,8 @@ impl CellRef {
     ///
     /// The caller owns the cell.
     pub(crate) unsafe fn timer_count(self) -> usize {
-        // SAFETY: H2, by the caller.
-        unsafe { self.extra_if_any() }
+        // SAFETY: H2, by the caller; a shared borrow, as above.
+        unsafe { (*self.owned()).extra.as_ref() }
             .and_then(|extra| extra.timers.as_ref())
             .map_or(0, |table| table.len())
     }
