@@ -228,8 +228,9 @@ impl CellRef {
         if let Some(round) = &mut family.round {
             round.gone(child);
         }
-        for waker in family.waiting.drain(..) {
-            waker.wake();
+        for waker in std::mem::take(&mut family.waiting) {
+            // A combinator's, maybe: somebody's code.
+            contain(move || waker.wake());
         }
         let listed = family.roster.remove(&child)?;
         family.significant -= usize::from(listed.significant);

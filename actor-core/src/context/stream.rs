@@ -160,6 +160,12 @@ where
                 &this.handled,
                 cx.waker(),
             );
+            if !this.is_out {
+                // No memory: that comes from messages being handled, and this may be a stream that never
+                // pauses.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
     }
 
