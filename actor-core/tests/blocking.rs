@@ -56,6 +56,11 @@ impl Disk {
         self.written
     }
 
+    #[message]
+    fn tie(&mut self, other: ActorRef<Quick>, cx: &mut ActorContext<Self>) {
+        cx.link(other);
+    }
+
     /// Awaits blocking work.
     #[message]
     async fn sum(&mut self, upto: u64, cx: &mut ActorContext<Self>) -> Result<u64, BlockingError> {
@@ -207,6 +212,95 @@ fn a_killed_actor_ends_when_its_blocking_handler_has_come_back() {
     tally.all_dropped();
     let books = finish(system);
     assert_eq!(books.dead_letters.actor_stopped, 1, "{books}");
+}
+
+/// The same for an actor that fails meanwhile; the failure is not forgotten.
+#[test]
+fn a_link_that_breaks_during_a_blocking_handler_waits_for_it() {
+    let system = one().spares(0).build().unwrap();
+    let (tally, gate, count) = (Tally::new(), Gate::new(), Arc::new(AtomicU64::new(0)));
+    let tokens = tally.clone();
+    let make = move || Disk {
+        written: 0,
+        _dropped: tokens.token(),
+    };
+    let disk = system
+        .actor(make)
+        .restart(Restart::Transient)
+        .spawn()
+        .unwrap();
+    let (quick, other) = (system.spawn(Quick).unwrap(), system.spawn(Quick).unwrap());
+    disk.ask_blocking(Tie { other }).unwrap();
+    let (inside, begin) = (gate.clone(), count.clone());
+    let writing = std::thread::spawn(move || {
+        disk.ask_blocking(Write {
+            gate: inside,
+            begun: begin,
+        })
+    });
+    begun(&count, 1);
+    other.stop_with(StopMode::Kill);
+    wait_until("it is gone", || system.stats().actors.stopped == 1);
+    for _ in 0..100 {
+        quick.ask_blocking(Ping).unwrap();
+    }
+    assert_eq!((tally.made(), tally.alive()), (1, 1), "in use");
+    gate.open();
+    assert_eq!(writing.join().unwrap().unwrap(), 1, "it came to its end");
+    assert_eq!(disk.ask_blocking(Written).unwrap(), 0, "another life");
+    assert_eq!(system.stats().actors.restarts, 1);
+    finish(system);
+    tally.all_dropped();
+}
+
+struct Owner(Tally);
+impl Actor for Owner {}
+struct Hire;
+impl Message for Hire {
+    type Reply = ActorRef<Disk>;
+}
+impl SyncHandler<Hire> for Owner {
+    fn handle(&mut self, Hire: Hire, cx: &mut ActorContext<Self>) -> ActorRef<Disk> {
+        let disk = Disk {
+            written: 0,
+            _dropped: self.0.token(),
+        };
+        cx.actor(disk)
+            .shutdown(Shutdown::After(Duration::from_millis(10)))
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// A child's time to stop is over while a thread has its state: no worker waits for that thread, nor does
+/// the parent.
+#[test]
+fn s13_a_child_whose_blocking_handler_does_not_come_back_is_abandoned() {
+    let system = one().spares(0).build().unwrap();
+    let (tally, gate, count) = (Tally::new(), Gate::new(), Arc::new(AtomicU64::new(0)));
+    let owner = system.spawn(Owner(tally.clone())).unwrap();
+    let quick = system.spawn(Quick).unwrap();
+    let disk = owner.ask_blocking(Hire).unwrap();
+    disk.tell(Write {
+        gate: gate.clone(),
+        begun: count.clone(),
+    })
+    .unwrap();
+    begun(&count, 1);
+    owner.stop();
+    wait_until("the owner has stopped", || {
+        system.stats().actors.stopped == 1
+    });
+    assert_eq!(system.stats().actors.abandoned, 1);
+    for _ in 0..100 {
+        quick.ask_blocking(Ping).unwrap();
+    }
+    assert_eq!(tally.alive(), 1, "in use");
+    gate.open();
+    wait_until("it has stopped", || system.stats().actors.stopped == 2);
+    tally.all_dropped();
+    let books = finish(system);
+    assert_eq!(books.dead_letters.total(), 0, "{books}");
 }
 
 #[test]
@@ -382,8 +476,11 @@ fn x02_blocking_work_that_does_not_come_back_is_named() {
     assert!(left.work.ends_with("Write"), "{report}");
     assert!(report.to_string().contains("Write"), "{report}");
     assert_eq!(tally.alive(), 1, "in use");
+    // A word from outside finds the state in use still, and does not make the cell deaf.
+    disk.stop();
     // It comes back when nobody expects it, and harms nobody.
     gate.open();
+    wait_until("it has ended", || tally.alive() == 0);
     settle(&handle);
     assert_eq!(handle.block_on_blocking(), Err(BlockingError::ShuttingDown));
 }

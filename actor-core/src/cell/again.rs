@@ -112,6 +112,7 @@ impl CellRef {
             }
             extra.restarts += 1;
             extra.stop_reason = None;
+            extra.failure = None;
             if !extra.keeps_children {
                 // The children that crashed are gone with the life that had them.
                 extra.window = None;
@@ -139,7 +140,7 @@ impl CellRef {
             self.runtime().count(Count::Restarts, 1);
             observe::see(self.runtime(), || Event::Restarted { actor: self.id() });
             if delay.is_zero() {
-                extra.keeps_children = false;
+                self.extra().keeps_children = false;
                 (*owned).phase = Phase::Starting;
             } else {
                 self.back_off(delay);

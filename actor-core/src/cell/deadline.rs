@@ -9,7 +9,8 @@
 //! two lives. What is due when is decided by `supervision::deadline`.
 //!
 //! Abandoned is who has not looked at its signals for that long while a worker is in a turn of it:
-//! its handler neither returns nor awaits. Its cell is still its own, so it is taken out of the list and
+//! its handler neither returns nor awaits. A blocking handler runs on another thread, and nobody waits
+//! for that one: its actor looks at its signals and says that it cannot be cut off. Its cell is still its own, so it is taken out of the list and
 //! marked; when it comes back after all it ends at once, and whoever lives in the cell of its parent by
 //! then gives its cell back (`children::child_gone`).
 
@@ -241,6 +242,9 @@ impl CellRef {
 
     /// Whether an overdue child is in a turn that does not end.
     fn hangs(self, told: Tick, shutdown: Shutdown, now: Tick) -> bool {
+        if self.is_away() {
+            return true;
+        }
         if !self.has_signals() {
             return false;
         }
@@ -328,14 +332,31 @@ impl CellRef {
                 Phase::Running => {
                     (*owned).flags.set(Flags::CUT);
                     (*owned).flags.set(Flags::STOP);
-                    self.cut_off_frame();
+                    self.cut_off_handler();
                 }
-                Phase::StoppingChildren => (*owned).flags.set(Flags::CUT),
+                // Also what it handles while it drains: no more of that.
+                Phase::StoppingChildren => {
+                    (*owned).flags.set(Flags::CUT);
+                    (*owned).flags.clear(Flags::DRAIN);
+                    self.cut_off_handler();
+                }
                 // Its hook was the last thing to wait for.
                 Phase::Stopping => {
                     self.cut_off_frame();
                     self.life_over();
                 }
+            }
+        }
+    }
+
+    /// Cuts off what awaits. A state that is lent to another thread is waited for, but not by a worker.
+    unsafe fn cut_off_handler(self) {
+        // SAFETY: H2, by the caller of `cut_off`.
+        unsafe {
+            if self.is_lent() {
+                self.set_away(true);
+            } else {
+                self.cut_off_frame();
             }
         }
     }

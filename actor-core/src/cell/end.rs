@@ -10,6 +10,7 @@ use super::local::while_ending;
 use super::observe::{self, Event, Hook};
 use super::reason::StopReason;
 use super::signal::{Signal, SignalKind};
+use super::turn::process_signals;
 use super::watch;
 use crate::contain::{contain, log};
 use crate::mailbox::ledger::Count;
@@ -233,7 +234,8 @@ impl CellRef {
         }
     }
 
-    /// Whether a thread of the blocking pool works on the state.
+    /// Whether a thread of the blocking pool works on the state. If not, `cut_off_frame` is next: what had
+    /// not begun has been taken back.
     pub(super) unsafe fn is_lent(self) -> bool {
         // SAFETY: H2 and F1, by the caller.
         unsafe {
@@ -265,6 +267,37 @@ impl CellRef {
                     actor = %self.id(), actor_type = (vtable.type_name)(),
                     "panicked in the Drop of its state"
                 );
+            }
+        }
+    }
+}
+
+/// Ends an actor whose system has no workers any more, and what waits in its cell.
+///
+/// # Safety
+///
+/// The caller owns the cell.
+pub(super) unsafe fn bury(cell: CellRef) {
+    // SAFETY: by the caller.
+    unsafe {
+        loop {
+            cell.inbox().clear_notify();
+            // Watches are answered and children that are gone unlinked; the rest is moot.
+            process_signals(cell);
+            cell.end_unserved();
+            cell.bury_messages();
+            // As in `attend`: the mark of a later signal may be gone, the signal is not.
+            if cell.has_signals() {
+                continue;
+            }
+            // A frame that is left has lent the state to a thread. Idle, the cell would not hear its call.
+            let left = if (*cell.owned()).frame.is_null() {
+                cell.inbox().finish(false)
+            } else {
+                cell.inbox().suspend()
+            };
+            if left {
+                return;
             }
         }
     }

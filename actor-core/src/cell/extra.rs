@@ -38,6 +38,8 @@ pub(crate) struct Extra {
     pub(super) restarts: u64,
     /// Why the actor is stopping, as far as it is known.
     pub(super) stop_reason: Option<StopReason>,
+    /// What has ended this life while its state was lent to another thread.
+    pub(super) failure: Option<StopReason>,
     /// As it was spawned with, to be spawned again.
     pub(super) mailbox: Mailbox,
     /// At its end it leaves its specification to its parent.
@@ -99,6 +101,7 @@ impl Extra {
             is_preparing: false,
             restarts: 0,
             stop_reason: None,
+            failure: None,
             mailbox: Mailbox::unbounded(),
             leaves_spec: false,
             first_child: Sibling::NONE,

@@ -34,11 +34,12 @@ pub(crate) struct FrameVtable {
     ///
     /// F1; the frame is alive.
     pub(crate) cancel: unsafe fn(NonNull<Frame>),
-    /// Whether another thread works on the actor's state right now, so that `cancel` would wait for it.
+    /// Whether another thread works on the actor's state right now, so that `cancel` would wait for it. If
+    /// none does yet, none will: after `false` the frame is good for `cancel` only.
     ///
     /// # Safety
     ///
-    /// F1; the frame is alive.
+    /// F1; the frame is alive, and cancelled next if the answer is `false`.
     pub(crate) is_lent: unsafe fn(NonNull<Frame>) -> bool,
 }
 

@@ -250,10 +250,6 @@ unsafe impl Sync for CellRef {}
 const DROP_NEWEST: u32 = 1 << 16;
 /// Sender flag: `send` does not wait for room.
 const NO_WAIT: u32 = 1 << 17;
-/// For reports: somebody holds an `OwnedRef`.
-const HELD: u32 = 1 << 18;
-/// For reports: a list of watches has grown long.
-const MANY_WATCHES: u32 = 1 << 19;
 /// The actor that lived here has ended; set before the generation moves on.
 const ENDED: u32 = 1 << 20;
 
@@ -436,19 +432,8 @@ impl CellRef {
         unsafe { &(*self.header().owned.get()).quiet }
     }
 
-    /// Says for reports that somebody holds the actor (`OwnedRef`), or lets go of it.
-    pub(crate) fn hold(self, generation: u32, held: bool) {
-        if self.generation() == generation {
-            self.mark(HELD, held);
-        }
-    }
-
-    /// Says for reports that one of the actor's lists of watches has grown long.
-    pub(super) fn note_many_watches(self) {
-        self.mark(MANY_WATCHES, true);
-    }
-
-    fn mark(self, mark: u32, set: bool) {
+    /// Sets or clears a mark; see `marks`.
+    pub(super) fn mark(self, mark: u32, set: bool) {
         // Relaxed: evidence (H5). The rest of the word is written before anybody knows the cell.
         let place = &self.header().place;
         if set {
@@ -458,12 +443,9 @@ impl CellRef {
         }
     }
 
-    pub(super) fn is_held(self) -> bool {
-        self.header().place.load(Ordering::Relaxed) & HELD != 0
-    }
-
-    pub(super) fn has_many_watches(self) -> bool {
-        self.header().place.load(Ordering::Relaxed) & MANY_WATCHES != 0
+    pub(super) fn has_mark(self, mark: u32) -> bool {
+        // Relaxed: evidence (H5).
+        self.header().place.load(Ordering::Relaxed) & mark != 0
     }
 
     /// Whether the actor of that generation lives here and is `parent`'s child. Exact for the owner of
@@ -687,3 +669,7 @@ impl Owned {
         }
     }
 }
+
+#[cfg(all(test, not(actor_loom)))]
+#[path = "header_tests.rs"]
+mod tests;

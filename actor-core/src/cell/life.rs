@@ -130,12 +130,19 @@ impl CellRef {
     ///
     /// # Safety
     ///
-    /// The caller owns the cell. A suspended frame is cut off.
+    /// The caller owns the cell. A suspended frame is cut off; if it has lent the state to another thread,
+    /// the failure waits until that one is done.
     pub(super) unsafe fn fail(self, reason: StopReason) {
         // SAFETY: H2, by the caller.
         unsafe {
-            self.cut_off_frame();
             let owned = self.owned();
+            if self.is_lent() {
+                // As for a kill: waited for, but not by a worker. The turn goes on from `STOP`.
+                self.extra().failure.get_or_insert(reason);
+                (*owned).flags.set(Flags::STOP);
+                return;
+            }
+            self.cut_off_frame();
             let restarts = self.would_restart(&reason);
             log!(error,
                 actor = %self.id(), actor_type = (self.vtable().type_name)(),
@@ -205,6 +212,10 @@ impl CellRef {
     pub(super) unsafe fn stop_now(self) {
         // SAFETY: H2, by the caller.
         unsafe {
+            if let Some(reason) = self.extra_if_any().and_then(|extra| extra.failure.take()) {
+                self.fail(reason);
+                return;
+            }
             let reason = self.stop_reason();
             let restarting = self.would_restart(&reason);
             self.begin_stop(reason, restarting);

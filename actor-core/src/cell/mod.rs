@@ -36,6 +36,7 @@ mod inspect;
 mod life;
 mod links;
 mod local;
+mod marks;
 mod monitor;
 mod names;
 pub(crate) mod observe;

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::end;
 use super::header::CellRef;
 use super::local::Local;
 use super::names::Names;
@@ -210,7 +211,7 @@ impl Runtime {
             for task in tasks {
                 let cell = CellRef::from_task(task);
                 // SAFETY: the queue held the single right to run the cell, and no worker is left.
-                unsafe { turn::bury(cell) };
+                unsafe { end::bury(cell) };
             }
         }
         SWEEPING.set(false);

@@ -492,6 +492,10 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
         }
         cell.quiet().touch();
         (*owned).frame = std::ptr::null_mut();
+        if (*owned).flags.has(Flags::CUT) {
+            // Back from the thread that had its state.
+            cell.set_away(false);
+        }
         let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
         let current = NonNull::new(current);
         match polled {
@@ -526,7 +530,7 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
 }
 
 /// Handles the signals that wait, in the order they came.
-unsafe fn process_signals(cell: CellRef) {
+pub(super) unsafe fn process_signals(cell: CellRef) {
     if !cell.has_signals() {
         return;
     }
@@ -668,28 +672,6 @@ impl CellRef {
             0
         } else {
             self.inbox().taken()
-        }
-    }
-}
-
-/// Ends an actor whose system has no workers any more, and what waits in its cell.
-///
-/// # Safety
-///
-/// The caller owns the cell.
-pub(super) unsafe fn bury(cell: CellRef) {
-    // SAFETY: by the caller.
-    unsafe {
-        loop {
-            cell.inbox().clear_notify();
-            // Watches are answered and children that are gone unlinked; the rest is moot.
-            process_signals(cell);
-            cell.end_unserved();
-            cell.bury_messages();
-            // As in `attend`: the mark of a later signal may be gone, the signal is not.
-            if !cell.has_signals() && cell.inbox().finish(false) {
-                return;
-            }
         }
     }
 }

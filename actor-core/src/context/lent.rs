@@ -9,7 +9,8 @@
 //! - L1: while a job is `Running`, its frame stays in its cell, and with it the state, the node and the
 //!   node's context stay where they are (frame F2: nobody else touches the state while a frame lives).
 //! - L2: whoever drops the frame waits until the job is not `Running` any more. So that no worker has to,
-//!   a kill asks first (`FrameVtable::is_lent`) and leaves such a frame for when it is done.
+//!   a kill, a failure and the end of the time to stop ask first (`FrameVtable::is_lent`) and leave such a
+//!   frame for when it is done.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -166,7 +167,15 @@ unsafe fn cancel<A: Handler<M>, M: Message>(frame: NonNull<Frame>) {
 unsafe fn is_lent<A: Handler<M>, M: Message>(frame: NonNull<Frame>) -> bool {
     // SAFETY: frame F1: alive and ours.
     let this = unsafe { frame.cast::<LentFrame<A, M>>().as_ref() };
-    matches!(*this.job.lock(), State::Running)
+    let mut state = this.job.lock();
+    if matches!(*state, State::Queued(_)) {
+        // Taken back in the same step, or a thread might begin it before `cancel` comes.
+        let before = std::mem::replace(&mut *state, State::Gone);
+        drop(state);
+        contain(move || drop(before));
+        return false;
+    }
+    matches!(*state, State::Running)
 }
 
 impl<A, M: Message> Lent<A, M> {
