@@ -15,7 +15,7 @@
 //! - `birth`: claiming a cell and moving in;
 //! - `watch`, `links`, `monitor`: who hears of an end, and how;
 //! - `names`: the registry;
-//! - `census`: a walk over all of them from outside;
+//! - `census`: a walk over all of them from outside; `marks`: what it and the parent are told by a bit;
 //! - `inspect`: a look at an actor, taken by its owner.
 //! - `observe`, `simulated`: the test kit's windows; empty without the feature `testkit`.
 
