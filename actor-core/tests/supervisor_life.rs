@@ -259,7 +259,8 @@ fn s20_a_full_mailbox_refuses_while_backing_off_and_what_fits_is_handled() {
     quiet();
     let (system, log) = (system(), Log::new());
     let spec = Spec::new("A", &log);
-    let wait = Duration::from_millis(150);
+    // Longer than a busy machine takes to send twenty messages.
+    let wait = Duration::from_millis(700);
     let a = system
         .actor(spec.factory())
         .mailbox(Mailbox::bounded(8).overflow(Overflow::Reject))

@@ -326,6 +326,68 @@ fn w09_watcher_and_watched_die_at_once() {
     finish(system);
 }
 
+/// What the entries take would grow by some megabytes.
+#[test]
+fn w09_a_hundred_thousand_rounds_leave_the_memory_as_it_was() {
+    if !is_alone("w09_a_hundred_thousand_rounds_leave_the_memory_as_it_was") {
+        return;
+    }
+    quiet();
+    let system = system();
+    struct Peer;
+    impl Actor for Peer {}
+    struct Watch(ActorRef<Peer>);
+    impl Message for Watch {
+        type Reply = ();
+    }
+    impl SyncHandler<Watch> for Peer {
+        fn handle(&mut self, Watch(other): Watch, cx: &mut ActorContext<Self>) {
+            cx.watch(other);
+        }
+    }
+    let survivor = system.spawn(Peer).unwrap();
+    let footprint = || {
+        let memory = system.stats().numa_nodes;
+        memory.iter().fold((0, 0), |(cells, slabs), node| {
+            (cells + node.memory.cells, slabs + node.memory.slab_bytes)
+        })
+    };
+    const BATCH: u64 = 500;
+    let batch = || {
+        for n in 0..BATCH {
+            let (w, a) = (system.spawn(Peer).unwrap(), system.spawn(Peer).unwrap());
+            // Both ways, and one that lives on with both: its entries must go as well.
+            w.tell(Watch(a)).unwrap();
+            a.tell(Watch(w)).unwrap();
+            survivor.ask_blocking(Watch(a)).unwrap();
+            w.tell(Watch(survivor)).unwrap();
+            if n % 2 == 0 {
+                w.stop_with(StopMode::Drain);
+                a.stop_with(StopMode::Drain);
+            } else {
+                a.stop_with(StopMode::Kill);
+                w.stop_with(StopMode::Kill);
+            }
+        }
+        wait_until("all are gone", || system.stats().actors.alive() == 1);
+        settle(&system);
+    };
+    let batches = if cfg!(debug_assertions) { 20 } else { 200 };
+    (0..5).for_each(|_| batch());
+    let before = footprint();
+    (0..batches).for_each(|_| batch());
+    let after = footprint();
+    println!("{before:?} -> {after:?}");
+    assert!(
+        after.0 <= before.0 + 2 * BATCH + 1024,
+        "{before:?} -> {after:?}"
+    );
+    assert!(after.1 <= before.1 + (4 << 20), "{before:?} -> {after:?}");
+    let seen = system.inspect_blocking(survivor.id(), PATIENCE).unwrap();
+    assert_eq!((seen.watching, seen.watchers), (0, 0), "{seen:?}");
+    finish(system);
+}
+
 #[test]
 fn watching_itself_is_never_told() {
     quiet();

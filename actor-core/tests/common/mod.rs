@@ -213,3 +213,26 @@ pub async fn within<F: Future>(future: F) -> F::Output {
     assert!(began.elapsed() < PATIENCE / 2, "a wake-up was lost");
     output
 }
+
+/// Runs the test of this name once more, alone in a process of its own, and says whether this is that
+/// process: for what is measured of the whole process, which other tests would disturb.
+#[track_caller]
+pub fn is_alone(test: &str) -> bool {
+    const ROLE: &str = "ACTOR_TEST_ALONE";
+    if std::env::var_os(ROLE).is_some() {
+        return true;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ROLE, "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{test}, alone: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    false
+}
