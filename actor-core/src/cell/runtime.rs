@@ -237,7 +237,7 @@ impl Runtime {
         if fate == Fate::ActorStopped
             && let Some(suppressed) = self.dead_letter_log.admit()
         {
-            log!(info, %target, message, suppressed, "dead letter: {fate}");
+            log!(info, %target, message_type = message, suppressed, "dead letter: {fate}");
         }
     }
 

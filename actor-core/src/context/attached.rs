@@ -220,7 +220,7 @@ pub(super) fn tell_self<A: Handler<M>, M: Message>(id: ActorId, message: M, cont
             target.count(Count::RefusedOverloaded);
             log!(
             warn,
-                actor = %id, message = std::any::type_name::<M>(),
+                actor = %id, message_type = std::any::type_name::<M>(),
                 "a result was not delivered: the process is at its memory limit for messages"
             );
             contain(move || drop(message));

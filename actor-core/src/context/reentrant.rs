@@ -92,7 +92,7 @@ pub trait ReentrantHandler<M: Message>: Actor {
         );
         if let Err(error) = attached {
             let message = std::any::type_name::<M>();
-            log!(warn, actor = %cx.id(), message, "not handled: {error}");
+            log!(warn, actor = %cx.id(), message_type = message, "not handled: {error}");
         }
     }
 }

@@ -210,7 +210,7 @@ fn send<A: Handler<M>, M: Message>(
         target.count(Count::RefusedOverloaded);
         log!(
             warn,
-            %actor, message = std::any::type_name::<M>(),
+            %actor, message_type = std::any::type_name::<M>(),
             "an item of a stream was not delivered: the process is at its memory limit for messages"
         );
         contain(move || drop(NoMemory(message)));

@@ -186,7 +186,7 @@ impl StallHooks {
         log!(
             warn,
             target: "actor_core::stall",
-            %actor, actor_type, name = report.name.as_deref(), message,
+            %actor, actor_type, name = report.name.as_deref(), message_type = message,
             trace_id = report.trace_id.map(tracing::field::display),
             %worker, ?lasted, still_running, suppressed,
             "a handler holds up its worker: move blocking work to cx.blocking(..)"
