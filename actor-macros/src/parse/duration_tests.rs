@@ -77,11 +77,14 @@ fn a_backoff_runs_from_its_first_wait_to_its_longest() {
 }
 
 #[test]
-fn a_period_is_above_zero() {
+fn a_period_is_a_millisecond_or_longer() {
     assert_eq!(period_of("10s"), Ok(Duration::from_secs(10)));
-    assert!(
-        period_of("0s")
-            .expect_err("zero")
-            .contains("longer than zero")
-    );
+    assert_eq!(period_of("1ms"), Ok(Duration::from_millis(1)));
+    for short in ["0s", "999us"] {
+        assert!(
+            period_of(short)
+                .expect_err(short)
+                .contains("`1ms` or longer")
+        );
+    }
 }
