@@ -10,9 +10,9 @@
 //!
 //! Abandoned is who has not looked at its signals for that long while a worker is in a turn of it:
 //! its handler neither returns nor awaits. A blocking handler runs on another thread, and nobody waits
-//! for that one: its actor looks at its signals and says that it cannot be cut off. Its cell is still its own, so it is taken out of the list and
-//! marked; when it comes back after all it ends at once, and whoever lives in the cell of its parent by
-//! then gives its cell back (`children::child_gone`).
+//! for that one: its actor looks at its signals and says that it cannot be cut off. Its cell is still its
+//! own, so it is taken out of the list and marked; when it comes back after all it ends at once, and
+//! whoever lives in the cell of its parent by then gives its cell back (`children::child_gone`).
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};

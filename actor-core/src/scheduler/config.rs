@@ -109,8 +109,8 @@ pub(crate) enum CrossNuma {
     /// Each NUMA node for itself, even if one drowns while another sleeps.
     Never,
     /// After that many searches at home in a row that found nothing, a worker takes one task from
-    /// the nearest NUMA node that has any and whose own workers are all busy. One, never half: the others' memory is near where they
-    /// are.
+    /// the nearest NUMA node that has any and whose own workers are all busy. One, never half: the
+    /// others' memory is near where they are.
     WhenIdle {
         /// Default: 2.
         searches: u32,

@@ -6,7 +6,8 @@
 //!
 //! The decisions are pure and lie one per file: `child` (what is said of one child), `spec` (who is
 //! restarted with whom, and the supervisor's numbers), `intensity` (how often is too often), `backoff`
-//! (how long to wait), `round` (restarting a group in order), `deadline` (how long a stop may take). They take the time as an argument and know no actor.
+//! (how long to wait), `round` (restarting a group in order), `deadline` (how long a stop may take). They
+//! take the time as an argument and know no actor.
 
 mod backoff;
 mod child;
