@@ -321,6 +321,31 @@ fn a_child_that_waits_for_its_own_children_is_not_abandoned() {
     finish(system);
 }
 
+/// It drains, waits for its child, and handles what comes meanwhile; then its time is over after all.
+#[test]
+fn s13_a_handler_that_awaits_in_a_drain_is_cut_off() {
+    quiet();
+    let (system, log) = (system(), Log::new());
+    let mut leaf = child("leaf", &log, Shutdown::Infinity);
+    leaf.on_stop = Hook::Hang;
+    let middle = child("middle", &log, Shutdown::After(Duration::from_millis(5))).child(leaf);
+    let spec = Spec::new("sup", &log).child(middle);
+    let sup = spec.spawn(&system);
+    let (leaf, middle) = (spec.family.get("leaf"), spec.family.get("middle"));
+    assert_eq!(leaf.life(), 1);
+    middle.stop_with(StopMode::Drain);
+    log.wait("leaf stopping: shut down");
+    middle.tell(Sleep(None)).unwrap();
+    log.wait("middle sleeps");
+    sup.stop();
+    log.wait("middle sleep over");
+    assert_eq!(abandoned(&system), 0);
+    leaf.kill();
+    sup.gone();
+    let books = finish(system);
+    assert_eq!(books.dropped.interrupted, 1, "{books}");
+}
+
 #[test]
 fn a_drain_takes_the_time_it_takes() {
     quiet();
