@@ -38,6 +38,8 @@ pub(crate) struct Local {
     running: &'static Running,
     arena: u8,
     cell: Cell<Option<CellRef>>,
+    /// The cell of the turn has gone idle: it is another worker's, maybe, while this one ends its message.
+    has_left: Cell<bool>,
     sends: Cell<u32>,
     traffic: &'static Row,
     until_sample: Cell<u32>,
@@ -65,6 +67,7 @@ impl Local {
             running: runtime.running(worker.id()),
             arena: runtime.arena(worker.numa_index()),
             cell: Cell::new(None),
+            has_left: Cell::new(false),
             sends: Cell::new(0),
             traffic: runtime.traffic().row(usize::from(worker.id().0)),
             until_sample: Cell::new(SAMPLE_EVERY),
@@ -103,6 +106,17 @@ impl Local {
     #[inline(always)]
     pub(crate) fn cell(&self) -> Option<CellRef> {
         self.cell.get()
+    }
+
+    /// The cell whose turn it is, if the turn still owns it.
+    pub(crate) fn owned_cell(&self) -> Option<CellRef> {
+        self.cell.get().filter(|_| !self.has_left.get())
+    }
+
+    /// The turn has given its cell up, or is over.
+    #[inline(always)]
+    pub(super) fn set_left(&self, left: bool) {
+        self.has_left.set(left);
     }
 
     /// The arena of this worker's NUMA node.
@@ -195,6 +209,7 @@ impl Local {
             running: runtime.running(crate::id::WorkerId(books)),
             arena: runtime.arena(numa_index),
             cell: Cell::new(None),
+            has_left: Cell::new(false),
             sends: Cell::new(0),
             traffic: runtime.traffic().row(numa_index),
             until_sample: Cell::new(SAMPLE_EVERY),

@@ -120,6 +120,7 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
                 }
             }
             if handle(cell, local, generation, node, in_place, &mut left) {
+                local.set_left(false);
                 return After::Done;
             }
         }
@@ -168,7 +169,10 @@ unsafe fn handle(
                 // word; the word as it was seen says nothing of those that a former turn took over.
                 && !(*owned).flags.has(Flags::any(Flags::UNUSUAL.bits() | Flags::WAITERS.bits()))
                 && cell.inbox().close_after(stamp);
-            if !idle {
+            if idle {
+                // What ends the message below may be the user's: a waker, the drop of a late reply.
+                local.set_left(true);
+            } else {
                 let taken = cell.inbox().take_above(node);
                 receive(cell, &taken, left);
             }

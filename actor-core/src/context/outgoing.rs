@@ -123,10 +123,10 @@ impl Target {
     /// the receiver has its turn.
     #[cold]
     fn give_way(self) {
-        if let Some(sender) = crate::cell::current_cell()
+        if let Some(sender) = Local::current().and_then(Local::owned_cell)
             && sender != self.cell
         {
-            // SAFETY: the turn on this thread is the sender's, so its owner is here.
+            // SAFETY: the turn on this thread is the sender's and has not left it, so its owner is here.
             unsafe { sender.end_turn_soon() };
         }
     }
