@@ -317,6 +317,31 @@ impl CellRef {
         }
     }
 
+    /// A child came while this actor, the root, was ending: it goes the way of the others.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, in whose list the child is.
+    pub(super) unsafe fn see_off(self, child: Self) {
+        // SAFETY: by the caller.
+        unsafe {
+            let all_asked = self
+                .family_if_any()
+                .is_some_and(|family| family.all_asked.is_some());
+            match (*self.owned()).phase {
+                // Its turn comes.
+                Phase::Starting | Phase::Running => self.stop_next_child(),
+                Phase::StoppingChildren if !all_asked => self.stop_next_child(),
+                // The others have been told, or are gone and the root with them: nobody goes through the
+                // list once more.
+                _ => {
+                    let (mode, reason) = (StopMode::Kill, StopReason::Killed);
+                    child.signal(Signal::to(child, SignalKind::Stop { mode, reason }));
+                }
+            }
+        }
+    }
+
     /// Children that drain are to stop now: the order has changed.
     ///
     /// # Safety

@@ -614,9 +614,8 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                 if let Some(listed) = listed {
                     cell.enroll(child, *listed);
                 }
-                // Spawned while the root was being told to stop: it goes the way of the others.
                 if cell.is_stopping() {
-                    cell.stop_next_child();
+                    cell.see_off(child);
                 }
             }
             SignalKind::ChildDown {
