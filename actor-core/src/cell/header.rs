@@ -210,8 +210,7 @@ impl Flags {
     #[inline(always)]
     pub(super) const fn is_publishing(self, left: u32) -> bool {
         let step = self.0 >> Self::STEP_SHIFT & Self::STEP;
-        // The last one always: what goes idle by way of a message in place publishes no more.
-        left == 0 || step != 0 && left.is_multiple_of(step)
+        step != 0 && left.is_multiple_of(step)
     }
 
     #[inline(always)]

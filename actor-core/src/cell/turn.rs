@@ -222,6 +222,12 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
                     // would find it taken by its own wake-up for ever.
                     && !((*owned).flags.is_bounded() && node.as_ref().meta.internal) =>
             {
+                // What goes idle by way of a message in place publishes no more, and without a bound nothing
+                // was published at the end of the batch before: a store per batch takes the senders' line
+                // away once more. Here the look has just fetched it.
+                if cell.inbox().taken() != 0 {
+                    publish(cell, 0);
+                }
                 Next::InPlace(node, stamp)
             }
             Look::Empty => {

@@ -171,7 +171,7 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
     }
     if let Some(fate) = context.refusal() {
         target.count(Count::RefusedOther);
-        return Err(refused(target, fate, message));
+        return Err(refused(target.id, fate, message));
     }
     let arena = target.cell.arena();
     let node = match TellNode::alloc::<A>(arena, target.id.generation(), context, message) {
@@ -207,16 +207,10 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
 }
 
 /// The error for a context that does not allow sending any more.
-pub(super) fn refused<M>(target: Target, fate: Fate, message: M) -> SendError<M> {
+pub(super) fn refused<M>(target: ActorId, fate: Fate, message: M) -> SendError<M> {
     match fate {
-        Fate::Cancelled => SendError::Cancelled {
-            target: target.id,
-            message,
-        },
-        _ => SendError::Expired {
-            target: target.id,
-            message,
-        },
+        Fate::Cancelled => SendError::Cancelled { target, message },
+        _ => SendError::Expired { target, message },
     }
 }
 

@@ -213,14 +213,14 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 );
             }
             if let Some(fate) = now.and_then(|now| context.refusal_at(now)) {
-                let error = self.gave_up(refused(target, fate, message));
+                let error = self.gave_up(refused(target.id, fate, message));
                 return self.refuse(Count::RefusedOther, error);
             }
             if let Some(line) = &self.line
                 && !line.is_woken(cx.waker())
             {
                 if let Some(fate) = self.patience.poll(target.runtime, &context, cx, None) {
-                    let error = self.gave_up(refused(target, fate, message));
+                    let error = self.gave_up(refused(target.id, fate, message));
                     return self.refuse(Count::RefusedOther, error);
                 }
                 self.state = State::Unsent(message);
@@ -280,7 +280,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             }
             match &self.line {
                 Some(line) => _ = line.again(cx.waker()),
-                None => self.line = InLine::enter(target, cx.waker()),
+                None => self.line = InLine::enter(target.cell, cx.waker()),
             }
         }
     }
@@ -409,7 +409,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             .waiting_on()
             .store(target.id.as_u64(), Ordering::SeqCst);
         self.asker = Some(asker);
-        let path = circle(asker, target);
+        let path = circle(asker, target.cell, target.id);
         if path.is_some() {
             self.stop_waiting();
         }
@@ -458,22 +458,22 @@ const CHAIN_MAX: usize = 64;
 
 /// The circle that `asker` closes by waiting for `target`.
 #[inline(always)]
-pub(super) fn circle(asker: CellRef, target: Target) -> Option<DeadlockPath> {
+pub(super) fn circle(asker: CellRef, target: CellRef, id: ActorId) -> Option<DeadlockPath> {
     // The common case: the target waits for nobody.
-    if asker != target.cell && target.cell.waiting_on().load(Ordering::SeqCst) == 0 {
+    if asker != target && target.waiting_on().load(Ordering::SeqCst) == 0 {
         return None;
     }
     // A circle that is real stands still. One that was pieced together from edges of different moments
     // is gone at the second look.
-    let first = follow(asker, target)?;
-    follow(asker, target).filter(|second| *second == first)
+    let first = follow(asker, id)?;
+    follow(asker, id).filter(|second| *second == first)
 }
 
 #[cold]
-fn follow(asker: CellRef, target: Target) -> Option<DeadlockPath> {
+fn follow(asker: CellRef, target: ActorId) -> Option<DeadlockPath> {
     let asker_id = asker.id();
     let mut path = vec![asker_id];
-    let mut at = target.id;
+    let mut at = target;
     while path.len() < CHAIN_MAX {
         if at == asker_id {
             return Some(DeadlockPath(path));

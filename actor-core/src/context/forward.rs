@@ -113,7 +113,7 @@ impl<R: Send + 'static> Reply<R> {
         }
         if let Some(fate) = context.refusal() {
             to.count(Count::RefusedOther);
-            return Err(ForwardError::new(refused(to, fate, message), self));
+            return Err(ForwardError::new(refused(to.id, fate, message), self));
         }
         let (arena, generation) = (to.cell.arena(), to.id.generation());
         let (class, layout) = (ForwardNode::<M>::CLASS, ForwardNode::<M>::LAYOUT);

@@ -63,7 +63,8 @@ impl<A, M: Message> Send<A, M> {
 
     /// Notes whom the sending actor waits for. `false`: it would wait for ever, for an actor that waits
     /// for it.
-    fn wait_for(&mut self, target: Target, cx: &task::Context<'_>) -> bool {
+    #[cold]
+    fn wait_for(&mut self, target: CellRef, cx: &task::Context<'_>) -> bool {
         if self.sender.is_some() {
             return true;
         }
@@ -76,9 +77,9 @@ impl<A, M: Message> Send<A, M> {
         // SeqCst, with the loads in `circle`: as in `Call::wait_for`.
         sender
             .waiting_on()
-            .store(target.id.as_u64(), Ordering::SeqCst);
+            .store(self.target.id().as_u64(), Ordering::SeqCst);
         self.sender = Some(sender);
-        if circle(sender, target).is_some() {
+        if circle(sender, target, self.target.id()).is_some() {
             self.stop_waiting();
             return false;
         }
@@ -126,7 +127,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
             if let Some(fate) = context.refusal() {
                 target.count(Count::RefusedOther);
                 this.line = None;
-                return Poll::Ready(Err(refused(target, fate, message)));
+                return Poll::Ready(Err(refused(target.id, fate, message)));
             }
             if let Some(line) = &this.line
                 && !line.is_woken(cx.waker())
@@ -135,7 +136,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 if let Some(fate) = this.patience.poll(target.runtime, &context, cx, None) {
                     target.count(Count::RefusedOther);
                     this.line = None;
-                    return Poll::Ready(Err(refused(target, fate, message)));
+                    return Poll::Ready(Err(refused(target.id, fate, message)));
                 }
                 this.message = Some(message);
                 return Poll::Pending;
@@ -174,7 +175,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                     message = unsafe { TellNode::take_back(node) };
                 }
             }
-            if !target.cell.waits_for_room() || !this.wait_for(target, cx) {
+            if !target.cell.waits_for_room() || !this.wait_for(target.cell, cx) {
                 target.count(Count::RefusedFull);
                 this.line = None;
                 let capacity = target.capacity();
@@ -186,7 +187,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
             }
             match &this.line {
                 Some(line) => _ = line.again(cx.waker()),
-                None => this.line = InLine::enter(target, cx.waker()),
+                None => this.line = InLine::enter(target.cell, cx.waker()),
             }
         }
     }

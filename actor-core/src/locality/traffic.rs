@@ -22,7 +22,9 @@ pub(crate) struct Row {
     numa_index: AtomicUsize,
     /// By the NUMA index of the target's home. The worker's own index counts nothing: what stays at home is
     /// what is left of all that the worker has sent.
-    across: Box<[AtomicU64]>,
+    /// On lines of their own: a line shared with what another worker writes would cost each message that
+    /// crosses a transfer.
+    across: Box<[CachePadded<AtomicU64>]>,
     /// Targets of sampled sends; 0 is none.
     samples: [AtomicU64; SLOTS],
 }
@@ -31,7 +33,7 @@ impl Row {
     fn new(numa_nodes: usize) -> Self {
         Self {
             numa_index: AtomicUsize::new(0),
-            across: (0..numa_nodes).map(|_| AtomicU64::new(0)).collect(),
+            across: (0..numa_nodes).map(|_| CachePadded::default()).collect(),
             samples: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -64,7 +66,7 @@ impl Row {
     }
 
     /// One message went to another NUMA node. By the worker whose row it is.
-    #[cold]
+    #[inline(always)]
     pub(crate) fn count_across(&self, to: usize) {
         if let Some(counter) = self.across.get(to) {
             // Relaxed: one writer; a reader only sums up.
