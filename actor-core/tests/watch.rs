@@ -510,6 +510,10 @@ fn w10_no_notice_is_left_after_unwatch() {
             }))
             .unwrap();
         a.gone();
+        // Its identity ends before its notices are sent; the next round counts them.
+        wait_until("its end is over", || {
+            system.stats().actors.stopped == round + 1
+        });
         caught_up(w);
         assert_eq!(log.starting("w heard"), heard, "heard after unwatch");
     }
