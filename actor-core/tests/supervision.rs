@@ -91,6 +91,7 @@ fn s05_limit_is_exact_and_escalates() {
     log.clear();
     b.crash();
     log.wait("sup started 2");
+    assert_eq!(sup.life(), 2, "answered once its children are spawned");
     assert_eq!(
         spec.family.get("A").life(),
         1 + 2,
