@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::SystemRef;
-use super::builder::{KILL_GRACE, StartError, SystemBuilder};
+use super::builder::SystemBuilder;
+use super::engine::KILL_GRACE;
+use super::start_error::StartError;
 use crate::cell::Runtime;
 use crate::contain::{book, log};
 use crate::context::{Blocking, blocking_in, serve_here};

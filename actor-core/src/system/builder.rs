@@ -1,26 +1,26 @@
 //! Every knob, its default, and when to touch it.
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use super::blocking::{self, BlockingSettings};
 use super::control::{Control, Settings};
-use super::phases::{self, PhaseError, ShutdownPhase};
+use super::engine::{self, Engine};
+use super::phases::{self, ShutdownPhase};
 use super::stall::{StallSettings, pin_spare};
+use super::start_error::StartError;
 use super::{ActorSystem, Plan, SystemRef, balancing, readiness};
 use crate::cell::Runtime;
 use crate::contain::log;
-use crate::context::{Actor, Parent, SpawnError, builder as spawn_builder, serve_here};
+use crate::context::{Actor, Parent, builder as spawn_builder};
 use crate::id::NumaNodeId;
 use crate::locality::Balancing;
 use crate::mailbox::Mailbox;
 use crate::memory;
 use crate::scheduler::timer::Timers;
-use crate::scheduler::{Config, CrossNuma, Pool, Scheduler, SeatSpec};
-use crate::supervision::{InvalidOption, Restart};
+use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
+use crate::supervision::Restart;
 use crate::telemetry::StallHooks;
-use crate::topology::{self, PlacementError, Seat, Topology, TopologyError, Workers, affinity};
+use crate::topology::{self, Seat, Topology, Workers, affinity};
 
 /// Settings of a system that is about to start.
 ///
@@ -245,7 +245,8 @@ impl SystemBuilder {
 
         let timers = Timers::start()?;
         let pools = self.blocking.pools(&nodes);
-        let (reactors, handles) = start_reactors(&topology, &nodes, &pools, self.reactor_threads)?;
+        let (reactors, handles) =
+            engine::start_reactors(&topology, &nodes, &pools, self.reactor_threads)?;
         let (balancing, balancer) = match self.balancing.filter(|_| nodes.len() > 1) {
             Some(options) => {
                 let (shared, thread) = balancing::start(runtime, options)?;
@@ -253,7 +254,7 @@ impl SystemBuilder {
             }
             None => (None, None),
         };
-        let engine = Engine { reactors, balancer };
+        let engine = Engine::new(reactors, balancer);
         for ((pool, node), handle) in pools.iter().zip(&nodes).zip(&handles) {
             blocking::furnish(pool, runtime, handle.clone(), topology.real_cpus_of(*node));
         }
@@ -327,35 +328,6 @@ impl SystemBuilder {
     }
 }
 
-/// What ends with the system.
-#[derive(Debug)]
-pub(super) struct Engine {
-    balancer: Option<balancing::Thread>,
-    reactors: Vec<tokio::runtime::Runtime>,
-}
-
-impl Engine {
-    /// Of a simulation, which has none.
-    #[cfg(feature = "testkit")]
-    pub(super) const fn without_threads() -> Self {
-        Self {
-            balancer: None,
-            reactors: Vec::new(),
-        }
-    }
-}
-
-impl Drop for Engine {
-    /// Stops the tokio runtimes; tasks that are not at an await are given up on. In the background:
-    /// waiting here would panic inside of async code.
-    fn drop(&mut self) {
-        drop(self.balancer.take());
-        for reactor in self.reactors.drain(..) {
-            reactor.shutdown_background();
-        }
-    }
-}
-
 /// The parent of all top-level actors.
 struct Root;
 
@@ -405,151 +377,3 @@ fn pin(seat: &Seat, allowed: &[crate::id::CpuId]) -> Option<crate::scheduler::Pi
         affinity::pin_current_thread(cpu, &allowed).map_err(|error| error.to_string())
     }))
 }
-
-fn start_reactors(
-    topology: &Topology,
-    nodes: &[NumaNodeId],
-    pools: &[&'static Pool],
-    threads: usize,
-) -> io::Result<(Vec<tokio::runtime::Runtime>, Box<[tokio::runtime::Handle]>)> {
-    let mut reactors = Vec::new();
-    let mut handles = Vec::new();
-    for (node, pool) in nodes.iter().zip(pools) {
-        let cpus = topology.real_cpus_of(*node);
-        let pool: &'static Pool = pool;
-        let reactor = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name(format!("reactor-{}", node.0))
-            // On its NUMA node, on any of its CPUs: threads for blocking calls must not share one.
-            .on_thread_start(move || {
-                serve_here(pool);
-                if let Err(error) = affinity::widen_current_thread(&cpus) {
-                    log!(debug, %error, "a reactor thread stays where the kernel puts it");
-                }
-            })
-            .enable_all()
-            .build()?;
-        handles.push(reactor.handle().clone());
-        reactors.push(reactor);
-    }
-    Ok((reactors, handles.into()))
-}
-
-/// Why a system did not start. Nothing is left running.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The machine could not be described.
-    Topology(TopologyError),
-    /// The workers could not be placed on it.
-    Placement(PlacementError),
-    /// The number of reactor threads is out of range.
-    ReactorThreads {
-        /// What was asked for.
-        asked: usize,
-        /// The most that is allowed; the least is 1.
-        max: usize,
-    },
-    /// The memory for messages is too small.
-    MessageMemory {
-        /// Bytes that were asked for.
-        asked: u64,
-        /// The least that is allowed.
-        min: u64,
-    },
-    /// The stack of a worker is out of range.
-    WorkerStack {
-        /// Bytes that were asked for.
-        asked: usize,
-        /// The least that is allowed.
-        min: usize,
-        /// The most that is allowed.
-        max: usize,
-    },
-    /// The numbers of the balancer make no sense.
-    Balancing(InvalidOption),
-    /// The phases of a shutdown make no sequence.
-    Phases(PhaseError),
-    /// A setting is out of range.
-    Setting {
-        /// The builder's method.
-        setting: &'static str,
-        /// What it was given.
-        asked: String,
-        /// What it takes.
-        allowed: String,
-    },
-    /// The operating system refused a thread or a file.
-    Os(io::Error),
-    /// The root of the actors could not be spawned.
-    Root(SpawnError),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Topology(error) => write!(f, "cannot start actors: {error}"),
-            Self::Placement(error) => write!(f, "cannot place workers: {error}"),
-            Self::ReactorThreads { asked, max } => {
-                write!(
-                    f,
-                    "{asked} reactor threads per NUMA node: 1 to {max} are allowed"
-                )
-            }
-            Self::MessageMemory { asked, min } => {
-                write!(f, "{asked} bytes for messages: at least {min} are needed")
-            }
-            Self::WorkerStack { asked, min, max } => write!(
-                f,
-                "{asked} bytes of stack per worker: {min} to {max} are allowed"
-            ),
-            Self::Balancing(error) => write!(f, "cannot start actors: {error}"),
-            Self::Phases(error) => write!(f, "cannot start actors: {error}"),
-            Self::Setting {
-                setting,
-                asked,
-                allowed,
-            } => write!(f, "{setting} is {asked}: {allowed} is allowed"),
-            Self::Os(error) => write!(f, "cannot start actors: the operating system says: {error}"),
-            Self::Root(error) => write!(f, "cannot start actors: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Topology(error) => Some(error),
-            Self::Placement(error) => Some(error),
-            Self::Balancing(error) => Some(error),
-            Self::Phases(error) => Some(error),
-            Self::Os(error) => Some(error),
-            Self::Root(error) => Some(error),
-            Self::ReactorThreads { .. }
-            | Self::MessageMemory { .. }
-            | Self::WorkerStack { .. }
-            | Self::Setting { .. } => None,
-        }
-    }
-}
-
-impl From<TopologyError> for StartError {
-    fn from(error: TopologyError) -> Self {
-        Self::Topology(error)
-    }
-}
-
-impl From<PlacementError> for StartError {
-    fn from(error: PlacementError) -> Self {
-        Self::Placement(error)
-    }
-}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> Self {
-        Self::Os(error)
-    }
-}
-
-/// How long `Drop` and the last phase of a shutdown wait for killed actors.
-pub(super) const KILL_GRACE: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::SystemRef;
-use super::builder::Engine;
+use super::engine::Engine;
 use super::phases::{ShutdownPhase, Step};
 use super::shutdown::{self, ShutdownReport};
 use crate::cell::Local;

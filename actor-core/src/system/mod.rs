@@ -4,6 +4,7 @@ mod balancing;
 mod blocking;
 mod builder;
 mod control;
+mod engine;
 mod inspect;
 mod leaks;
 mod leftover;
@@ -16,6 +17,7 @@ mod shutdown;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
 mod stall;
+mod start_error;
 mod tree;
 
 use std::fmt;
@@ -33,7 +35,7 @@ use crate::telemetry::{StallHooks, Stats};
 use crate::topology::{Seat, Topology};
 
 pub use blocking::BlockingLeft;
-pub use builder::{CrossNumaStealing, StartError, SystemBuilder};
+pub use builder::{CrossNumaStealing, SystemBuilder};
 pub use control::ShutdownHandle;
 pub use inspect::InspectError;
 pub use leftover::LeftBehind;
@@ -42,6 +44,7 @@ pub use os_signal::{OsSignal, termination};
 pub use phases::{IntoPhaseResult, PhaseError, ShutdownPhase};
 pub use readiness::Readiness;
 pub use shutdown::{Abandoned, PhaseOutcome, PhaseReport, ShutdownReport};
+pub use start_error::StartError;
 
 /// A running actor system: pinned workers, their actors, one tokio runtime per NUMA node.
 ///

@@ -18,8 +18,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::blocking::{self, BlockingLeft};
-use super::builder::{Engine, KILL_GRACE};
 use super::control::Settings;
+use super::engine::{Engine, KILL_GRACE};
 use super::leftover::{self, LeftBehind};
 use super::os_signal::{OsSignal, Termination};
 use super::phases::{DRAIN_ACTORS, ShutdownPhase, Step};

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::builder::{Engine, StartError, spawn_root};
+use super::builder::spawn_root;
 use super::control::{Control, Settings};
+use super::engine::Engine;
 use super::shutdown::ShutdownReport;
+use super::start_error::StartError;
 use super::{Plan, SystemRef, readiness};
 use crate::cell::observe;
 use crate::cell::{Runtime, StopMode, StopReason};

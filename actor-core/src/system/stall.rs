@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SystemRef;
-use super::builder::{StartError, SystemBuilder};
+use super::builder::SystemBuilder;
+use super::start_error::StartError;
 use crate::scheduler::{SparePin, WatchdogConfig};
 use crate::telemetry::{StallHook, StallReport};
 use crate::topology::{Seat, Topology, affinity};
