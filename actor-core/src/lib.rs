@@ -206,6 +206,8 @@ mod guides {
     struct Leaks;
     #[doc = include_str!("../../docs/names-and-links.md")]
     struct NamesAndLinks;
+    #[doc = include_str!("../../docs/numa.md")]
+    struct Numa;
     #[doc = include_str!("../../docs/shutdown.md")]
     struct Shutdown;
     #[doc = include_str!("../../docs/stalls.md")]
