@@ -1,54 +1,48 @@
-//! The network layer that will bridge actor systems over TCP. **Nothing works here yet.**
+//! The network layer that will bridge actor systems over TCP. **It bridges nothing yet**: its lower floors
+//! are being built.
 //!
-//! This crate is its map: what will stand on which floor, bottom first. A reference to an actor elsewhere
-//! will be an ordinary `ActorRef`, whose cell forwards what it is sent.
+//! A reference to an actor elsewhere will be an ordinary `ActorRef`, whose cell forwards what it is sent.
 //!
-//! | floor | will hold |
+//! | floor | holds, or will hold |
 //! |---|---|
-//! | [`id`] | peers, incarnations |
-//! | [`transport`] | framed bytes over TCP and TLS 1.3, reconnecting; an in-memory twin for tests |
-//! | [`wire`] | what the bytes mean: pure state machines, no I/O, no clock |
+//! | [`id`] | peers, clusters, incarnations |
+//! | [`transport`] | bytes from here to there: TCP, TLS 1.3, who is on the other end |
+//! | `wire` | what the bytes mean: pure state machines, no I/O, no clock |
 //! | [`membership`] | who is there, who is suspected, who is gone |
 //! | [`remote`] | the forwarding cell, message numbers, per-peer outboxes, remote watches |
 //! | [`sharding`] | actors by key |
 //! | [`cluster`] | the front door |
 
-pub mod id {
-    //! Newtypes for peers.
+// Read on, top to bottom, and you have the architecture: each floor stands on those above it in this
+// list and never imports from those below (`tests/floors.rs` keeps it so).
 
-    use std::fmt;
+// Floor 0. Ground: what every floor stands on.
+pub mod id;
 
-    /// One life of a peer: a process that restarts on the same address is another one.
-    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-    pub struct Incarnation(pub u64);
-
-    impl fmt::Display for Incarnation {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "incarnation {}", self.0)
-        }
-    }
-}
-
+// Floor 1. Bytes from here to there.
 pub mod transport {
     //! Bytes from here to there. Nothing yet.
 }
 
-pub mod wire {
-    //! What the bytes mean. Nothing yet.
-}
+// Floor 2. What the bytes mean (no I/O, no clock).
+pub(crate) mod wire;
 
+// Floor 3. Who is there (no I/O, no clock).
 pub mod membership {
     //! Who is there. Nothing yet.
 }
 
+// Floor 4. Actors over there.
 pub mod remote {
     //! Actors over there. Nothing yet.
 }
 
+// Floor 5. Actors by key.
 pub mod sharding {
     //! Actors by key. Nothing yet.
 }
 
+// Floor 6. The front door.
 pub mod cluster {
     //! The front door. Nothing yet.
 }
