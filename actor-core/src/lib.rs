@@ -174,9 +174,9 @@ pub use system::{
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    ActorStats, BalancingStats, BlockingStats, GrowingActors, IdleActors, LeakOptions, LeakReport,
-    ManyWatches, NumaStats, StallReport, StallStats, Stats, StuckAsk, SupervisionTree, TreeNode,
-    TreeRequest, WorkerStats,
+    ActorStats, BalancingStats, BlockingStats, DedicatedStats, GrowingActors, IdleActors,
+    LeakOptions, LeakReport, ManyWatches, NumaStats, StallReport, StallStats, Stats, StuckAsk,
+    SupervisionTree, TreeNode, TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

@@ -22,6 +22,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "cell/deadline.rs",
         "looks after children that were told to stop",
     ),
+    ("cell/dedicated.rs", "the owner's side of the header"),
     ("cell/failure.rs", "the parent of children that fail"),
     (
         "cell/family.rs",
@@ -72,6 +73,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     ("context/message_context.rs", "counted blocks from the slab"),
     ("context/outgoing.rs", "pushes nodes"),
+    (
+        "context/placement.rs",
+        "the owner asks what its subtree was told",
+    ),
     ("context/reentrant.rs", "a state that is lent"),
     ("context/reply.rs", "the responder's side of a node"),
     ("context/send.rs", "takes a refused node back"),

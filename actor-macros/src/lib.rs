@@ -43,7 +43,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `on_panic` | `restart`, `resume` | whether a panic in a handler ends this life, or costs the message alone |
 /// | `trap_links` | nothing, or `true`, `false` | whether a broken link is told to its `terminated` hook, and does not end its life |
 /// | `stash` | `0` to `1000000` | how many messages it may put aside |
-/// | `placement` | `inherit`, `spread`, `least_loaded` | the NUMA home: its spawner's, each in turn, or the one with the least to do |
+/// | `placement` | `inherit`, `spread`, `least_loaded`, `dedicated` | the NUMA home: its spawner's, each in turn, the one with the least to do, or its spawner's with a thread of its own |
 /// | `started` | a method | called before the first message and after each restart |
 /// | `stopped` | a method | called after the last message |
 /// | `terminated` | a method | called when a watched actor has ended, or with `trap_links` a linked one |

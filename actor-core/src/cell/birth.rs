@@ -13,11 +13,12 @@ use super::sequence;
 use super::signal::{Signal, SignalKind};
 use super::stash::STASH_CAPACITY;
 use super::vtable::ActorVtable;
-use crate::id::ActorId;
+use crate::id::{ActorId, NumaNodeId};
+use crate::locality::Placement;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::{Mailbox, Overflow};
 use crate::memory::{self, Purpose};
-use crate::scheduler::Hint;
+use crate::scheduler::{Hint, NoBooth, Reservation};
 use crate::supervision::{Backoff, OnPanic, Shutdown, Supervision};
 
 /// All that a new actor is made of, but its state.
@@ -25,6 +26,10 @@ use crate::supervision::{Backoff, OnPanic, Shutdown, Supervision};
 pub(crate) struct Birth {
     pub(crate) vtable: &'static ActorVtable,
     pub(crate) numa_index: usize,
+    /// On a thread of its own.
+    pub(crate) dedicated: bool,
+    /// For its subtree.
+    pub(crate) children_placement: Option<Placement>,
     pub(crate) mailbox: Mailbox,
     pub(crate) restart: RestartPolicy,
     pub(crate) backoff: Backoff,
@@ -60,6 +65,8 @@ pub(crate) enum SpawnFailure {
     NameTaken(ActorId),
     /// The address space for cells is used up.
     NoCells,
+    /// No thread for it alone on that NUMA node.
+    NoThread(NumaNodeId, NoBooth),
 }
 
 /// Spawns an actor: under `parent`, whose owner the caller must be, or under the root.
@@ -81,10 +88,10 @@ pub(crate) unsafe fn spawn(
     } else if runtime.is_closed() && runtime.is_rooted() {
         return Err(SpawnFailure::Closed);
     }
-    let (vacant, cell) = find_room(runtime, &birth)?;
+    let room = find_room(runtime, &birth)?;
     let place = parent.map_or(Place::Top, Place::Under);
     // SAFETY: by the caller; claimed for this birth.
-    Ok(unsafe { move_in(runtime, cell, vacant, place, birth, origin, Flags::NONE) })
+    Ok(unsafe { move_in(runtime, room, place, birth, origin, Flags::NONE) })
 }
 
 /// Spawns a child again from what it left at its end, in the place that was kept. Failing that the
@@ -99,24 +106,14 @@ pub(super) unsafe fn respawn(
     spec: Box<Spec>,
 ) -> Result<CellRef, (SpawnFailure, Box<Spec>)> {
     let runtime = parent.runtime();
-    let (vacant, cell) = match find_room(runtime, &spec.birth) {
+    let room = match find_room(runtime, &spec.birth) {
         Ok(room) => room,
         Err(failure) => return Err((failure, spec)),
     };
     let Spec { birth, factory, .. } = *spec;
     let (instead, origin) = (Place::InsteadOf(place, parent), Origin::Factory(factory));
     // SAFETY: by the caller; claimed for this birth.
-    let id = unsafe {
-        move_in(
-            runtime,
-            cell,
-            vacant,
-            instead,
-            birth,
-            origin,
-            Flags::REPORT_START,
-        )
-    };
+    let id = unsafe { move_in(runtime, room, instead, birth, origin, Flags::REPORT_START) };
     Ok(CellRef::of(id))
 }
 
@@ -128,11 +125,14 @@ enum Place {
     InsteadOf(CellRef, CellRef),
 }
 
-/// A name and a cell for an actor.
-fn find_room<'a>(
-    runtime: &'a Runtime,
-    birth: &Birth,
-) -> Result<(Option<Vacant<'a>>, CellRef), SpawnFailure> {
+/// A cell for an actor, and what else it needs before it can be one.
+struct Room<'a> {
+    vacant: Option<Vacant<'a>>,
+    thread: Option<Reservation>,
+    cell: CellRef,
+}
+
+fn find_room(runtime: &'static Runtime, birth: &Birth) -> Result<Room<'static>, SpawnFailure> {
     // Before anything is claimed, and kept until the actor has its identity. Dropped before the birth and
     // the factory are, which hold user values.
     let vacant = match &birth.registered {
@@ -146,8 +146,19 @@ fn find_room<'a>(
     };
     let arena = runtime.arena(birth.numa_index);
     let capacity = birth.mailbox.inbox_capacity();
+    let thread = if birth.dedicated {
+        let scheduler = runtime.scheduler();
+        let reserved = scheduler.reserve(birth.numa_index);
+        reserved.map_err(|why| SpawnFailure::NoThread(NumaNodeId(arena), why))?
+    } else {
+        None
+    };
     let cell = claim_cell(runtime, arena, capacity).ok_or(SpawnFailure::NoCells)?;
-    Ok((vacant, cell))
+    Ok(Room {
+        vacant,
+        thread,
+        cell,
+    })
 }
 
 /// Lays a new actor down in its cell.
@@ -157,8 +168,11 @@ fn find_room<'a>(
 /// The caller claimed the cell for this birth, and owns the parent, if there is one.
 unsafe fn move_in(
     runtime: &'static Runtime,
-    cell: CellRef,
-    vacant: Option<Vacant<'_>>,
+    Room {
+        vacant,
+        thread,
+        cell,
+    }: Room<'_>,
     place: Place,
     birth: Birth,
     origin: Origin<'_>,
@@ -172,6 +186,7 @@ unsafe fn move_in(
         numa_index: birth.numa_index as u8,
         drop_newest: overflow == Overflow::DropNewest && capacity != 0,
         no_wait: overflow != Overflow::Wait,
+        dedicated: thread.is_some(),
     };
     let family = match place {
         Place::Under(parent) | Place::InsteadOf(_, parent) => Some(parent),
@@ -219,6 +234,7 @@ unsafe fn move_in(
         || birth.stash != STASH_CAPACITY
         || !default_supervision
         || birth.held
+        || birth.children_placement.is_some()
     {
         let mut extra = Box::new(Extra::new());
         extra.factory = factory;
@@ -228,6 +244,7 @@ unsafe fn move_in(
         extra.names.extend(birth.registered.map(|(name, _)| name));
         extra.backoff = birth.backoff;
         extra.supervision = birth.supervision;
+        extra.children_placement = birth.children_placement;
         extra.mailbox = birth.mailbox;
         extra.keep_newest = capacity / 2;
         if birth.held {
@@ -239,6 +256,9 @@ unsafe fn move_in(
     }
     // SAFETY: claimed by the caller.
     unsafe { cell.occupy(&home, runtime, birth.vtable, family, owned) };
+    if let Some(thread) = thread {
+        thread.let_to(cell.task());
+    }
     let id = cell.id();
     if let Some(vacant) = vacant {
         vacant.hold(id);
@@ -287,6 +307,18 @@ unsafe fn move_in(
     });
     cell.schedule(Hint::Back);
     id
+}
+
+impl CellRef {
+    /// Where its children live that do not say where, if its subtree was told.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    pub(crate) unsafe fn children_placement(self) -> Option<Placement> {
+        // SAFETY: H2, by the caller.
+        unsafe { self.extra_if_any() }.and_then(|extra| extra.children_placement)
+    }
 }
 
 /// A cell that is ours alone: its word shows neither idle nor scheduled.

@@ -110,6 +110,8 @@ impl CellRef {
             self.runtime().count(Count::Stopped, 1);
             let (parent, root) = (self.parent(), (*owned).flags.has(Flags::ROOT));
             (*owned).flags = Flags::NONE;
+            // Before the parent hears of the end, who may want the thread for the next child.
+            self.leave_thread();
             match parent {
                 Some(parent) => {
                     let gone = SignalKind::ChildGone {
@@ -142,6 +144,8 @@ impl CellRef {
                 birth: birth::Birth {
                     vtable: self.vtable(),
                     numa_index: self.numa_index(),
+                    dedicated: self.is_dedicated(),
+                    children_placement: extra.children_placement,
                     mailbox: extra.mailbox,
                     restart: (*owned).flags.restart(),
                     backoff: extra.backoff,

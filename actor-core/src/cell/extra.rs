@@ -15,6 +15,7 @@ use super::timers::TimerTable;
 use super::watch::OnEnd;
 use crate::clock::Tick;
 use crate::id::ActorId;
+use crate::locality::Placement;
 use crate::mailbox::Mailbox;
 use crate::scheduler::timer::TimerKey;
 use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
@@ -44,6 +45,8 @@ pub(crate) struct Extra {
     pub(super) mailbox: Mailbox,
     /// At its end it leaves its specification to its parent.
     pub(super) leaves_spec: bool,
+    /// Where those below it live that do not say where.
+    pub(super) children_placement: Option<Placement>,
 
     // The parent's side.
     pub(super) first_child: Sibling,
@@ -104,6 +107,7 @@ impl Extra {
             failure: None,
             mailbox: Mailbox::unbounded(),
             leaves_spec: false,
+            children_placement: None,
             first_child: Sibling::NONE,
             last_child: Sibling::NONE,
             children: 0,

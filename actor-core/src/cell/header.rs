@@ -35,6 +35,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::extra::Extra;
 use super::frame::Frame;
+use super::marks;
 use super::runtime::Runtime;
 use super::signal::Signal;
 use super::vtable::ActorVtable;
@@ -251,6 +252,8 @@ const DROP_NEWEST: u32 = 1 << 16;
 const NO_WAIT: u32 = 1 << 17;
 /// The actor that lived here has ended; set before the generation moves on.
 const ENDED: u32 = 1 << 20;
+/// What `place >> 8` says of the route.
+const ROUTE: usize = 0xff | marks::DEDICATED as usize >> 8;
 
 impl CellRef {
     /// The cell of an id.
@@ -276,7 +279,7 @@ impl CellRef {
         Self(unsafe { NonNull::new_unchecked(task.as_ptr().cast()) })
     }
 
-    fn task(self) -> Task {
+    pub(super) fn task(self) -> Task {
         // The link is the header's first field.
         // SAFETY: H1: the link is valid for ever; B1: whoever schedules the cell owns it, so one copy of
         // its task is in a queue at most.
@@ -341,6 +344,12 @@ impl CellRef {
     #[inline(always)]
     pub(crate) fn numa_index(self) -> usize {
         usize::from((self.header().place.load(Ordering::Relaxed) >> 8) as u8)
+    }
+
+    /// The way to those who run it: its NUMA index, and whether it has a thread of its own (`dedicated`).
+    #[inline(always)]
+    pub(super) fn route(self) -> usize {
+        (self.header().place.load(Ordering::Relaxed) >> 8) as usize & ROUTE
     }
 
     /// The arena of the actor's home.
@@ -492,6 +501,7 @@ impl CellRef {
         }
         let flags =
             if home.drop_newest { DROP_NEWEST } else { 0 } | if home.no_wait { NO_WAIT } else { 0 };
+        let flags = flags | if home.dedicated { marks::DEDICATED } else { 0 };
         let arena = u32::from(home.arena);
         let place = arena | u32::from(home.numa_index) << 8 | flags | arena << 24;
         header.place.store(place, Ordering::Relaxed);
@@ -538,8 +548,7 @@ impl CellRef {
     /// Hands the cell to a worker of its home. The caller owns it (its push or notify said so).
     #[inline(always)]
     pub(crate) fn schedule(self, hint: Hint) {
-        self.runtime()
-            .schedule(self.task(), self.numa_index(), hint);
+        self.runtime().schedule(self.task(), self.route(), hint);
     }
 
     /// Wakes a suspended handler.
@@ -584,6 +593,7 @@ pub(super) struct Home {
     pub(super) numa_index: u8,
     pub(super) drop_newest: bool,
     pub(super) no_wait: bool,
+    pub(super) dedicated: bool,
 }
 
 impl Sibling {

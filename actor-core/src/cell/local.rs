@@ -16,7 +16,7 @@ use crate::id::ActorId;
 use crate::locality::{Row, SAMPLE_EVERY};
 use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
-use crate::scheduler::Worker;
+use crate::scheduler::{DEDICATED, Worker};
 
 thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
@@ -31,6 +31,8 @@ pub(crate) struct Local {
     /// Null on a thread that only plays worker (`simulated`).
     worker: *const Worker,
     numa_index: usize,
+    /// The cells that belong here; see `CellRef::route`.
+    route: usize,
     /// Messages a turn may handle.
     #[cfg(feature = "testkit")]
     messages_per_turn: Cell<u32>,
@@ -61,6 +63,11 @@ impl Local {
             runtime,
             worker,
             numa_index: worker.numa_index(),
+            route: if worker.is_apart() {
+                worker.numa_index() | DEDICATED
+            } else {
+                worker.numa_index()
+            },
             #[cfg(feature = "testkit")]
             messages_per_turn: Cell::new(MESSAGES_PER_TURN),
             counters: runtime.ledger().worker(usize::from(worker.id().0)),
@@ -127,6 +134,11 @@ impl Local {
 
     pub(crate) fn numa_index(&self) -> usize {
         self.numa_index
+    }
+
+    /// The route of the cells that belong here.
+    pub(super) fn route(&self) -> usize {
+        self.route
     }
 
     /// Messages that a turn may handle: a constant, but for the test kit, which shortens turns to see
@@ -204,6 +216,7 @@ impl Local {
             runtime,
             worker: std::ptr::null(),
             numa_index,
+            route: numa_index,
             messages_per_turn: Cell::new(MESSAGES_PER_TURN),
             counters: runtime.ledger().worker(numa_index),
             running: runtime.running(crate::id::WorkerId(books)),

@@ -2,7 +2,7 @@
 //!
 //! They are evidence (header H5): set and cleared by a read-modify-write, since several threads write the
 //! word, read without an edge, and gone when somebody else moves into the cell. Two are for reports; the
-//! third is the actor's word to its parent that it cannot be cut off.
+//! third is the actor's word to its parent that it cannot be cut off; the fourth is its `dedicated` thread's.
 
 use super::header::CellRef;
 
@@ -12,6 +12,9 @@ const HELD: u32 = 1 << 18;
 const MANY_WATCHES: u32 = 1 << 19;
 /// The actor's time to stop is over, and a thread of the blocking pool still works on its state.
 const AWAY: u32 = 1 << 21;
+/// The actor has a thread of its own; see `dedicated`. Not evidence: set before anybody knows the actor,
+/// and taken back by its owner at its end.
+pub(super) const DEDICATED: u32 = 1 << 22;
 
 impl CellRef {
     /// Says for reports that somebody holds the actor (`OwnedRef`), or lets go of it.

@@ -6,7 +6,7 @@
 //! - `header`: the 128 bytes, the invariants, references and wakers;
 //! - `turn`: one visit of a worker: signals first, then a budget of messages, panics caught;
 //! - `life`: starting, failing, stopping; `again`: another life; `end`: what is owed to others at the end;
-//! - `rehome`: moving to another NUMA node;
+//! - `rehome`: moving to another NUMA node; `dedicated`: having a thread of its own;
 //! - `children`: the parent's side: who they are, stopping them in reverse; `failure`: deciding restarts,
 //!   alone or in a group; `deadline`: those that do not stop; `administer`: stopping, starting and
 //!   forgetting single ones; `family`: what has to be remembered for that;
@@ -25,6 +25,7 @@ mod birth;
 mod census;
 mod children;
 mod deadline;
+mod dedicated;
 mod end;
 mod extra;
 mod failure;

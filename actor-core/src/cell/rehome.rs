@@ -40,6 +40,10 @@ impl CellRef {
     ///
     /// The caller owns the cell.
     pub(super) unsafe fn move_asked(self, numa_index: usize) {
+        if self.is_dedicated() {
+            // Its thread is bound to its NUMA node; whoever asks is told so, but for the balancer's samples.
+            return;
+        }
         // SAFETY: H2, by the caller.
         unsafe {
             self.extra().move_to = Some(numa_index);

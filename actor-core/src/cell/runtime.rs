@@ -38,7 +38,7 @@ pub(crate) struct Runtime {
     arenas: Box<[u8]>,
     /// The tokio runtime of each NUMA index.
     reactors: OnceLock<Box<[tokio::runtime::Handle]>>,
-    /// What each worker does, and each spare behind them.
+    /// What each worker does, behind them each spare, and each thread that runs one actor alone.
     running: Box<[CachePadded<Running>]>,
     /// For work that blocks, by NUMA index; none where there are no threads at all.
     pools: OnceLock<Box<[&'static Pool]>>,
@@ -53,7 +53,7 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// For so many workers, spares included.
+    /// For so many workers, spares and threads of single actors included.
     pub(crate) fn new(workers: usize, arenas: Box<[u8]>) -> &'static Self {
         let traffic = Traffic::new(workers, arenas.len());
         Box::leak(Box::new(Self {
@@ -184,9 +184,9 @@ impl Runtime {
     }
 
     #[inline(always)]
-    pub(super) fn schedule(&'static self, task: Task, numa_index: usize, hint: Hint) {
+    pub(super) fn schedule(&'static self, task: Task, route: usize, hint: Hint) {
         let scheduler = self.scheduler();
-        scheduler.schedule(task, numa_index, hint);
+        scheduler.schedule(task, route, hint);
         if scheduler.is_stopping() {
             self.sweep();
         }
@@ -268,6 +268,12 @@ impl Runtime {
             .any(|running| running.cell() == Some(cell))
     }
 
+    /// The actors that run now, on whatever thread.
+    pub(crate) fn running_now(&self) -> impl Iterator<Item = ActorId> + '_ {
+        let running = self.running.iter();
+        running.filter_map(|running| running.cell().map(CellRef::id))
+    }
+
     /// The actor that a worker is running, if it is in a turn.
     pub(crate) fn running_on(&self, worker: WorkerId) -> Option<ActorId> {
         self.running(worker).cell().map(CellRef::id)
@@ -315,7 +321,10 @@ struct LastSweep(&'static Runtime);
 
 impl Drop for LastSweep {
     fn drop(&mut self) {
-        self.0.sweep();
+        // A thread of a single actor ends while the others work.
+        if self.0.scheduler.get().is_some_and(|it| it.is_stopping()) {
+            self.0.sweep();
+        }
     }
 }
 

@@ -48,8 +48,8 @@ pub(crate) unsafe fn take_turn(cell: CellRef, local: &Local) -> After {
     // SAFETY: by the caller.
     let after = unsafe { run(cell, local) };
     local.end_turn();
-    if after == After::Again && cell.numa_index() != local.numa_index() {
-        // A guest, or an actor that has moved: to its own NUMA node, whatever queue it came from.
+    if after == After::Again && cell.route() != local.route() {
+        // A guest, or an actor that has moved: to where it belongs, whatever queue it came from.
         cell.schedule(Hint::Back);
         return After::Done;
     }

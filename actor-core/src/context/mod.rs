@@ -48,6 +48,7 @@ mod timers;
 mod trace;
 mod watching;
 
+pub use crate::locality::Placement;
 pub use actor::{Actor, ActorError, Handler, Message, SyncHandler};
 pub use actor_context::ActorContext;
 pub use actor_ref::ActorRef;
@@ -65,7 +66,6 @@ pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
 pub use options::{ActorOptions, SpawnError};
 pub use owned_ref::OwnedRef;
-pub use placement::Placement;
 pub use recipient::Recipient;
 pub use reentrant::{Reentrant, ReentrantError, ReentrantHandler};
 pub use reply::{DeferredHandler, Reply};

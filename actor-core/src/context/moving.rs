@@ -24,6 +24,13 @@ pub enum MoveError {
         /// The actor.
         actor: ActorId,
     },
+    /// The actor has a thread of its own, which is bound to its NUMA node.
+    Dedicated {
+        /// The actor.
+        actor: ActorId,
+        /// Where it stays.
+        numa_node: NumaNodeId,
+    },
 }
 
 impl fmt::Display for MoveError {
@@ -43,6 +50,11 @@ impl fmt::Display for MoveError {
                 Ok(())
             }
             Self::Dead { actor } => write!(f, "{actor} has stopped and cannot be moved"),
+            Self::Dedicated { actor, numa_node } => write!(
+                f,
+                "{actor} has a thread of its own on {numa_node} and cannot be moved: spawn it where it \
+                 is to live"
+            ),
         }
     }
 }
@@ -60,7 +72,7 @@ impl<A: Actor> ActorRef<A> {
     ///
     /// # Errors
     ///
-    /// [`MoveError`]: no workers there, or the actor has stopped.
+    /// [`MoveError`]: no workers there, the actor has stopped, or it has a thread of its own.
     ///
     /// # Examples
     ///
@@ -82,6 +94,10 @@ impl<A: Actor> ActorRef<A> {
         if cell.generation() != actor.generation() {
             return Err(MoveError::Dead { actor });
         }
+        if cell.is_dedicated() {
+            let numa_node = NumaNodeId(cell.arena());
+            return Err(MoveError::Dedicated { actor, numa_node });
+        }
         cell.move_home(actor.generation(), numa_index);
         Ok(())
     }
@@ -92,7 +108,7 @@ impl<A: Actor> ActorContext<A> {
     ///
     /// # Errors
     ///
-    /// [`MoveError::NoSuchNumaNode`].
+    /// [`MoveError::NoSuchNumaNode`], [`MoveError::Dedicated`].
     pub fn move_to(&mut self, node: NumaNodeId) -> Result<(), MoveError> {
         self.actor_ref().move_to(node)
     }

@@ -1,13 +1,14 @@
 //! What can be said about an actor, per type and per spawn.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use super::naming::InvalidName;
-use super::placement::Placement;
 use super::supervisor::SpecError;
 use crate::cell::STASH_CAPACITY;
 use crate::id::{ActorId, NumaNodeId};
+use crate::locality::Placement;
 use crate::mailbox::Mailbox;
 use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision};
 
@@ -22,6 +23,8 @@ use crate::supervision::{Backoff, InvalidOption, OnPanic, Restart, Shutdown, Sup
 /// | `restart` | transient: after a panic, not after a normal end | |
 /// | `backoff` | none: restarted at once | the failure is likely to repeat for a while |
 /// | `placement` | the spawner's NUMA node; spread, if spawned from outside | actors do not talk to their spawner |
+/// | `dedicated` | no: it shares the workers | it computes for long, or must not wait behind others |
+/// | `children_placement` | where their parents live | a subtree is to be spread, or to live elsewhere |
 /// | `supervision` | one_for_one, 3 restarts in 5 s | children fail often or rarely |
 /// | `shutdown` | 5 s, then cut off | its `stopped` hook takes longer, or is not worth waiting for |
 /// | `on_panic` | restart | the state survives a panic and is dear |
@@ -33,6 +36,8 @@ pub struct ActorOptions {
     pub(crate) restart: Restart,
     pub(crate) backoff: Backoff,
     pub(crate) placement: Placement,
+    pub(crate) dedicated: bool,
+    pub(crate) children_placement: Option<Placement>,
     pub(crate) supervision: Supervision,
     pub(crate) shutdown: Shutdown,
     pub(crate) on_panic: OnPanic,
@@ -52,6 +57,8 @@ impl ActorOptions {
             restart: Restart::Transient,
             backoff: Backoff::none(),
             placement: Placement::Inherit,
+            dedicated: false,
+            children_placement: None,
             supervision: Supervision::one_for_one(),
             shutdown: Shutdown::DEFAULT,
             on_panic: OnPanic::Restart,
@@ -87,6 +94,22 @@ impl ActorOptions {
     #[must_use]
     pub const fn placement(mut self, placement: Placement) -> Self {
         self.placement = placement;
+        self
+    }
+
+    /// Whether it gets a thread of its own; see
+    /// [`SpawnBuilder::dedicated`](crate::SpawnBuilder::dedicated). Default: no.
+    #[must_use]
+    pub const fn dedicated(mut self, dedicated: bool) -> Self {
+        self.dedicated = dedicated;
+        self
+    }
+
+    /// Where those below it live that do not say so themselves; see
+    /// [`SpawnBuilder::children_placement`](crate::SpawnBuilder::children_placement).
+    #[must_use]
+    pub const fn children_placement(mut self, placement: Placement) -> Self {
+        self.children_placement = Some(placement);
         self
     }
 
@@ -208,6 +231,18 @@ pub enum SpawnError {
     Name(InvalidName),
     /// The address space for actors is used up.
     TooManyActors,
+    /// No thread of its own for the actor: those of that NUMA node are all taken.
+    DedicatedThreads {
+        /// Where the actor was to live.
+        numa_node: NumaNodeId,
+        /// How many there are.
+        limit: usize,
+    },
+    /// The operating system refused a thread for the actor.
+    NoThread {
+        /// What it said.
+        reason: io::ErrorKind,
+    },
 }
 
 impl fmt::Display for SpawnError {
@@ -239,6 +274,15 @@ impl fmt::Display for SpawnError {
             Self::Name(name) => name.fmt(f),
             Self::TooManyActors => f.write_str(
                 "not spawned: the address space for actors is used up (is `ulimit -v` set?)",
+            ),
+            Self::DedicatedThreads { numa_node, limit } => write!(
+                f,
+                "not spawned: all {limit} dedicated threads of {numa_node} are taken; \
+                 SystemBuilder::dedicated_threads allows more, another placement goes elsewhere"
+            ),
+            Self::NoThread { reason } => write!(
+                f,
+                "not spawned: the operating system refused the actor's thread: {reason}"
             ),
         }
     }

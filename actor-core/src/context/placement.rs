@@ -1,41 +1,38 @@
 //! On which NUMA node a new actor gets its home: a wish and the machine in, an index out.
 
-use super::options::SpawnError;
+use super::options::{ActorOptions, SpawnError};
 use super::spawn::Parent;
 use crate::cell::{CellRef, Local, Runtime};
 use crate::id::{ActorId, NumaNodeId};
+use crate::locality::Placement;
 
-/// On which NUMA node an actor lives: for its whole life, restarts included, unless it is moved
-/// ([`ActorRef::move_to`](crate::ActorRef::move_to)). Its children follow it unless they say otherwise, so
-/// placing a parent places its subtree.
-///
-/// | choose | for actors that |
-/// |---|---|
-/// | `Inherit` | talk to their spawner most |
-/// | `Near` | talk to some other actor most |
-/// | `Key` | share data by a key: equal keys live together |
-/// | `Spread` | have no favourite, and are many |
-/// | `LeastLoaded` | have no favourite, are few, and work hard from their first message on |
-/// | `Node` | serve a device or a memory of that NUMA node |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Placement {
-    /// The spawner's NUMA node; from outside of actors, the same as `Spread`. The default.
-    #[default]
-    Inherit,
-    /// NUMA nodes that have workers, in turn.
-    Spread,
-    /// The NUMA node with the least to do per worker now: queued actors and busy workers are counted.
-    /// In turn where they are equal. The spawn looks at every worker's queue, some 100 ns each.
-    LeastLoaded,
-    /// That NUMA node, which must have workers.
-    Node(NumaNodeId),
-    /// The NUMA node that is that actor's home now; if it has stopped, the one it was spawned on.
-    Near(ActorId),
-    /// The NUMA node that the key falls on: the same for equal keys as long as the NUMA nodes with workers
-    /// are the same ones; with one NUMA node more or less, most keys stay where they were (rendezvous
-    /// hashing: Thaler and Ravishankar, 1998).
-    Key(u64),
+/// What an actor's options and its ancestors' say of its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) placement: Placement,
+    /// A thread of its own.
+    pub(super) dedicated: bool,
+    /// What it says for those below it.
+    pub(super) children: Option<Placement>,
+}
+
+impl Wish {
+    pub(super) fn of(parent: Parent<'_>, options: &ActorOptions) -> Self {
+        let inherited = match parent {
+            Parent::Root(_) => None,
+            // SAFETY: `Parent::Actor` is made by the owner of that cell only.
+            Parent::Actor(cell, _) => unsafe { cell.children_placement() },
+        };
+        let placement = match (options.placement, inherited) {
+            (Placement::Inherit, Some(subtree)) => subtree,
+            (own, _) => own,
+        };
+        Self {
+            placement,
+            dedicated: options.dedicated || placement == Placement::Dedicated,
+            children: options.children_placement.or(inherited),
+        }
+    }
 }
 
 /// The NUMA index that a placement means here.
@@ -45,8 +42,10 @@ pub(super) fn place(
     placement: Placement,
 ) -> Result<usize, SpawnError> {
     match (placement, parent) {
-        (Placement::Inherit, Parent::Actor(cell, _)) => Ok(cell.numa_index()),
-        (Placement::Inherit, Parent::Root(_)) => Ok(Local::current()
+        (Placement::Inherit | Placement::Dedicated, Parent::Actor(cell, _)) => {
+            Ok(cell.numa_index())
+        }
+        (Placement::Inherit | Placement::Dedicated, Parent::Root(_)) => Ok(Local::current()
             .filter(|local| std::ptr::eq(local.runtime(), runtime))
             .map_or_else(|| runtime.next_numa_index(), Local::numa_index)),
         (Placement::Spread, _) => Ok(runtime.next_numa_index()),

@@ -8,11 +8,13 @@ use super::actor_ref::ActorRef;
 use super::harness::Typed;
 use super::naming;
 use super::options::{ActorOptions, SpawnError};
-use super::placement::{Placement, place};
+use super::placement::{self, Wish};
 use crate::cell::{
     self, Birth, CellRef, Factory, Kind, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
+use crate::locality::Placement;
 use crate::mailbox::Mailbox;
+use crate::scheduler::NoBooth;
 use crate::supervision::{
     AutoShutdown, Backoff, InvalidOption, OnPanic, Restart, Shutdown, Supervision,
 };
@@ -169,6 +171,52 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         self
     }
 
+    /// Whether it gets a thread of its own, on the NUMA node that its placement says. Default: no;
+    /// [`Placement::Dedicated`] says the same for the spawner's NUMA node.
+    ///
+    /// For actors that compute for long, or must answer without waiting behind others. All of its turns run
+    /// on that thread, through restarts, and nothing else does; its children are ordinary actors of the
+    /// same NUMA node. The thread may use any CPU of its NUMA node, and competes there with the workers:
+    /// leave it one ([`SystemBuilder::workers`](crate::SystemBuilder::workers)) if it is to be undisturbed.
+    /// With nothing to do it spins for 20 us, then sleeps in the kernel. The watchdog leaves it alone; it
+    /// ends with the actor. Such an actor cannot be moved, and in a simulation it is like any other.
+    ///
+    /// The spawn is refused with [`SpawnError::DedicatedThreads`] if the NUMA node has no thread left
+    /// ([`SystemBuilder::dedicated_threads`](crate::SystemBuilder::dedicated_threads)).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actor_core::prelude::*;
+    ///
+    /// struct Matcher;
+    /// impl Actor for Matcher {}
+    ///
+    /// let system = ActorSystem::new()?;
+    /// let node = system.numa_nodes()[0];
+    /// let matcher = system
+    ///     .actor(Matcher)
+    ///     .placement(Placement::Node(node))
+    ///     .dedicated(true)
+    ///     .spawn()?;
+    /// assert_eq!(system.stats().dedicated[0].actor, matcher.id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dedicated(mut self, dedicated: bool) -> Self {
+        self.options.dedicated = dedicated;
+        self
+    }
+
+    /// Where those below it live that do not say so themselves: its children, and theirs. Default: where
+    /// their parents do. A nearer ancestor's word counts more.
+    ///
+    /// Does not place the actor itself. Checked at each spawn below: a NUMA node without workers is refused
+    /// there.
+    pub fn children_placement(mut self, placement: Placement) -> Self {
+        self.options.children_placement = Some(placement);
+        self
+    }
+
     /// How it supervises its children.
     pub fn supervision(mut self, supervision: Supervision) -> Self {
         self.options.supervision = supervision;
@@ -238,10 +286,13 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             Parent::Root(runtime) => runtime,
             Parent::Actor(cell, _) => cell.runtime(),
         };
-        let numa_index = place(self.parent, runtime, self.options.placement)?;
+        let wish = Wish::of(self.parent, &self.options);
+        let numa_index = placement::place(self.parent, runtime, wish.placement)?;
         let birth = Birth {
             vtable: &Typed::<A>::VTABLE,
             numa_index,
+            dedicated: wish.dedicated,
+            children_placement: wish.children,
             mailbox: self.options.mailbox,
             restart: match self.options.restart {
                 Restart::Permanent => RestartPolicy::Permanent,
@@ -313,5 +364,10 @@ pub(super) fn explain(failure: SpawnFailure, registered: Option<Arc<str>>) -> Sp
             holder,
         },
         SpawnFailure::NoCells => SpawnError::TooManyActors,
+        SpawnFailure::NoThread(_, NoBooth::Stopping) => SpawnError::ShuttingDown,
+        SpawnFailure::NoThread(_, NoBooth::NoThread(reason)) => SpawnError::NoThread { reason },
+        SpawnFailure::NoThread(numa_node, NoBooth::Taken { limit }) => {
+            SpawnError::DedicatedThreads { numa_node, limit }
+        }
     }
 }

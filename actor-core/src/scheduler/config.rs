@@ -30,6 +30,25 @@ pub(crate) struct Config {
     pub(crate) spin: Duration,
     /// Default: none, so that whoever starts a scheduler says what its numbers are.
     pub(crate) watchdog: Option<WatchdogConfig>,
+    /// Threads for one task each. Default: none.
+    pub(crate) dedicated: DedicatedConfig,
+}
+
+/// Threads that run one task each, started when they are asked for.
+#[derive(Default)]
+pub(crate) struct DedicatedConfig {
+    /// The most of each NUMA node.
+    pub(crate) per_numa_node: usize,
+    /// Binds such a thread to the CPUs of its NUMA node, by NUMA index.
+    pub(crate) pins: Vec<Option<SparePin>>,
+}
+
+impl fmt::Debug for DedicatedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DedicatedConfig")
+            .field("per_numa_node", &self.per_numa_node)
+            .finish_non_exhaustive()
+    }
 }
 
 /// When the watchdog steps in, and with whom.
@@ -68,6 +87,7 @@ impl Config {
             lifo_streak_max: 8,
             spin: Duration::from_micros(20),
             watchdog: None,
+            dedicated: DedicatedConfig::default(),
         }
     }
 

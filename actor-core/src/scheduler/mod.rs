@@ -21,6 +21,7 @@
 //! | `seat.rs` | what others may touch of one worker; one NUMA node's share | no |
 //! | `worker.rs` | the loop | yes |
 //! | `watchdog.rs` | notices who is stuck, and sends spares to work | no |
+//! | `dedicated.rs` | a thread for one task alone | no |
 //! | `blocking.rs` | threads for work that blocks | no |
 //! | `pool.rs` | `Scheduler`: start, schedule, stop, join | no |
 //!
@@ -40,6 +41,8 @@ pub(crate) mod timer;
 mod blocking;
 #[cfg(not(actor_loom))]
 mod config;
+#[cfg(not(actor_loom))]
+mod dedicated;
 #[cfg(not(actor_loom))]
 mod pool;
 #[cfg(not(actor_loom))]
@@ -61,7 +64,8 @@ pub(crate) use task::{Link, Task};
 #[cfg(not(actor_loom))]
 pub(crate) use {
     blocking::{Job, LeftRunning, NotTaken, Pool, PoolCounts},
-    config::{Config, CrossNuma, Pin, SeatSpec, SparePin, WatchdogConfig},
+    config::{Config, CrossNuma, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
+    dedicated::{DEDICATED, NoBooth, Reservation},
     pool::{Driver, Scheduler},
     stats::StallCounts,
     task::{After, Hint},

@@ -33,6 +33,7 @@ use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 use super::config::{Config, CrossNuma, Pin, SeatSpec};
+use super::dedicated::{Booths, DEDICATED};
 use super::injector::SHARE_MAX;
 use super::ring::Local;
 use super::seat::{Duty, Home, Place, Seat};
@@ -87,6 +88,7 @@ pub(crate) struct Scheduler {
     seats: Box<[&'static Seat]>,
     /// How many of them are workers'.
     workers: usize,
+    booths: Booths,
     watchdog: CachePadded<Watchdog>,
     /// Held by the one thread that takes from another's LIFO slot.
     evicting: Mutex<()>,
@@ -96,7 +98,7 @@ pub(crate) struct Scheduler {
     stopping: AtomicBool,
     pin_failures: Vec<(WorkerId, String)>,
     wakes_from_outside: CachePadded<AtomicU64>,
-    /// By seat; the watchdog's is the last.
+    /// By seat; then the watchdog's; then those that run one task each.
     threads: CachePadded<Mutex<Vec<Thread>>>,
     thread_gone: Condvar,
 }
@@ -213,13 +215,23 @@ impl Scheduler {
             })
             .collect();
         let mut threads: Vec<Thread> = handles.into_iter().map(Thread::running).collect();
-        threads.resize_with(seats.len() + 1, Thread::none);
+        let first_booth = seats.len();
+        let booths = Booths::new(
+            config.dedicated,
+            numa_nodes,
+            first_booth,
+            first_booth + 1,
+            &config.thread_name_prefix,
+            config.stack_size,
+        );
+        threads.resize_with(seats.len() + 1 + booths.len(), Thread::none);
 
         let scheduler: &'static Self = Box::leak(Box::new(Self {
             driver,
             homes,
             seats: seats.into(),
             workers,
+            booths,
             watchdog: CachePadded::default(),
             evicting: Mutex::new(()),
             cross_numa: config.cross_numa,
@@ -262,19 +274,20 @@ impl Scheduler {
         Ok(scheduler)
     }
 
-    /// Queues a task for the workers of its NUMA node. From any thread; never waits.
+    /// Queues a task for the workers of its NUMA node, whose index is its `route`; with `DEDICATED` in it, for
+    /// the thread that is kept for this task (`reserve`). From any thread; never waits.
     ///
     /// On a worker of that NUMA node the task stays with that worker, where `hint` says; `hint` means
     /// nothing anywhere else. After `stop` the task is kept for `drain_remaining`.
     ///
     /// # Panics
     ///
-    /// If `numa_index` is not one of those the scheduler was started with.
+    /// If the NUMA index is not one of those the scheduler was started with.
     #[inline]
-    pub(crate) fn schedule(&'static self, task: Task, numa_index: usize, hint: Hint) {
+    pub(crate) fn schedule(&'static self, task: Task, route: usize, hint: Hint) {
         match Worker::current() {
-            Some(worker) if worker.serves(self, numa_index) => worker.schedule_local(task, hint),
-            _ => self.inject(task, numa_index),
+            Some(worker) if worker.serves(self, route) => worker.schedule_local(task, hint),
+            _ => self.inject(task, route),
         }
     }
 
@@ -287,6 +300,7 @@ impl Scheduler {
         for seat in &self.seats {
             seat.unpark();
         }
+        self.booths.stop();
         self.watchdog.stop();
     }
 
@@ -318,8 +332,8 @@ impl Scheduler {
         for (i, thread) in threads.iter_mut().enumerate() {
             if thread.gone {
                 ended.extend(thread.handle.take());
-            } else if let Some(seat) = self.seats.get(i) {
-                missing.push(seat.worker);
+            } else {
+                missing.extend(self.worker_of_thread(i));
             }
         }
         drop(threads); // The last steps of a thread need the lock.
@@ -346,6 +360,7 @@ impl Scheduler {
             remaining.extend(self.take_lifo(seat));
             remaining.extend(std::iter::from_fn(|| seat.ring.steal_one()));
         }
+        remaining.extend(self.booths.take_all());
         remaining
     }
 
@@ -382,7 +397,10 @@ impl Scheduler {
         for seat in &self.seats {
             total += seat.own.counters.read();
         }
+        let (apart, dedicated) = self.booths.stats();
+        total += apart;
         SchedulerStats {
+            dedicated,
             stalls: self.watchdog.counts(),
             total,
             // Relaxed: a statistic.
@@ -406,9 +424,36 @@ impl Scheduler {
 
     /// How many turns a worker (or spare) has begun.
     pub(crate) fn turns(&self, worker: WorkerId) -> u64 {
-        self.seats
-            .get(usize::from(worker.0))
-            .map_or(0, |seat| seat.own.counters.turns.get())
+        let index = usize::from(worker.0);
+        match self.seats.get(index) {
+            Some(seat) => seat.own.counters.turns.get(),
+            None => self.booths.turns(index - self.seats.len()),
+        }
+    }
+
+    /// The task has no thread of its own any more; who still sends it there finds the workers of its NUMA
+    /// node.
+    pub(crate) fn vacate(&self, task: Task, numa_index: usize) {
+        self.booths.vacate(task, numa_index);
+    }
+
+    pub(super) fn booths(&self) -> &Booths {
+        &self.booths
+    }
+
+    /// Behind those of all seats and the watchdog's.
+    pub(super) fn first_booth_thread(&self) -> usize {
+        self.seats.len() + 1
+    }
+
+    /// The worker whose thread that is; `None` for the watchdog's.
+    fn worker_of_thread(&self, thread: usize) -> Option<WorkerId> {
+        match self.seats.get(thread) {
+            Some(seat) => Some(seat.worker),
+            None => self
+                .booths
+                .worker(thread.checked_sub(self.first_booth_thread())?),
+        }
     }
 
     /// All seats: workers', then spares'.
@@ -453,7 +498,11 @@ impl Scheduler {
 
     /// To the injector of that NUMA node, and wakes one of its workers.
     #[cold]
-    pub(super) fn inject(&self, task: Task, numa_index: usize) {
+    pub(super) fn inject(&self, task: Task, route: usize) {
+        let numa_index = route & !DEDICATED;
+        if route != numa_index && self.booths.put(task, numa_index) {
+            return;
+        }
         let home = self.home(numa_index);
         let depth = home.injector.push(task);
         self.call_home(home);
@@ -505,6 +554,11 @@ impl Scheduler {
         let gone = std::mem::replace(&mut threads[index], Thread::running(handle));
         threads[index].gone = gone.has_left;
         threads[index].has_left = gone.has_left;
+    }
+
+    /// A thread was started in the place of one that has left.
+    pub(super) fn joined_again(&self, index: usize, handle: JoinHandle<()>) {
+        self.threads()[index] = Thread::running(handle);
     }
 
     /// The last step of a thread.

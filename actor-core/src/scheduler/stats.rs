@@ -3,6 +3,7 @@
 //! A counter is written by its worker alone, with a load and a store: no locked instruction on the
 //! hot path. Readers see each number whole, but not all of them at the same moment.
 
+use super::task::Task;
 use crate::id::WorkerId;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,6 +87,17 @@ pub(crate) struct WorkerStats {
     pub(crate) queued: usize,
 }
 
+/// A thread that runs one task alone.
+#[derive(Clone, Debug)]
+pub(crate) struct DedicatedStats {
+    pub(crate) worker: WorkerId,
+    pub(crate) numa_index: usize,
+    /// Whom it runs.
+    pub(crate) task: Task,
+    /// Of the thread's place, whoever had it before included.
+    pub(crate) counts: Counts,
+}
+
 /// One NUMA node at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct NumaStats {
@@ -106,6 +118,8 @@ pub(crate) struct SchedulerStats {
     pub(crate) workers: Vec<WorkerStats>,
     /// By NUMA index.
     pub(crate) numa: Vec<NumaStats>,
+    /// Those that have a thread of their own; in the sum as well.
+    pub(crate) dedicated: Vec<DedicatedStats>,
     pub(crate) stalls: StallCounts,
 }
 

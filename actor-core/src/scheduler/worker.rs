@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     scheduler: &'static Scheduler,
     home: &'static Home,
     seat: &'static Seat,
+    /// What is scheduled there it takes into its own queues: its NUMA index, or nothing.
+    route: usize,
     numa_index: usize,
     /// Searches at home in a row that found nothing.
     failures: Cell<u32>,
@@ -105,17 +107,12 @@ fn with_worker(
     ring: Local,
     work: impl FnOnce(&'static Worker),
 ) {
-    let worker: &'static Worker = Box::leak(Box::new(Worker {
-        streak: Cell::new(0),
-        until_injector: Cell::new(INJECTOR_INTERVAL - 1),
-        ring,
+    let worker: &'static Worker = Box::leak(Box::new(Worker::new(
         scheduler,
-        home: scheduler.home(seat.numa_index),
         seat,
-        numa_index: seat.numa_index,
-        failures: Cell::new(0),
-        random: Random::new(u64::from(seat.worker.0)),
-    }));
+        ring,
+        seat.numa_index,
+    )));
     CURRENT.set(Some(worker));
     let started = scheduler.driver().worker_started(worker);
     work(worker);
@@ -125,7 +122,43 @@ fn with_worker(
     drop(started);
 }
 
+/// As a worker that has no queue of its own (`dedicated.rs`). Such threads come and go, so nothing is
+/// leaked: the ring is given back.
+pub(super) fn run_apart(
+    scheduler: &'static Scheduler,
+    seat: &'static Seat,
+    ring: Local,
+    work: impl FnOnce(&Worker),
+) -> Local {
+    let worker = Box::into_raw(Box::new(Worker::new(scheduler, seat, ring, NO_ROUTE)));
+    // SAFETY: just made, and freed below only.
+    CURRENT.set(Some(unsafe { &*worker }));
+    let in_place = unsafe { &*worker };
+    let started = scheduler.driver().worker_started(in_place);
+    work(in_place);
+    CURRENT.set(None);
+    drop(started);
+    // SAFETY: from `Box::into_raw` above. What `current` has given out was for the moment, on this thread;
+    // what `worker_started` has made of it is gone with its guard.
+    unsafe { Box::from_raw(worker) }.ring
+}
+
 impl Worker {
+    fn new(scheduler: &'static Scheduler, seat: &'static Seat, ring: Local, route: usize) -> Self {
+        Self {
+            streak: Cell::new(0),
+            until_injector: Cell::new(INJECTOR_INTERVAL - 1),
+            ring,
+            scheduler,
+            home: scheduler.home(seat.numa_index),
+            seat,
+            route,
+            numa_index: seat.numa_index,
+            failures: Cell::new(0),
+            random: Random::new(u64::from(seat.worker.0)),
+        }
+    }
+
     /// The worker whose thread this is. One load.
     #[inline(always)]
     pub(crate) fn current() -> Option<&'static Self> {
@@ -181,8 +214,25 @@ impl Worker {
     }
 
     #[inline(always)]
-    pub(super) fn serves(&self, scheduler: &Scheduler, numa_index: usize) -> bool {
-        self.belongs_to(scheduler) & (self.numa_index == numa_index)
+    pub(super) fn serves(&self, scheduler: &Scheduler, route: usize) -> bool {
+        self.belongs_to(scheduler) & (self.route == route)
+    }
+
+    /// Whether it runs one task alone.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.route == NO_ROUTE
+    }
+
+    /// One turn of a task that was given out for it.
+    pub(super) fn take_turn(&self, task: Task) -> After {
+        self.counters().turns.add(1);
+        // SAFETY: the task was scheduled under the contract of `Task::from_raw`, and each queue gives a task
+        // out once, so this is the one turn it was scheduled for.
+        unsafe { self.scheduler.driver().take_turn(task, self) }
+    }
+
+    pub(super) fn before_park(&self) {
+        self.scheduler.driver().before_park(self);
     }
 
     #[inline(always)]
@@ -520,6 +570,9 @@ impl Drop for AbortOnUnwind {
         }
     }
 }
+
+/// The route of a worker that takes nothing into queues of its own.
+const NO_ROUTE: usize = usize::MAX;
 
 /// A prime, so that it does not beat with the patterns of users (Go's number, and tokio's).
 const INJECTOR_INTERVAL: u32 = 61;

@@ -155,7 +155,9 @@ fn home_in(runtime: &'static Runtime) -> impl Fn(ActorId) -> Option<usize> {
     move |actor| {
         let cell = CellRef::of(actor);
         let here = std::ptr::eq(cell.runtime(), runtime);
-        (here && cell.generation() == actor.generation()).then(|| cell.numa_index())
+        // Whose thread is bound to its NUMA node does not move.
+        let movable = here && cell.generation() == actor.generation() && !cell.is_dedicated();
+        movable.then(|| cell.numa_index())
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::blocking::{self, BlockingSettings};
 use super::control::{Control, Settings};
+use super::dedicated::DedicatedSettings;
 use super::engine::{self, Engine};
 use super::phases::{self, ShutdownPhase};
 use super::stall::{StallSettings, pin_spare};
@@ -33,6 +34,7 @@ use crate::topology::{self, Seat, Topology, Workers, affinity};
 /// | `cross_numa_stealing` | when idle | strict locality matters more than idle CPUs |
 /// | `watchdog`, `relieve_after`, `report_stalls_after`, `spares` | on, 10 ms, 100 ms, one per worker | handlers block, or must not be relieved |
 /// | `blocking_threads`, `blocking_queue` | 64 and 1024 per NUMA node | what blocks can do more, or less, at a time |
+/// | `dedicated_threads` | 8 per NUMA node | more actors than that need a thread of their own |
 /// | `message_memory` | half of the memory (of the cgroup), a quarter of the address space | other parts of the process need more |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
@@ -56,6 +58,7 @@ pub struct SystemBuilder {
     phases: Vec<ShutdownPhase>,
     pub(super) stalls: StallSettings,
     pub(super) blocking: BlockingSettings,
+    pub(super) dedicated: DedicatedSettings,
 }
 
 /// Whether idle workers take actors of other NUMA nodes.
@@ -94,6 +97,7 @@ impl SystemBuilder {
             phases: Vec::new(),
             stalls: StallSettings::default(),
             blocking: BlockingSettings::default(),
+            dedicated: DedicatedSettings::default(),
         }
     }
 
@@ -218,6 +222,7 @@ impl SystemBuilder {
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         self.stalls.check()?;
         self.blocking.check()?;
+        self.dedicated.check()?;
         if cfg!(panic = "abort") {
             log!(
                 warn,
@@ -241,7 +246,9 @@ impl SystemBuilder {
         };
         let workers: Vec<usize> = nodes.iter().map(|node| seats_of(node).len()).collect();
         let spares = self.stalls.spares_of(&workers);
-        let runtime = Runtime::new(seats.len() + spares.iter().sum::<usize>(), arenas);
+        let threads =
+            seats.len() + spares.iter().sum::<usize>() + self.dedicated.count(nodes.len());
+        let runtime = Runtime::new(threads, arenas);
 
         let timers = Timers::start()?;
         let pools = self.blocking.pools(&nodes);
@@ -287,6 +294,7 @@ impl SystemBuilder {
                 .flatten()
         });
         config.watchdog = self.stalls.config(spares, spare_pins.collect());
+        config.dedicated = self.dedicated.config(&topology, &nodes, self.pinning);
         let stalls = StallHooks::install(runtime, self.stalls.hooks);
         if self.stealing == CrossNumaStealing::Never {
             config.cross_numa = CrossNuma::Never;

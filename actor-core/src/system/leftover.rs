@@ -70,9 +70,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Whether each of them is in a turn at this moment.
 fn hang(system: SystemRef, open: &HashSet<ActorId>) -> bool {
-    let running: HashSet<ActorId> = (system.plan.seats.iter())
-        .filter_map(|seat| system.runtime.running_on(seat.worker))
-        .collect();
+    let running: HashSet<ActorId> = system.runtime.running_now().collect();
     open.is_subset(&running)
 }
 
@@ -98,10 +96,8 @@ pub(super) fn walk(system: SystemRef, limit: Duration) -> Vec<LeftBehind> {
     };
     ask(root, &mut asked);
     // Actors whose parent does not answer are known by the workers that run them.
-    for seat in &system.plan.seats {
-        if let Some(actor) = system.runtime.running_on(seat.worker) {
-            ask(actor, &mut asked);
-        }
+    for actor in system.runtime.running_now() {
+        ask(actor, &mut asked);
     }
     let mut open = asked.clone();
     while !open.is_empty() {

@@ -4,6 +4,7 @@ mod balancing;
 mod blocking;
 mod builder;
 mod control;
+mod dedicated;
 mod engine;
 mod inspect;
 mod leaks;

@@ -7,8 +7,8 @@ mod tree;
 
 use std::fmt;
 
-use crate::cell::Runtime;
-use crate::id::{NumaNodeId, WorkerId};
+use crate::cell::{CellRef, Runtime};
+use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::locality::Edge;
 use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
@@ -38,6 +38,9 @@ pub struct Stats {
     pub wakes_from_outside: u64,
     /// Workers, in order.
     pub workers: Vec<WorkerStats>,
+    /// Actors that have a thread of their own
+    /// ([`SpawnBuilder::dedicated`](crate::SpawnBuilder::dedicated)).
+    pub dedicated: Vec<DedicatedStats>,
     /// NUMA nodes that have workers.
     pub numa_nodes: Vec<NumaStats>,
     /// Handlers that held up their workers, and what was done about it.
@@ -122,6 +125,22 @@ pub struct WorkerStats {
     pub queued: usize,
 }
 
+/// An actor with a thread of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DedicatedStats {
+    /// The thread's number, behind those of the workers.
+    pub worker: WorkerId,
+    /// Its NUMA node.
+    pub numa_node: NumaNodeId,
+    /// Whose it is.
+    pub actor: ActorId,
+    /// Turns on a thread of that number, those of actors that had one before included.
+    pub turns: u64,
+    /// Times it went to sleep.
+    pub parks: u64,
+}
+
 /// The threads of a NUMA node for work that blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -197,6 +216,17 @@ impl Stats {
                     steals_far: worker.counts.steals_far,
                     parks: worker.counts.parks,
                     queued: worker.queued,
+                })
+                .collect(),
+            dedicated: scheduler
+                .dedicated
+                .iter()
+                .map(|own| DedicatedStats {
+                    worker: own.worker,
+                    numa_node: node_of(own.numa_index),
+                    actor: CellRef::from_task(own.task).id(),
+                    turns: own.counts.turns,
+                    parks: own.counts.parks,
                 })
                 .collect(),
             numa_nodes: scheduler
@@ -285,6 +315,13 @@ impl fmt::Display for Stats {
                 worker.steals_near,
                 worker.steals_far,
                 worker.parks
+            )?;
+        }
+        for own in &self.dedicated {
+            write!(
+                f,
+                "\n{} on {}, for {} alone: {} turns, {} parks",
+                own.worker, own.numa_node, own.actor, own.turns, own.parks
             )?;
         }
         if self.stalls.stalls > 0 {

@@ -55,6 +55,7 @@ const PLACEMENTS: &[(&str, &str)] = &[
     ("inherit", "Inherit"),
     ("spread", "Spread"),
     ("least_loaded", "LeastLoaded"),
+    ("dedicated", "Dedicated"),
 ];
 
 /// The most messages a bounded mailbox holds: the inbox counts in 16 bits of its state word, and the

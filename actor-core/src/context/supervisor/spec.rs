@@ -12,7 +12,7 @@ use super::error::SpecError;
 use super::plan::{Leaf, Plan, StartChild, SupervisorPlan};
 use crate::context::actor::Actor;
 use crate::context::options::ActorOptions;
-use crate::context::placement::Placement;
+use crate::locality::Placement;
 use crate::mailbox::Mailbox;
 use crate::supervision::{
     AutoShutdown, Backoff, OnPanic, Restart, Shutdown, Strategy, Supervision,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Driver, Home, Scheduler};
+use super::{Booths, Config, Driver, Home, Scheduler};
 use crate::sync::atomic::AtomicBool;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::{Condvar, Mutex};
@@ -20,6 +20,7 @@ impl Scheduler {
             homes,
             seats: Box::default(),
             workers: 0,
+            booths: Booths::none(),
             watchdog: CachePadded::default(),
             evicting: Mutex::new(()),
             cross_numa: config.cross_numa,
