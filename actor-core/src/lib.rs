@@ -116,6 +116,16 @@ pub mod system;
 #[cfg(all(feature = "testkit", not(actor_loom)))]
 pub mod testkit;
 
+/// For those who write a network layer: how a message leaves for an actor on another peer, and how one
+/// that came from there is handed in. `actor-net` stands on it.
+#[cfg(not(actor_loom))]
+pub mod remote {
+    pub use crate::context::{
+        CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
+        Undelivered, ask_for_elsewhere as ask,
+    };
+}
+
 #[cfg(all(feature = "macros", not(actor_loom)))]
 pub use actor_macros::{Actor, Message, messages};
 #[cfg(not(actor_loom))]

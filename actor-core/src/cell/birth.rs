@@ -210,6 +210,9 @@ unsafe fn move_in(
     if family.is_none() {
         owned.flags.set(Flags::ROOT);
     }
+    if birth.vtable.proxy.is_some() {
+        owned.flags.set(Flags::PROXY);
+    }
     if birth.on_panic == OnPanic::Resume {
         owned.flags.set(Flags::RESUME);
     }

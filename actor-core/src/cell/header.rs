@@ -164,13 +164,15 @@ impl Flags {
     /// The step of [`publishing`](Self::publishing), in bits 16 to 26; 27 to 31 are flags again.
     const STEP_SHIFT: u32 = 16;
     const STEP: u32 = (1 << 11) - 1;
+    /// The actor is elsewhere: what comes is forwarded.
+    pub(super) const PROXY: Self = Self(1 << 27);
     /// The turn is to end: it sends more than others can handle.
     pub(super) const GIVE_WAY: Self = Self(1 << 31);
     /// What ends a life.
     pub(super) const URGENT: Self = Self(Self::STOP.0 | Self::DRAIN.0 | Self::KILL.0);
     /// What the hot loop must not pass by, and what keeps a cell from going idle.
     pub(super) const UNUSUAL: Self =
-        Self(Self::URGENT.0 | Self::MOVE.0 | Self::UNSTASH.0 | Self::GIVE_WAY.0);
+        Self(Self::URGENT.0 | Self::MOVE.0 | Self::UNSTASH.0 | Self::GIVE_WAY.0 | Self::PROXY.0);
 
     /// No flag, and the step at which room is published to senders in the upper half: a
     /// thirty-second of the capacity, because a store per message would take their line away once per
@@ -383,6 +385,12 @@ impl CellRef {
 
     /// The Rust type of the actor of that generation, if it lives: for reports, from any thread.
     pub(crate) fn type_name_of(self, generation: u32) -> Option<&'static str> {
+        self.vtable_of(generation)
+            .map(|vtable| (vtable.type_name)())
+    }
+
+    /// What is known of the type of the actor of that generation, if it lives: from any thread.
+    pub(super) fn vtable_of(self, generation: u32) -> Option<&'static ActorVtable> {
         if self.generation() != generation {
             return None;
         }
@@ -390,9 +398,9 @@ impl CellRef {
         // vtables are static.
         let vtable = self.header().vtable.load(Ordering::Relaxed);
         // SAFETY: H2: null, or from a &'static.
-        let name = unsafe { vtable.as_ref() }.map(|vtable| (vtable.type_name)());
-        // The cell may have been moved into meanwhile; then the name is another's.
-        name.filter(|_| self.generation() == generation)
+        let vtable = unsafe { vtable.as_ref() };
+        // The cell may have been moved into meanwhile; then the vtable is another's.
+        vtable.filter(|_| self.generation() == generation)
     }
 
     /// The state block of the actor that lives here.

@@ -19,7 +19,7 @@
 //! either forgets both, and takes back the one that the other does not know yet (`Undone`). Signals of one
 //! sender to one cell arrive in order, so a `Made` never comes after the word that undoes it.
 
-use super::header::{CellRef, Phase};
+use super::header::{CellRef, Flags, Phase};
 use super::reason::{SharedFate, StopReason};
 use super::signal::{Signal, SignalKind};
 use super::watch;
@@ -149,6 +149,13 @@ impl CellRef {
         unsafe {
             if !matches!((*self.owned()).phase, Phase::Starting | Phase::Running) {
                 // This life is over, and the next one has not asked for this.
+                return;
+            }
+            if let Some(proxy) = self.vtable().proxy {
+                // The actor itself, where it is, shares the fate of the other or traps it.
+                if is_failure(&reason) && (*self.owned()).flags.has(Flags::STATE) {
+                    (proxy.link_broken)(self, other, reason);
+                }
                 return;
             }
             let extra = self.extra();

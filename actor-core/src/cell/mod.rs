@@ -43,6 +43,7 @@ mod names;
 pub(crate) mod observe;
 #[cfg(all(unix, not(miri)))]
 pub(crate) mod overflow;
+mod proxy;
 mod reason;
 mod rehome;
 mod running;
@@ -78,7 +79,7 @@ pub(crate) use stall::Stalled;
 pub(crate) use stash::STASH_CAPACITY;
 pub(crate) use tasks::{Drain, First, NotLent, TASKS_MAX, Task, Work, lend};
 pub use timers::{Every, TimerId, TimerKey, TimerRef};
-pub(crate) use vtable::ActorVtable;
+pub(crate) use vtable::{ActorVtable, ProxyVtable};
 pub(crate) use watch::OnEnd;
 pub use watch::Terminated;
 

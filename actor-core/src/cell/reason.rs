@@ -34,6 +34,8 @@ pub enum StopReason {
     Linked(Arc<SharedFate>),
     /// An actor that it had a death pact with (`cx.death_pact(..)`) stopped.
     DeathPact(Arc<SharedFate>),
+    /// It lived on a peer that is gone, which the text names. Nobody can know what became of it.
+    PeerGone(Arc<str>),
     /// There was no such actor: it had stopped before it was watched or linked.
     NotFound,
 }
@@ -186,6 +188,7 @@ impl fmt::Display for StopReason {
             }
             Self::Linked(fate) => write!(f, "failed with its link to {fate}"),
             Self::DeathPact(fate) => write!(f, "failed by its death pact with {fate}"),
+            Self::PeerGone(peer) => write!(f, "lost with its peer {peer}"),
             Self::NotFound => f.write_str("no such actor"),
         }
     }

@@ -234,7 +234,7 @@ impl Runtime {
             Some(local) if std::ptr::eq(local.runtime(), self) => local.counters().fate_owned(fate),
             _ => self.ledger.fate(fate),
         }
-        if fate == Fate::ActorStopped
+        if fate.is_dead_letter()
             && let Some(suppressed) = self.dead_letter_log.admit()
         {
             log!(info, %target, message_type = message, suppressed, "dead letter: {fate}");

@@ -40,6 +40,8 @@ pub(super) enum SignalKind {
         mode: StopMode,
         reason: StopReason,
     },
+    /// To a proxy: the actor that it stands for is to stop.
+    StopThere(StopMode),
     /// From the parent: stop for good, and leave your specification to me.
     Terminate,
     /// From the parent: stop, and come back down to be started again with your siblings.

@@ -28,7 +28,7 @@ use crate::contain::{contain, log};
 use crate::id::ActorId;
 use crate::mailbox::inbox::Pushed;
 use crate::mailbox::ledger::Count;
-use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step};
+use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step, stays_here};
 use crate::mailbox::recall::Recall;
 use crate::scheduler::Hint;
 use crate::sync::UnsafeCell;
@@ -127,6 +127,7 @@ impl TaskSet {
 
 static TASK: NodeVtable = NodeVtable {
     run,
+    forward: stays_here,
     finish,
     abandoned: |node| {
         // SAFETY: by `NodeVtable::abandoned` the node is being handled by the caller, the owner (T1).
@@ -314,7 +315,7 @@ unsafe fn finish(node: NonNull<Node>, end: End) {
     match end {
         End::Handled => task.leave(),
         // The actor is gone, and all of its tasks with it; or this step panicked, and was the last.
-        End::Interrupted(_) | End::Unhandled(_) => task.recall.over(),
+        End::Forwarded | End::Interrupted(_) | End::Unhandled(_) => task.recall.over(),
     }
 }
 

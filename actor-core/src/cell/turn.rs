@@ -97,6 +97,12 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
                     Attended::Run => generation = cell.generation(),
                     Attended::Over(after) => return after,
                 }
+                if (*owned).flags.has(Flags::PROXY) {
+                    match forward_next(cell, local, generation, &mut left, &mut budget) {
+                        Some(after) => return after,
+                        None => continue,
+                    }
+                }
                 if budget > 0 && (*owned).flags.has(Flags::UNSTASH) {
                     cell.next_unstashed(&mut left);
                 }
@@ -119,7 +125,7 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
                     Some(_) => {}
                 }
             }
-            if handle(cell, local, generation, node, in_place, &mut left) {
+            if handle::<false>(cell, local, generation, node, in_place, &mut left) {
                 local.set_left(false);
                 return After::Done;
             }
@@ -127,9 +133,48 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
     }
 }
 
-/// Handles one message. `true`: the cell has gone idle with it.
+/// One message of a proxy. `None`: go on; otherwise the turn is over.
+#[cold]
+unsafe fn forward_next(
+    cell: CellRef,
+    local: &Local,
+    generation: u32,
+    left: &mut u32,
+    budget: &mut u32,
+) -> Option<After> {
+    // SAFETY: H2, by the caller.
+    unsafe {
+        let is_ready = cell.vtable().proxy.is_none_or(|proxy| {
+            let waker = cell.waker();
+            (proxy.is_ready)(cell, &mut std::task::Context::from_waker(&waker))
+        });
+        if !is_ready {
+            publish_and_wake(cell, *left, true);
+            // Messages pile up until the network has room.
+            return cell.inbox().suspend().then_some(After::Done);
+        }
+        if *budget == 0 {
+            publish_and_wake(cell, *left, true);
+            return Some(After::Again);
+        }
+        match next(cell, left) {
+            Next::Taken(node) => {
+                *budget -= 1;
+                handle::<true>(cell, local, generation, node, None, left);
+                None
+            }
+            Next::InPlace(..) => {
+                unreachable!("a proxy's messages are taken before they are forwarded")
+            }
+            Next::Gone => Some(After::Done),
+            Next::Attend => None,
+        }
+    }
+}
+
+/// Handles one message, or forwards it. `true`: the cell has gone idle with it.
 #[inline(always)]
-unsafe fn handle(
+unsafe fn handle<const FORWARD: bool>(
     cell: CellRef,
     local: &Local,
     generation: u32,
@@ -145,7 +190,12 @@ unsafe fn handle(
             (*owned).current = node.as_ptr();
             cell.quiet().touch();
             local.running().begin_message(node.as_ref().vtable);
-            let step = (node.as_ref().vtable.run)(cell.as_raw().cast(), node);
+            let way = if FORWARD {
+                node.as_ref().vtable.forward
+            } else {
+                node.as_ref().vtable.run
+            };
+            let step = way(cell.as_raw().cast(), node);
             if !matches!(step, Step::Pending) {
                 (*owned).current = std::ptr::null_mut();
             }
@@ -154,7 +204,7 @@ unsafe fn handle(
             Step::Skipped(Fate::ActorStopped)
         };
         let meta = node.as_ref().meta;
-        if let (Step::Done, false) = (&step, meta.internal) {
+        if let (Step::Done | Step::Forwarded, false) = (&step, meta.internal) {
             local.counters().add_owned(Count::Handled, 1);
             observe::see(local.runtime(), || Event::Handled {
                 actor: cell.id(),
@@ -180,6 +230,7 @@ unsafe fn handle(
         // The node is ours alone now; if `idle`, the cell is not.
         match step {
             Step::Done => (node.as_ref().vtable.finish)(node, End::Handled),
+            Step::Forwarded => (node.as_ref().vtable.finish)(node, End::Forwarded),
             Step::Pending => {}
             Step::Later => cell.stash_or_drop(node),
             Step::Skipped(fate) => cell.end_node(node, End::Unhandled(fate)),
@@ -216,7 +267,7 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
             // Not while senders wait: in place the cell could go idle past them (inbox B3).
             Look::One(node, stamp)
                 if (*owned).phase == Phase::Running
-                    && !(*owned).flags.has(Flags::WAITERS)
+                    && !(*owned).flags.has(Flags::any(Flags::WAITERS.bits() | Flags::PROXY.bits()))
                     // Nor one of our own in a bounded mailbox: in place it keeps a sender's room, and an
                     // attached task that waits for room in its own actor's mailbox, woken by such a node,
                     // would find it taken by its own wake-up for ever.
@@ -596,6 +647,7 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
                 }
             }
             SignalKind::Stop { mode, reason } if meant => cell.stop_asked(mode, reason),
+            SignalKind::StopThere(mode) if meant => cell.stop_there(mode),
             SignalKind::Restart(grant) if meant => cell.restart(grant),
             SignalKind::Terminate if meant => cell.terminate_asked(),
             SignalKind::Recycle if meant => cell.recycle(),
@@ -609,6 +661,7 @@ unsafe fn process_signal(cell: CellRef, signal: Signal) {
             SignalKind::ChildStarted(child) => cell.child_up(child),
             SignalKind::Unwatch(_)
             | SignalKind::Stop { .. }
+            | SignalKind::StopThere(_)
             | SignalKind::Restart(_)
             | SignalKind::Terminate
             | SignalKind::Recycle

@@ -1,11 +1,15 @@
 //! What the untyped floor knows of an actor type.
 
 use std::alloc::Layout;
+use std::any::TypeId;
+use std::task::Context;
 
 use super::frame::FramePoll;
 use super::header::CellRef;
 use super::reason::StopReason;
+use super::signal::StopMode;
 use super::watch::Terminated;
+use crate::id::ActorId;
 use crate::memory::class::Class;
 
 /// One per actor type.
@@ -30,4 +34,31 @@ pub(crate) struct ActorVtable {
     pub(crate) stopped: unsafe fn(CellRef, StopReason) -> FramePoll,
     /// As `started`.
     pub(crate) terminated: unsafe fn(CellRef, Terminated) -> FramePoll,
+    /// Of an actor elsewhere: the way there.
+    pub(crate) proxy: Option<&'static ProxyVtable>,
+    /// The Rust type, for whoever has an id and believes to know.
+    pub(crate) kind: fn() -> TypeId,
+}
+
+/// What is done for an actor that lives elsewhere.
+#[derive(Debug)]
+pub(crate) struct ProxyVtable {
+    /// Whether the next message may be forwarded; if not, the cell is woken when that changes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ActorVtable::started`].
+    pub(crate) is_ready: unsafe fn(CellRef, &mut Context<'_>) -> bool,
+    /// Somebody wants the actor to stop.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub(crate) stop: unsafe fn(CellRef, StopMode),
+    /// An actor that it is linked with has failed.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub(crate) link_broken: unsafe fn(CellRef, ActorId, StopReason),
 }

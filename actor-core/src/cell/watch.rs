@@ -13,7 +13,7 @@ use super::signal::StopMode;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Pushed;
 use crate::mailbox::ledger::Count;
-use crate::mailbox::node::{End, Meta, Node, NodeVtable, Step};
+use crate::mailbox::node::{End, Meta, Node, NodeVtable, Step, stays_here};
 use crate::scheduler::Hint;
 use crate::sync::UnsafeCell;
 
@@ -53,6 +53,7 @@ pub(crate) enum OnEnd {
 
 static NOTICE: NodeVtable = NodeVtable {
     run,
+    forward: stays_here,
     finish,
     abandoned: |_| false,
     message: || "Terminated",

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::actor_context::ActorContext;
+use super::export::Export;
 use super::options::ActorOptions;
 use super::reentrant::ReentrantHandler;
 use super::reply::Reply;
@@ -89,9 +90,13 @@ pub trait Actor: Sized + Send + 'static {
 /// Something that can be sent to an actor, with the type of the answer.
 ///
 /// Usually derived: `#[derive(Message)] #[message(reply = u64)] struct Get;`. Without `reply` it is `()`.
-pub trait Message: Send + 'static {
+pub trait Message: Sized + Send + 'static {
     /// What an `ask` gives back.
     type Reply: Send + 'static;
+
+    /// How the message travels to actors on other peers; by default it does not
+    /// ([`AskError::NotExported`](crate::AskError::NotExported)).
+    const EXPORT: Option<Export<Self>> = None;
 }
 
 /// How an actor handles a message, when that may need to await.

@@ -127,7 +127,7 @@ impl<A: Actor> ActorRef<A> {
         };
         Target::of(self.id)
             .cell
-            .stop(self.id.generation(), mode, reason);
+            .stop_wherever(self.id.generation(), mode, reason);
     }
 
     /// Whether the actor has not stopped yet. It may the next moment: for display, not for decisions.

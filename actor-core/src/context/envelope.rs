@@ -12,6 +12,7 @@ use std::task::Waker;
 use super::actor::{Handler, Message};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
+use super::proxy;
 use super::reply::Reply;
 use super::stash::gate;
 use crate::cell::observe::{self, Hook};
@@ -307,6 +308,11 @@ pub(super) struct Tell<A, M>(PhantomData<(A, M)>);
 impl<A: Handler<M>, M: Message> Tell<A, M> {
     pub(super) const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
+        forward: |cell, node| {
+            let this = node.cast::<TellNode<M>>().as_ptr();
+            // SAFETY: by `NodeVtable::forward` the node is ours, with the message in it.
+            unsafe { proxy::forward_told(cell, node, &mut (*this).message) }
+        },
         finish: Self::finish,
         abandoned: |_| false,
         message: std::any::type_name::<M>,
@@ -389,6 +395,7 @@ struct Ask<A, M>(PhantomData<(A, M)>);
 impl<A: Handler<M>, M: Message> Ask<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
+        forward: Self::forward,
         finish: Self::finish,
         abandoned: |node| {
             // SAFETY: by `NodeVtable::abandoned`; this vtable is only on asks of `M`.
@@ -422,6 +429,22 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
         }
     }
 
+    unsafe fn forward(cell: NonNull<()>, node: NonNull<Node>) -> Step {
+        let this = node.cast::<AskNode<M>>();
+        // SAFETY: by `NodeVtable::forward` we own cell and node, and are the responder of its slot; `finish`
+        // leaves that to the handle.
+        unsafe {
+            if (*this.as_ptr()).reply.is_abandoned() {
+                return Step::Skipped(Fate::Abandoned);
+            }
+            let owner = CellRef::from_raw(cell.cast());
+            let content = (&raw mut (*this.as_ptr()).content.message).cast::<MaybeUninit<M>>();
+            proxy::forward(cell, node, &mut *content, || {
+                Reply::to_asker::<M>(this, owner)
+            })
+        }
+    }
+
     unsafe fn finish(node: NonNull<Node>, end: End) {
         let this = node.cast::<AskNode<M>>();
         // SAFETY: by `NodeVtable::finish` the responder's side of the node is ours (reply R2), and
@@ -429,6 +452,10 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
         // made of it.
         unsafe {
             let failure = match end {
+                End::Forwarded => {
+                    AskNode::leave(this);
+                    return;
+                }
                 End::Handled | End::Interrupted(_) if A::DEFERRED => {
                     AskNode::leave(this);
                     return;

@@ -16,6 +16,7 @@ use super::envelope::{context_of, head};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
 use super::outgoing::{Offered, Target, inherited};
+use super::proxy;
 use super::reply::Reply;
 use super::stash::gate;
 use crate::cell::{CellRef, contain};
@@ -254,6 +255,7 @@ struct Forwarded<B, M>(PhantomData<(B, M)>);
 impl<B: Handler<M>, M: Message> Forwarded<B, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
+        forward: Self::forward,
         finish: Self::finish,
         abandoned: |node| {
             // A deferred handler has taken the handle.
@@ -300,13 +302,29 @@ impl<B: Handler<M>, M: Message> Forwarded<B, M> {
         }
     }
 
+    unsafe fn forward(cell: NonNull<()>, node: NonNull<Node>) -> Step {
+        let this = node.cast::<ForwardNode<M>>().as_ptr();
+        // SAFETY: by `NodeVtable::forward` we own cell and node, with message and handle in it; the handle is
+        // taken at most once, and then the message is forwarded.
+        unsafe {
+            if Self::reply(node).is_abandoned() {
+                return Step::Skipped(Fate::Abandoned);
+            }
+            if !Self::reply(node).is_asked() {
+                return proxy::forward_told(cell, node, &mut (*this).message);
+            }
+            let handle = (&raw const (*this).reply).cast::<Reply<M::Reply>>();
+            proxy::forward(cell, node, &mut (*this).message, || handle.read())
+        }
+    }
+
     unsafe fn finish(node: NonNull<Node>, end: End) {
         let this = node.cast::<ForwardNode<M>>();
         // SAFETY: by `NodeVtable::finish` the node is ours, and `end` says what is in it: a handler that
         // ran to its end has used the handle up, and a deferred one has taken it.
         unsafe {
             let failed = match end {
-                End::Handled => None,
+                End::Handled | End::Forwarded => None,
                 End::Interrupted(fate) => (!B::DEFERRED).then_some(fate),
                 End::Unhandled(fate) => {
                     contain(|| (*this.as_ptr()).message.assume_init_drop());

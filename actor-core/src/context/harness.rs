@@ -4,7 +4,7 @@
 //! stay there, as the cell's frame. A plain handler builds no future at all.
 
 use std::alloc::Layout;
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,6 +69,8 @@ impl<A: Actor> Typed<A> {
                 })
             }
         },
+        proxy: None,
+        kind: TypeId::of::<A>,
     };
 }
 

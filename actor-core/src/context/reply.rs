@@ -140,9 +140,40 @@ pub struct Reply<R: Send + 'static> {
 }
 
 /// What can be done with the node of an ask for an `R`.
-struct Table<R> {
-    hand_in: unsafe fn(NonNull<Node>, Result<R, u8>, &'static Runtime),
-    is_abandoned: unsafe fn(NonNull<Node>) -> bool,
+pub(super) struct Table<R> {
+    pub(super) hand_in: unsafe fn(NonNull<Node>, Result<R, u8>, &'static Runtime),
+    pub(super) is_abandoned: unsafe fn(NonNull<Node>) -> bool,
+}
+
+/// A handle that has forgotten its type. It answers nobody when it is dropped.
+#[derive(Clone)]
+pub(super) struct Erased {
+    node: Option<NonNull<Node>>,
+    table: *const (),
+    target: ActorId,
+    books: &'static Runtime,
+    unsaid: (Fate, Option<ActorId>),
+}
+
+// SAFETY: as for `Reply`, of whose fields it consists.
+unsafe impl Send for Erased {}
+// SAFETY: as for `Reply`.
+unsafe impl Sync for Erased {}
+
+impl Erased {
+    /// # Safety
+    ///
+    /// It was made from a handle of this type, and of its copies one is used up.
+    pub(super) unsafe fn restore<R: Send + 'static>(self) -> Reply<R> {
+        Reply {
+            node: self.node,
+            // SAFETY: by the caller: a &'static of this type once.
+            table: unsafe { &*self.table.cast::<Table<R>>() },
+            target: self.target,
+            books: self.books,
+            unsaid: self.unsaid,
+        }
+    }
 }
 
 struct TableOf<M>(M);
@@ -175,7 +206,7 @@ unsafe impl<R: Send> Send for Reply<R> {}
 unsafe impl<R: Send> Sync for Reply<R> {}
 
 /// In the number of a failure: the node's link is the id of the actor that failed, not the one asked.
-const BLAMED: u8 = 0x40;
+pub(super) const BLAMED: u8 = 0x40;
 
 impl<R: Send + 'static> Reply<R> {
     /// # Safety
@@ -189,6 +220,37 @@ impl<R: Send + 'static> Reply<R> {
             node: Some(node.cast()),
             table: TableOf::<M>::TABLE,
             ..Self::to_nobody(cell)
+        }
+    }
+
+    /// To what another table than an ask's knows.
+    ///
+    /// # Safety
+    ///
+    /// As for `to_asker`, with a node that the table is for.
+    pub(super) unsafe fn of(
+        node: NonNull<Node>,
+        table: &'static Table<R>,
+        target: ActorId,
+        books: &'static Runtime,
+    ) -> Self {
+        Self {
+            node: Some(node),
+            table,
+            target,
+            books,
+            unsaid: (Fate::NoReply, None),
+        }
+    }
+
+    pub(super) fn erase(self) -> Erased {
+        let this = ManuallyDrop::new(self);
+        Erased {
+            node: this.node,
+            table: std::ptr::from_ref(this.table).cast(),
+            target: this.target,
+            books: this.books,
+            unsaid: this.unsaid,
         }
     }
 
@@ -255,6 +317,15 @@ impl<R: Send + 'static> Reply<R> {
     pub(super) fn fail(mut self, fate: Fate, blame: ActorId) {
         self.end(fate, Some(blame));
         std::mem::forget(self);
+    }
+
+    /// Ends the ask with a number that the table knows; it was never accepted.
+    pub(super) fn refuse(self, failure: u8) {
+        let mut this = ManuallyDrop::new(self);
+        if let Some(node) = this.node.take() {
+            // SAFETY: the one handle of the node gives it up.
+            unsafe { (this.table.hand_in)(node, Err(failure), this.books) };
+        }
     }
 
     fn end(&mut self, fate: Fate, blame: Option<ActorId>) {

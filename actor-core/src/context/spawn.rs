@@ -10,7 +10,7 @@ use super::naming;
 use super::options::{ActorOptions, SpawnError};
 use super::placement::{self, Wish};
 use crate::cell::{
-    self, Birth, CellRef, Factory, Kind, Origin, RestartPolicy, Runtime, SpawnFailure,
+    self, ActorVtable, Birth, CellRef, Factory, Kind, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
 use crate::locality::Placement;
 use crate::mailbox::Mailbox;
@@ -113,6 +113,7 @@ pub struct SpawnBuilder<'a, A: Actor> {
     name: Option<Arc<str>>,
     registered: Option<Arc<str>>,
     held: bool,
+    vtable: &'static ActorVtable,
 }
 
 pub(crate) fn builder<'a, How, I: IntoActor<How>>(
@@ -126,6 +127,7 @@ pub(crate) fn builder<'a, How, I: IntoActor<How>>(
         name: None,
         registered: None,
         held: false,
+        vtable: &Typed::<I::Actor>::VTABLE,
     }
 }
 
@@ -261,6 +263,12 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         self
     }
 
+    /// With another table than its type's.
+    pub(super) fn as_proxy(mut self, vtable: &'static ActorVtable) -> Self {
+        self.vtable = vtable;
+        self
+    }
+
     /// How many messages it may put aside; see [`ActorOptions::stash`].
     pub fn stash(mut self, messages: usize) -> Self {
         self.options.stash = messages;
@@ -289,7 +297,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         let wish = Wish::of(self.parent, &self.options);
         let numa_index = placement::place(self.parent, runtime, wish.placement)?;
         let birth = Birth {
-            vtable: &Typed::<A>::VTABLE,
+            vtable: self.vtable,
             numa_index,
             dedicated: wish.dedicated,
             children_placement: wish.children,

@@ -22,7 +22,7 @@ use crate::cell::{CellRef, Drain, First, Work};
 use crate::contain::{contain, log};
 use crate::id::ActorId;
 use crate::mailbox::ledger::Count;
-use crate::mailbox::node::{End, Node, NodeVtable};
+use crate::mailbox::node::{End, Node, NodeVtable, stays_here};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -243,6 +243,7 @@ impl<A: Handler<M>, M: Message> Item<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         // The message lies where a tell's does.
         run: Tell::<A, M>::VTABLE.run,
+        forward: stays_here,
         finish: Self::finish,
         abandoned: |_| false,
         message: std::any::type_name::<M>,

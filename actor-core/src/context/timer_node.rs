@@ -25,7 +25,7 @@ use super::stash::{gate, stash_new};
 use crate::cell::{CellRef, TimerId, contain};
 use crate::clock::Tick;
 use crate::mailbox::ledger::Count;
-use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step};
+use crate::mailbox::node::{End, Fate, Meta, Node, NodeVtable, Step, stays_here};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
 use crate::scheduler::timer::{Alarm, AlarmVtable};
@@ -149,6 +149,7 @@ pub(super) struct Once<A, M>(PhantomData<(A, M)>);
 impl<A: Handler<M>, M: Message> Once<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
+        forward: stays_here,
         finish: TimerNode::<M>::finish,
         abandoned: |_| false,
         message: std::any::type_name::<M>,
@@ -199,6 +200,7 @@ pub(super) struct Ticking<A, M>(PhantomData<(A, M)>);
 impl<A: Handler<M>, M: Message> Ticking<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
+        forward: stays_here,
         finish: TimerNode::<()>::finish,
         abandoned: |_| false,
         message: std::any::type_name::<M>,

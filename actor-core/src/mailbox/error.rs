@@ -190,6 +190,28 @@ pub enum AskError<M> {
         /// The actor.
         target: ActorId,
     },
+    /// The actor lives on a peer that is gone. The handler may or may not have run.
+    PeerGone {
+        /// The actor.
+        target: ActorId,
+    },
+    /// There is no connection now to the peer that the actor lives on. The handler may or may not have
+    /// run.
+    Unreachable {
+        /// The actor.
+        target: ActorId,
+    },
+    /// The actor lives on another peer, and this type of message does not travel: it is not marked
+    /// `remote` here, or not exported there.
+    NotExported {
+        /// The actor.
+        target: ActorId,
+    },
+    /// Written down, the message or its reply is larger than the peer takes.
+    TooLarge {
+        /// The actor.
+        target: ActorId,
+    },
     /// Waiting for the reply would close a circle of actors that wait for each other.
     Deadlock {
         /// The circle: the asker first, each asks the next, the last asks the first.
@@ -247,7 +269,12 @@ impl<M> AskError<M> {
             Self::Dead { message, .. }
             | Self::Expired { message, .. }
             | Self::Cancelled { message, .. } => message,
-            Self::Panicked { .. } | Self::NoReply { .. } => None,
+            Self::Panicked { .. }
+            | Self::NoReply { .. }
+            | Self::PeerGone { .. }
+            | Self::Unreachable { .. }
+            | Self::NotExported { .. }
+            | Self::TooLarge { .. } => None,
         }
     }
 
@@ -260,6 +287,10 @@ impl<M> AskError<M> {
             | Self::Cancelled { target, .. }
             | Self::Panicked { target }
             | Self::NoReply { target }
+            | Self::PeerGone { target }
+            | Self::Unreachable { target }
+            | Self::NotExported { target }
+            | Self::TooLarge { target }
             | Self::Overloaded { target, .. }
             | Self::WouldBlock { target, .. } => *target,
             Self::Deadlock { path, .. } => path
@@ -296,6 +327,10 @@ impl<M> AskError<M> {
             },
             Self::Panicked { target } => AskError::Panicked { target },
             Self::NoReply { target } => AskError::NoReply { target },
+            Self::PeerGone { target } => AskError::PeerGone { target },
+            Self::Unreachable { target } => AskError::Unreachable { target },
+            Self::NotExported { target } => AskError::NotExported { target },
+            Self::TooLarge { target } => AskError::TooLarge { target },
             Self::Deadlock { path, .. } => AskError::Deadlock { path, message: () },
             Self::Overloaded { target, .. } => AskError::Overloaded {
                 target,
@@ -316,6 +351,10 @@ impl<M> AskError<M> {
             Self::Cancelled { .. } => "Cancelled",
             Self::Panicked { .. } => "Panicked",
             Self::NoReply { .. } => "NoReply",
+            Self::PeerGone { .. } => "PeerGone",
+            Self::Unreachable { .. } => "Unreachable",
+            Self::NotExported { .. } => "NotExported",
+            Self::TooLarge { .. } => "TooLarge",
             Self::Deadlock { .. } => "Deadlock",
             Self::Overloaded { .. } => "Overloaded",
             Self::WouldBlock { .. } => "WouldBlock",
@@ -407,6 +446,25 @@ impl<M> fmt::Display for AskError<M> {
                     "{target} dropped {what} without a reply (its handler gave none, or its mailbox was full)"
                 )
             }
+            Self::PeerGone { target } => write!(
+                f,
+                "no reply from {target} to {what}: the peer it lives on is gone; it may have been handled"
+            ),
+            Self::Unreachable { target } => write!(
+                f,
+                "no reply from {target} to {what}: there is no connection to its peer; it may have been \
+                 handled"
+            ),
+            Self::NotExported { target } => write!(
+                f,
+                "{target} lives on another peer, and {what} does not travel: mark it \
+                 #[message(remote)] and export it there"
+            ),
+            Self::TooLarge { target } => write!(
+                f,
+                "{what} for {target}, or the reply to it, is larger than the peer takes; send it in parts \
+                 or raise the limit on both sides"
+            ),
             Self::Deadlock { path, .. } => write!(
                 f,
                 "asking would wait for ever, these actors wait for each other: {path}; use tell in one \

@@ -44,6 +44,7 @@ impl Protocol for BlindSuspend {
 
 static VTABLE: NodeVtable = NodeVtable {
     run,
+    forward: run,
     finish,
     abandoned: |_| false,
     message: || "model",

@@ -8,6 +8,7 @@ use crate::sync::{UnsafeCell, thread};
 
 static VTABLE: NodeVtable = NodeVtable {
     run,
+    forward: run,
     finish,
     abandoned: |_| false,
     message: || "test",

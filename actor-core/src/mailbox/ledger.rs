@@ -4,7 +4,7 @@
 //! Each worker counts in lines of its own with plain stores; other threads share 16 stripes. Reading
 //! sums them up and is exact when nothing is in flight, and off by what moves meanwhile otherwise.
 
-use super::node::Fate;
+use super::node::{FATES, Fate};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::cache_padded::CachePadded;
 
@@ -14,7 +14,7 @@ use crate::sync::cache_padded::CachePadded;
 pub(crate) enum Count {
     /// Same numbers as `Fate`, so that a fate counts itself.
     Handled = 0,
-    Offered = 10,
+    Offered = FATES,
     Accepted,
     RefusedFull,
     RefusedDead,
@@ -123,6 +123,10 @@ impl Ledger {
         let handled = self.sum(Count::Handled);
         let dead_letters = DeadLetters {
             actor_stopped: self.sum_fate(Fate::ActorStopped),
+            peer_gone: self.sum_fate(Fate::PeerGone),
+            not_exported: self.sum_fate(Fate::NotExported),
+            too_large: self.sum_fate(Fate::TooLarge),
+            unreachable: self.sum_fate(Fate::Unreachable),
         };
         let dropped = Dropped {
             expired: self.sum_fate(Fate::Expired),
@@ -175,9 +179,9 @@ pub struct Conservation {
     pub accepted: u64,
     /// Messages given back to the sender, by reason.
     pub refused: Refused,
-    /// Messages whose handler ran to its end.
+    /// Messages whose handler ran to its end, or that were handed to the network for an actor elsewhere.
     pub handled: u64,
-    /// Messages whose actor stopped before it came to them, by reason.
+    /// Messages that had nobody to go to, by reason.
     pub dead_letters: DeadLetters,
     /// Messages not handled for another reason.
     pub dropped: Dropped,
@@ -198,12 +202,21 @@ pub struct Refused {
     pub other: u64,
 }
 
-/// Messages accepted for an actor that then stopped.
+/// Messages accepted that then had nobody to go to: their actor had stopped, or, of an actor elsewhere,
+/// the network did not take them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetters {
     /// The actor stopped before it came to the message.
     pub actor_stopped: u64,
+    /// The peer that the actor lives on was gone.
+    pub peer_gone: u64,
+    /// The peer does not take this type of message from others.
+    pub not_exported: u64,
+    /// Written down, the message was larger than the peer takes.
+    pub too_large: u64,
+    /// There was no connection to the peer.
+    pub unreachable: u64,
 }
 
 /// Messages accepted and then, for a recorded reason, not handled.
@@ -236,7 +249,7 @@ impl Refused {
 impl DeadLetters {
     /// All reasons together.
     pub fn total(&self) -> u64 {
-        self.actor_stopped
+        self.actor_stopped + self.peer_gone + self.not_exported + self.too_large + self.unreachable
     }
 }
 
@@ -295,6 +308,10 @@ impl std::fmt::Display for Conservation {
             ("refused, over the memory limit", refused.overloaded),
             ("refused, not sent", refused.other),
             ("dead letters, actor stopped", dead_letters.actor_stopped),
+            ("dead letters, peer gone", dead_letters.peer_gone),
+            ("dead letters, not exported", dead_letters.not_exported),
+            ("dead letters, too large", dead_letters.too_large),
+            ("dead letters, peer unreachable", dead_letters.unreachable),
             ("dropped, expired", dropped.expired),
             ("dropped, cancelled", dropped.cancelled),
             ("dropped, handler panicked", dropped.panicked),

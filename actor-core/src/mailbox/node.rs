@@ -55,6 +55,12 @@ pub(crate) struct NodeVtable {
     /// The caller is the owner of the cell and of the node, the node is of the cell's actor type,
     /// and the generations match.
     pub(crate) run: unsafe fn(cell: NonNull<()>, node: NonNull<Node>) -> Step,
+    /// As `run`, of a proxy: hands the message to what takes it to another process.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner of the cell, a proxy's, and of the node.
+    pub(crate) forward: unsafe fn(cell: NonNull<()>, node: NonNull<Node>) -> Step,
     /// Ends a node: drops what it still holds, answers an ask, frees the memory.
     ///
     /// # Safety
@@ -76,6 +82,8 @@ pub(crate) struct NodeVtable {
 pub(crate) enum Step {
     /// The handler ran to its end; for an ask the reply lies in the node.
     Done,
+    /// The message is on its way to another process; an ask is answered by a handle.
+    Forwarded,
     /// An async handler is waiting: its frame is in the cell, the node is still in use.
     Pending,
     /// The handler is not ready for it: still in the node, to be put aside.
@@ -93,6 +101,8 @@ pub(crate) enum Step {
 pub(crate) enum End {
     /// `run` said `Done`.
     Handled,
+    /// `forward` said `Forwarded`.
+    Forwarded,
     /// The message was taken out by a handler that did not finish; an ask is answered with this.
     Interrupted(Fate),
     /// The message is still in the node; an ask is answered with this.
@@ -122,7 +132,32 @@ pub enum Fate {
     Abandoned = 8,
     /// The reply was never given.
     NoReply = 9,
+    /// The peer that the actor lives on is gone.
+    PeerGone = 10,
+    /// The peer does not take this type of message from others, or there is no way to write it down.
+    NotExported = 11,
+    /// Written down, the message is larger than its peer takes.
+    TooLarge = 12,
+    /// There is no connection to the peer now.
+    Unreachable = 13,
 }
+
+impl Fate {
+    /// Whether the message had nobody to go to, rather than being given up for a reason of its own.
+    pub(crate) const fn is_dead_letter(self) -> bool {
+        matches!(
+            self,
+            Self::ActorStopped
+                | Self::PeerGone
+                | Self::NotExported
+                | Self::TooLarge
+                | Self::Unreachable
+        )
+    }
+}
+
+/// How many fates there are, and 0, which is none.
+pub(crate) const FATES: usize = Fate::Unreachable as usize + 1;
 
 impl std::fmt::Display for Fate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -136,8 +171,21 @@ impl std::fmt::Display for Fate {
             Self::Newest => "not taken into a full mailbox or stash",
             Self::Abandoned => "the asker gave up before it was handled",
             Self::NoReply => "no reply was given",
+            Self::PeerGone => "the peer it was for is gone",
+            Self::NotExported => "its type is not exported to or by the peer",
+            Self::TooLarge => "it is larger than the peer takes",
+            Self::Unreachable => "there is no connection to the peer",
         })
     }
+}
+
+/// [`NodeVtable::forward`] of what an actor only ever sends to itself.
+///
+/// # Safety
+///
+/// As for `NodeVtable::forward`.
+pub(crate) unsafe fn stays_here(_cell: NonNull<()>, _node: NonNull<Node>) -> Step {
+    Step::Skipped(Fate::NotExported)
 }
 
 impl Node {

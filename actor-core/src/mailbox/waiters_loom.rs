@@ -19,6 +19,7 @@ impl Protocol for AnnounceAnywhere {
 
 static VTABLE: NodeVtable = NodeVtable {
     run,
+    forward: run,
     finish,
     abandoned: |_| false,
     message: || "model",

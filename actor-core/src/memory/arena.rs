@@ -124,6 +124,14 @@ pub(crate) fn cell_address(number: u8, index: u32) -> *mut u8 {
     base.wrapping_add(index as usize * CELL_SIZE)
 }
 
+/// Whether there is such a cell: for numbers that come from elsewhere.
+pub(crate) fn has_cell(number: u8, index: u32) -> bool {
+    ARENAS[usize::from(number)]
+        .get()
+        // Relaxed: whoever was told of the cell honestly was told after it was cut.
+        .is_some_and(|arena| index < arena.cells_cut.load(Ordering::Relaxed))
+}
+
 pub(super) fn stats(number: u8) -> MemoryStats {
     ARENAS[usize::from(number)]
         .get()

@@ -30,7 +30,7 @@ pub(crate) mod class;
 mod limit;
 mod residency;
 
-pub(crate) use arena::{CELL_SIZE, cell_address, prepare, set_home};
+pub(crate) use arena::{CELL_SIZE, cell_address, has_cell, prepare, set_home};
 pub(crate) use cache::{Purpose, alloc, alloc_cell, free, free_cell};
 pub(crate) use limit::set_limit;
 pub use residency::Residency;

@@ -14,6 +14,7 @@ mod naming;
 mod os_signal;
 mod phases;
 mod readiness;
+mod remote;
 mod shutdown;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;

@@ -1,0 +1,32 @@
+//! What a network layer asks of a system: proxies for actors elsewhere, and actors for addresses that
+//! came from elsewhere.
+
+use super::SystemRef;
+use crate::context::{Actor, ActorRef, Gateway, ProxyHandle, SpawnError, resolve, spawn_proxy};
+use crate::mailbox::Mailbox;
+
+impl SystemRef {
+    /// Makes an actor that stands for one elsewhere: what it is sent goes to `gateway`. `name` is its label
+    /// in reports.
+    ///
+    /// It is an actor under the root, and lives until [`ProxyHandle::end`] is called or the system shuts
+    /// down: addresses are copied freely, so nobody can know when it is of no use any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`SpawnBuilder::spawn`](crate::SpawnBuilder::spawn).
+    pub fn proxy<A: Actor>(
+        &self,
+        name: &str,
+        mailbox: Mailbox,
+        gateway: impl Gateway,
+    ) -> Result<(ActorRef<A>, ProxyHandle), SpawnError> {
+        spawn_proxy(self.runtime, name, mailbox, Box::new(gateway))
+    }
+
+    /// The actor of this system whose [`ActorId::as_u64`](crate::ActorId::as_u64) is `number`, if it lives
+    /// and is an `A`. For numbers that come from elsewhere: any number may be asked for.
+    pub fn resolve<A: Actor>(&self, number: u64) -> Option<ActorRef<A>> {
+        resolve(self.runtime, number)
+    }
+}
