@@ -40,6 +40,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/monitor.rs", "the owner notes who waits for its end"),
     ("cell/names.rs", "the owner notes its names"),
     ("cell/overflow.rs", "a signal handler"),
+    ("cell/proxy.rs", "the owner passes orders on"),
+    ("cell/room.rs", "the owner's side of the inbox"),
     ("cell/rehome.rs", "moves a state from block to block"),
     ("cell/running.rs", "follows vtables, which are static"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
@@ -67,6 +69,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/envelope.rs", "typed nodes"),
     ("context/forward.rs", "typed nodes"),
     ("context/harness.rs", "typed states and frames"),
+    ("context/inbound.rs", "answers that lie in blocks"),
+    ("context/proxy.rs", "messages moved out of typed nodes"),
     (
         "context/lent.rs",
         "a state on a thread of the blocking pool",

@@ -196,7 +196,7 @@ impl Drop for Way {
 // ---- Messages -----------------------------------------------------------------------------------
 
 #[test]
-fn m13_asks_and_tells_reach_an_actor_elsewhere_in_order() {
+fn r_asks_and_tells_reach_an_actor_elsewhere_in_order() {
     let (here, there) = (system(), system());
     let sum = Sum::default();
     let seen = sum.seen.clone();
@@ -228,7 +228,7 @@ fn m13_asks_and_tells_reach_an_actor_elsewhere_in_order() {
 }
 
 #[test]
-fn m13_actors_ask_an_actor_elsewhere_and_forward_to_it() {
+fn r_actors_ask_an_actor_elsewhere_and_forward_to_it() {
     /// Lets an actor elsewhere answer.
     struct Front(ActorRef<Sum>);
     impl Actor for Front {}
@@ -456,7 +456,7 @@ fn witness(system: &SystemRef) -> (ActorRef<Witness>, Arc<Mutex<Vec<Terminated>>
 }
 
 #[test]
-fn w05_the_end_elsewhere_is_heard_once_with_its_reason() {
+fn r_the_end_elsewhere_is_heard_once_with_its_reason() {
     let (here, there) = (system(), system());
     let wire = Wire::to(there.spawn(Sum::default()).unwrap());
     let (proxy, handle) = wire.proxy(&here, Mailbox::default());
@@ -483,7 +483,7 @@ fn w05_the_end_elsewhere_is_heard_once_with_its_reason() {
 }
 
 #[test]
-fn w05_a_stop_goes_there_and_the_proxy_stays() {
+fn r_a_stop_goes_there_and_the_proxy_stays() {
     let (here, there) = (system(), system());
     let wire = Wire::to(there.spawn(Sum::default()).unwrap());
     let (proxy, _) = wire.proxy(&here, Mailbox::default());
@@ -500,7 +500,7 @@ fn w05_a_stop_goes_there_and_the_proxy_stays() {
 }
 
 #[test]
-fn w09_a_link_breaks_in_both_directions() {
+fn r_a_link_breaks_in_both_directions() {
     let (here, there) = (system(), system());
     let wire = Wire::to(there.spawn(Sum::default()).unwrap());
     let (proxy, handle) = wire.proxy(&here, Mailbox::default());
@@ -528,7 +528,7 @@ fn w09_a_link_breaks_in_both_directions() {
 // ---- Coming in ----------------------------------------------------------------------------------
 
 #[test]
-fn b_a_number_from_elsewhere_is_looked_at_before_it_is_believed() {
+fn r_a_number_from_elsewhere_is_looked_at_before_it_is_believed() {
     let (here, other) = (system(), system());
     let sum = here.spawn(Sum::default()).unwrap();
     let number = sum.id().as_u64();

@@ -46,6 +46,7 @@ pub(crate) mod overflow;
 mod proxy;
 mod reason;
 mod rehome;
+mod room;
 mod running;
 mod runtime;
 mod sequence;

@@ -17,6 +17,7 @@ use super::header::{CellRef, Flags, Phase};
 use super::local::Local;
 use super::observe::{self, Event};
 use super::reason::StopReason;
+use super::room::{publish, publish_and_wake};
 use super::signal::{Signal, SignalKind};
 use super::watch;
 use crate::clock::Tick;
@@ -24,7 +25,6 @@ use crate::contain::panic_text;
 use crate::mailbox::inbox::{Look, Stamp, Taken};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node, Step};
-use crate::mailbox::waiters;
 use crate::scheduler::{After, Hint};
 
 /// A turn of slower messages ends after this long, so that one actor's full turn of slow messages do not make
@@ -360,49 +360,6 @@ unsafe fn drop_oldest(cell: CellRef, left: &mut u32) {
             cell.end_node(node, End::Unhandled(fate));
         }
         cell.inbox().publish_taken(*left);
-    }
-}
-
-/// Shows senders the room there is.
-#[inline(always)]
-unsafe fn publish(cell: CellRef, left: u32) {
-    // SAFETY: H2, by the caller.
-    unsafe { cell.inbox().publish_taken(left) };
-}
-
-/// As `publish`, before the cell is left: also wakes those that wait for room.
-///
-/// With `eager` for whatever room there is; otherwise only when half of the mailbox is free. A sender
-/// that is woken for each free place would be parked again at the next message; one that fills half a
-/// mailbox pays for its sleep once in 512 messages.
-#[inline(always)]
-unsafe fn publish_and_wake(cell: CellRef, left: u32, eager: bool) {
-    // SAFETY: H2, by the caller.
-    unsafe {
-        cell.inbox().publish_taken(left);
-        let owned = cell.owned();
-        if !(*owned).flags.is_bounded() {
-            return;
-        }
-        if cell.inbox().clear_waiters() {
-            (*owned).flags.set(Flags::WAITERS);
-        }
-        if (*owned).flags.has(Flags::WAITERS) {
-            wake_waiters(cell, eager);
-        }
-    }
-}
-
-#[cold]
-unsafe fn wake_waiters(cell: CellRef, eager: bool) {
-    // SAFETY: H2, by the caller.
-    unsafe {
-        let (capacity, len) = (cell.inbox().capacity(), cell.inbox().len());
-        let room = capacity.saturating_sub(len);
-        let enough = if eager { 1 } else { capacity.div_ceil(2) };
-        if room >= enough && !waiters::table().wake(cell.inbox(), room as usize) {
-            (*cell.owned()).flags.clear(Flags::WAITERS);
-        }
     }
 }
 

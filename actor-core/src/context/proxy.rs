@@ -204,9 +204,12 @@ impl fmt::Debug for Outbound<'_> {
 #[must_use = "an asker waits"]
 pub struct RemoteReply {
     reply: Option<Erased>,
-    complete: unsafe fn(Erased, Result<&[u8], Fate>) -> Result<(), CodecError>,
+    complete: Complete,
     is_abandoned: unsafe fn(&Erased) -> bool,
 }
+
+/// Uses the handle up: with the bytes of a reply, or why there is none.
+type Complete = unsafe fn(Erased, Result<&[u8], Fate>) -> Result<(), CodecError>;
 
 impl RemoteReply {
     fn new<M: Message>(reply: Reply<M::Reply>) -> Self {
@@ -363,7 +366,7 @@ pub(crate) fn spawn_proxy<A: Actor>(
         .name(name)
         .mailbox(mailbox)
         .restart(Restart::Temporary)
-        .as_proxy(&VTABLE)
+        .proxied_by(&VTABLE)
         .spawn()?
         .id();
     Ok((ActorRef::new(id), ProxyHandle { id }))

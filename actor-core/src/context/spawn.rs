@@ -264,7 +264,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
     }
 
     /// With another table than its type's.
-    pub(super) fn as_proxy(mut self, vtable: &'static ActorVtable) -> Self {
+    pub(super) fn proxied_by(mut self, vtable: &'static ActorVtable) -> Self {
         self.vtable = vtable;
         self
     }
