@@ -59,7 +59,14 @@ fn what_workers_and_others_count_is_one_sum() {
 #[test]
 fn each_fate_has_a_counter_of_its_own() {
     let ledger = Ledger::new(1);
-    for fate in FATES.into_iter().chain([Fate::Abandoned, Fate::NoReply]) {
+    for fate in FATES.into_iter().chain([
+        Fate::Abandoned,
+        Fate::NoReply,
+        Fate::PeerGone,
+        Fate::NotExported,
+        Fate::TooLarge,
+        Fate::Unreachable,
+    ]) {
         ledger.worker(0).fate_owned(fate);
         ledger.fate(fate);
         assert_eq!(ledger.sum_fate(fate), 2, "{fate}");
@@ -88,7 +95,10 @@ fn the_report_names_what_is_not_zero() {
             ..Refused::default()
         },
         handled: 5,
-        dead_letters: DeadLetters { actor_stopped: 1 },
+        dead_letters: DeadLetters {
+            actor_stopped: 1,
+            ..DeadLetters::default()
+        },
         dropped: Dropped {
             panicked: 1,
             ..Dropped::default()
