@@ -71,7 +71,6 @@ pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
 pub use options::{ActorOptions, SpawnError};
 pub use owned_ref::OwnedRef;
-pub use placement::Placement;
 pub use proxy::{Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply, Undelivered};
 pub use recipient::Recipient;
 pub use reentrant::{Reentrant, ReentrantError, ReentrantHandler};
