@@ -1,10 +1,15 @@
 //! std's primitives behind loom's closure interface.
 
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
-        compiler_fence, fence,
+    #[cfg(actor_chaos)]
+    pub(crate) use crate::sync::shaken::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
     };
+    #[cfg(not(actor_chaos))]
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
+    };
+    pub(crate) use std::sync::atomic::{Ordering, compiler_fence};
 }
 
 pub(crate) mod hint {
