@@ -10,7 +10,7 @@ use crate::id::NumaNodeId;
 use crate::scheduler::Pool;
 use crate::topology::{Topology, affinity};
 
-/// How long `Drop` and the last phase of a shutdown wait for killed actors.
+/// How long `Drop` and the last phase of a shutdown wait for killed actors, since the last of them ended.
 pub(super) const KILL_GRACE: Duration = Duration::from_millis(500);
 
 /// What ends with the system.

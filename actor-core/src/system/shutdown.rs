@@ -447,9 +447,24 @@ fn drain(system: SystemRef, limit: Duration) -> bool {
     let drained = runtime.ended().wait(limit);
     if !drained {
         root.stop(root.generation(), StopMode::Kill, StopReason::Killed);
-        runtime.ended().wait(KILL_GRACE);
+        wait_for_killed(system);
     }
     drained
+}
+
+/// Waits for killed actors as long as they keep ending: a crowd takes its time on a slow machine, and one
+/// that hangs is waited for once.
+fn wait_for_killed(system: SystemRef) {
+    let runtime = system.runtime;
+    let ends = || runtime.ledger().sum(Count::Stopped);
+    let mut before = ends();
+    while !runtime.ended().wait(KILL_GRACE) {
+        let now = ends();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 /// Kills at once; for a system that is dropped.
