@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use actor_core::StopMode;
 use actor_core::prelude::*;
-use common::{Gate, Shake, Tally, Token, finish, poll_once, settle, system, wait_until, within};
+use common::{
+    Gate, PATIENCE, Shake, Tally, Token, finish, poll_once, settle, system, wait_until, within,
+};
 use tokio::sync::oneshot;
 
 /// Answers with what it is given, in the way it is told to.
@@ -100,14 +102,19 @@ fn m07_an_ask_past_its_deadline_is_expired_and_its_late_reply_dropped() {
     let system = system();
     let server = system.spawn(|| Server).unwrap();
     let tally = Tally::new();
-    let (message, begun, release) = later(&tally);
-    let asked = Instant::now();
-    let error = server
-        .ask(message)
-        .within(Duration::from_millis(30))
-        .blocking()
-        .unwrap_err();
-    let took = asked.elapsed();
+    // Time enough to begin with it. If not, it was not handled at all: once more, with more time.
+    let mut limit = Duration::from_millis(30);
+    let (error, took, release) = loop {
+        let (message, begun, release) = later(&tally);
+        let asked = Instant::now();
+        let error = server.ask(message).within(limit).blocking().unwrap_err();
+        let took = asked.elapsed();
+        if begun.blocking_recv().is_ok() {
+            break (error, took, release);
+        }
+        assert!(limit < PATIENCE, "it never begins");
+        limit *= 2;
+    };
     match error {
         AskError::Expired {
             target,
@@ -116,13 +123,12 @@ fn m07_an_ask_past_its_deadline_is_expired_and_its_late_reply_dropped() {
         } => {
             assert_eq!(target, server.id());
             assert!(
-                waited >= Duration::from_millis(29) && waited <= took,
+                waited + Duration::from_millis(1) >= limit && waited <= took,
                 "{waited:?} of {took:?}"
             );
         }
         other => panic!("{other:?}"),
     }
-    begun.blocking_recv().unwrap();
     release.send(()).unwrap();
     let books = settle(&system);
     assert_eq!(books.handled, 1);
@@ -158,13 +164,12 @@ fn m08_an_ask_to_the_dead_fails_at_once_with_its_message() {
     server.stop();
     wait_until("it is dead", || !server.is_alive());
     let tally = Tally::new();
-    let asked = Instant::now();
+    // At once: the error says that it did not wait for the deadline.
     let error = server
         .ask(echo(1, &tally))
-        .within(Duration::from_secs(60))
+        .within(Duration::from_secs(3600))
         .blocking()
         .unwrap_err();
-    assert!(asked.elapsed() < Duration::from_secs(5));
     assert!(
         matches!(
             &error,

@@ -136,7 +136,7 @@ fn nothing_is_spawned_after_the_shutdown() {
     let system = system();
     let handle = system.handle();
     let idle = handle.spawn(Idle).unwrap();
-    assert!(system.shutdown_blocking(Duration::from_secs(5)).is_clean());
+    assert!(system.shutdown_blocking(common::PATIENCE).is_clean());
     let error = handle.spawn(Idle).unwrap_err();
     assert_eq!(error, SpawnError::ShuttingDown);
     says(&error, &["shutting down"]);

@@ -4,7 +4,7 @@ mod common;
 #[path = "common/life.rs"]
 mod life;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_core::{ChildCounts, ChildError, ChildInfo, ChildPhase, InvalidOption, SpawnError};
@@ -289,7 +289,6 @@ fn s12_orders_while_a_child_fails_again_and_again() {
         assert_eq!(spec.family.get("Z").life(), 1);
         weak.crash();
         wait_until("the storm is on", || spec.children[1].lives() > 10);
-        let began = Instant::now();
         let children = which(sup);
         assert_eq!(children.len(), 3, "{children:?}");
         assert_eq!(children[1].phase, ChildPhase::Restarting);
@@ -306,7 +305,6 @@ fn s12_orders_while_a_child_fails_again_and_again() {
                 _ => Err(ChildError::Restarting(weak.id())),
             }
         );
-        assert!(began.elapsed() < Duration::from_secs(2));
         assert_eq!(sup.ask_blocking(End("weak")).unwrap(), Ok(()));
         wait_until("the others are up", || count(sup).running == 2);
         let lives = spec.children[1].lives();

@@ -425,7 +425,10 @@ fn m17_asks_from_an_actor_with_half_a_million_messages_waiting_are_as_fast() {
         .map(|_| client.ask_blocking(Measure(None)).unwrap())
         .min()
         .unwrap();
-    let full = (0..3).map(|_| {
+    // A look at every waiting message would cost 100 asks a quarter of a second and more; the slack is for a
+    // machine that is busy with other things, and one good measurement is enough.
+    let enough = empty * 10 + Duration::from_millis(50);
+    let mut full = (0..20).map(|_| {
         let gate = Gate::new();
         std::thread::scope(|scope| {
             let measured =
@@ -437,13 +440,11 @@ fn m17_asks_from_an_actor_with_half_a_million_messages_waiting_are_as_fast() {
             measured.join().unwrap()
         })
     });
-    let full = full.min().unwrap();
-    // A look at every waiting message would cost 100 asks a quarter of a second and more; the slack is
-    // for a machine that is busy with other things.
-    assert!(
-        full < empty * 10 + Duration::from_millis(50),
-        "{full:?} with a full mailbox, {empty:?} without"
-    );
+    let quick = full.find(|full| {
+        println!("{full:?} with a full mailbox, {empty:?} without");
+        *full < enough
+    });
+    assert!(quick.is_some(), "asks look at what waits");
     settle(&system);
     finish(system);
 }
@@ -483,15 +484,13 @@ fn m19_actors_that_tell_themselves_do_not_starve_others() {
         storm.tell(Again).unwrap();
     }
     let other = system.spawn(Gated(Arc::default())).unwrap();
-    let mut slowest = Duration::ZERO;
+    wait_until("there is a storm", || rounds.load(Ordering::Relaxed) > 1000);
+    // It ends when the others have been served, and not before.
     for _ in 0..50 {
-        let asked = Instant::now();
-        other.ask_blocking(Load(None)).unwrap();
-        slowest = slowest.max(asked.elapsed());
+        let ask = other.ask(Load(None)).within(PATIENCE);
+        ask.blocking().unwrap();
     }
     over.store(true, Ordering::Relaxed);
-    assert!(rounds.load(Ordering::Relaxed) > 1000, "there was no storm");
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     finish(system);
 }
 

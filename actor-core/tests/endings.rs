@@ -7,7 +7,7 @@ use std::time::Duration;
 use actor_core::StopMode;
 use actor_core::prelude::*;
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 const ROUNDS: usize = if cfg!(miri) { 20 } else { 2_000 };
 
 fn finish(system: ActorSystem) {

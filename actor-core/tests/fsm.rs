@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actor_core::Fsm;
 use actor_core::prelude::*;
-use common::{finish, system, wait_until};
+use common::{Gate, finish, system, wait_until};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Light {
@@ -51,6 +51,16 @@ impl SyncHandler<Go> for Crossing {
         left
     }
 }
+/// Waits until all that the test has to say is in the mailbox.
+struct Hold(Gate);
+impl Message for Hold {
+    type Reply = ();
+}
+impl SyncHandler<Hold> for Crossing {
+    fn handle(&mut self, Hold(gate): Hold, _cx: &mut ActorContext<Self>) {
+        gate.pass();
+    }
+}
 struct Look;
 impl Message for Look {
     type Reply = (Light, u32, u64);
@@ -66,6 +76,9 @@ fn t02_the_timeout_of_a_state_that_was_left_is_never_delivered() {
     let system = system();
     let crossing = system.spawn(Crossing::default).unwrap();
     let short = Some(Duration::from_millis(2));
+    // The next state is in the mailbox before the one that it ends is entered.
+    let gate = Gate::new();
+    crossing.tell(Hold(gate.clone())).unwrap();
     for _ in 0..10 {
         // Its time is over, and its message perhaps in the mailbox, when the next state is entered.
         crossing
@@ -73,6 +86,7 @@ fn t02_the_timeout_of_a_state_that_was_left_is_never_delivered() {
             .unwrap();
         crossing.tell(Go(Light::Red, None, Duration::ZERO)).unwrap();
     }
+    gate.open();
     assert_eq!(crossing.ask_blocking(Look).unwrap(), (Light::Red, 0, 20));
     let later = Go(Light::Green, short, Duration::ZERO);
     assert_eq!(crossing.ask_blocking(later).unwrap(), Light::Red);

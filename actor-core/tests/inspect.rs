@@ -7,7 +7,7 @@ use std::time::Duration;
 use actor_core::prelude::*;
 use actor_core::{ActorPhase, InspectError};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 struct Parent;
 impl Actor for Parent {}
@@ -36,12 +36,13 @@ impl Handler<WaitFor> for Parent {
     }
 }
 
-struct Block(std::sync::mpsc::Receiver<()>);
+struct Block(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
 impl Message for Block {
     type Reply = ();
 }
 impl SyncHandler<Block> for Child {
-    fn handle(&mut self, Block(end): Block, _cx: &mut ActorContext<Self>) {
+    fn handle(&mut self, Block(begun, end): Block, _cx: &mut ActorContext<Self>) {
+        begun.send(()).unwrap();
         let _ = end.recv();
     }
 }
@@ -82,17 +83,9 @@ fn who_is_gone_or_does_not_come_to_answer_is_told_apart() {
     let system = common::system();
     let busy = system.spawn(Child).unwrap();
     let (end, ended) = std::sync::mpsc::channel();
-    busy.tell(Block(ended)).unwrap();
-    while system
-        .stats()
-        .workers
-        .iter()
-        .map(|worker| worker.turns)
-        .sum::<u64>()
-        == 0
-    {
-        std::thread::yield_now();
-    }
+    let (begin, begun) = std::sync::mpsc::channel();
+    busy.tell(Block(begin, ended)).unwrap();
+    begun.recv().unwrap();
     let limit = Duration::from_millis(30);
     let gone = system.spawn(Parent).unwrap();
     gone.stop();

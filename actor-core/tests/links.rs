@@ -417,7 +417,9 @@ fn a_chain_falls_from_end_to_end_and_names_the_first() {
     let t = trapper("t", &log, &system);
     let last = chain[N - 1];
     let (tell, told) = std::sync::mpsc::channel();
-    let waits = last.terminated();
+    let mut waits = Box::pin(last.terminated());
+    // It waits from the first poll on, and that is before the end.
+    assert!(system.block_on(poll_once(waits.as_mut())).is_none());
     let waiting = system.tokio().spawn(async move { tell.send(waits.await) });
     t.links(last, "last");
     chain[0].tell(Crash).unwrap();

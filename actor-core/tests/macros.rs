@@ -78,19 +78,19 @@ fn methods_on_the_ref_ask_tell_and_send() {
         account.deposit(1).send().await.expect("room");
         let rich = account
             .withdraw(701)
-            .within(Duration::from_secs(5))
+            .within(Duration::from_secs(120))
             .await
             .expect("answered");
         let poor = account
             .withdraw(1)
-            .within(Duration::from_secs(5))
+            .within(Duration::from_secs(120))
             .await
             .expect("answered");
         (rich, poor, account.balance().await.expect("answered"))
     });
     assert_eq!(left, (Ok(0), Err(Insufficient(0)), 0));
     assert_eq!(account.log().blocking().expect("answered"), ["opened"]);
-    let report = system.shutdown_blocking(Duration::from_secs(5));
+    let report = system.shutdown_blocking(Duration::from_secs(120));
     assert!(
         report.is_clean() && report.conservation.holds_at_rest(),
         "{report}"

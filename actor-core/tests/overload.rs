@@ -291,7 +291,10 @@ fn c8_an_amplifier_does_not_run_the_process_out_of_memory() {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child
             .args(["storm_child", "--exact", "--ignored", "--nocapture"])
-            .env(STORM, kind);
+            .env(STORM, kind)
+            // The address space is for messages, not for what each thread of a large machine reserves.
+            .env("ACTOR_TOPOLOGY", "1x2")
+            .env("MALLOC_ARENA_MAX", "2");
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; this is one.
         unsafe {
             child.pre_exec(|| {

@@ -726,9 +726,11 @@ fn provoke(system: &SystemRef, victim: ActorRef<Victim>, trouble: &Arc<Trouble>)
         Place::MessageDrop => {
             victim.tell(hold()).unwrap();
             began.pass();
+            // What is being handled may count.
+            let before = victim.queue_len();
             let nasty = trouble.nasty(Place::MessageDrop);
             let ask = std::thread::spawn(move || kind(&victim.ask_blocking(Parcel(nasty))));
-            wait_until("it is queued", || victim.queue_len() > 0);
+            wait_until("it is queued", || victim.queue_len() > before);
             victim.stop();
             go.open();
             ask.join().unwrap()
@@ -825,8 +827,20 @@ fn wakers(
             kind(&victim.ask_blocking(Ping))
         }
         _ => {
-            let mut ask = pin!(victim.ask(hold).within(Duration::from_millis(10)));
-            assert!(ask.as_mut().poll(&mut task).is_pending());
+            // With time enough to begin to wait, on this machine at this moment.
+            let mut limit = Duration::from_millis(10);
+            let mut ask = loop {
+                let hold = Hold {
+                    began: began.clone(),
+                    go: go.clone(),
+                };
+                let mut ask = Box::pin(victim.ask(hold).within(limit));
+                if ask.as_mut().poll(&mut task).is_pending() {
+                    break ask;
+                }
+                limit *= 2;
+                assert!(limit < PATIENCE, "it never waits");
+            };
             wait_until("it was woken", || !trouble.armed.load(Ordering::SeqCst));
             let told = match ask.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => kind(&answer),

@@ -240,7 +240,8 @@ impl Wake for NastyWaker {
 fn c6_wakers_of_askers_and_of_senders_in_line() {
     quiet();
     let (system, log) = (system(), Log::new());
-    struct Slow(Gate);
+    /// What it says when it begins, and what it waits for then.
+    struct Slow(Gate, Gate);
     impl Actor for Slow {}
     struct Hold;
     impl Message for Hold {
@@ -248,12 +249,13 @@ fn c6_wakers_of_askers_and_of_senders_in_line() {
     }
     impl SyncHandler<Hold> for Slow {
         fn handle(&mut self, Hold: Hold, _cx: &mut ActorContext<Self>) {
-            self.0.pass();
+            self.0.open();
+            self.1.pass();
         }
     }
-    let gate = Gate::new();
+    let (begun, gate) = (Gate::new(), Gate::new());
     let slow = system
-        .actor(Slow(gate.clone()))
+        .actor(Slow(begun.clone(), gate.clone()))
         .mailbox(Mailbox::bounded(2))
         .spawn()
         .unwrap();
@@ -261,9 +263,8 @@ fn c6_wakers_of_askers_and_of_senders_in_line() {
     let mut task = Task::from_waker(&waker);
     let mut ask = pin!(slow.ask(Hold));
     assert!(matches!(ask.as_mut().poll(&mut task), Poll::Pending));
-    while slow.tell(Hold).is_ok() {}
-    // It may have taken one out by now: no more comes out before the gate opens.
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    // No more comes out before the gate opens.
+    begun.pass();
     while slow.tell(Hold).is_ok() {}
     let mut sends: Vec<_> = (0..3).map(|_| Box::pin(slow.send(Hold))).collect();
     for send in &mut sends {

@@ -135,7 +135,7 @@ fn order_state_and_books_hold_while_an_actor_moves_about() {
     let (id, done) = (target.id(), Arc::new(AtomicBool::new(false)));
     let nodes = system.numa_nodes();
     let mover = std::thread::spawn({
-        let done = done.clone();
+        let (done, nodes) = (done.clone(), nodes.clone());
         move || {
             let mut moves = 0;
             while !done.load(Ordering::SeqCst) {
@@ -161,13 +161,13 @@ fn order_state_and_books_hold_while_an_actor_moves_about() {
         }
     });
     let seen = target.ask_blocking(Look).unwrap();
+    if nodes.len() > 1 {
+        wait_until("it has moved", || system.stats().actors.moves > 0);
+    }
     done.store(true, Ordering::SeqCst);
     mover.join().unwrap();
     assert_eq!(seen.entries, SENDERS as u64 * EACH);
     assert_eq!(target.id(), id);
-    if system.numa_nodes().len() > 1 {
-        assert!(system.stats().actors.moves > 0);
-    }
     assert_eq!(alive.load(Ordering::SeqCst), 1, "moved, not copied");
     finish(system);
     assert_eq!(alive.load(Ordering::SeqCst), 0);

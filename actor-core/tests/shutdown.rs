@@ -102,7 +102,7 @@ fn c13_nothing_accepted_is_lost_unreported() {
             })
             .collect();
         std::thread::sleep(Duration::from_millis(10 + round));
-        let report = system.shutdown_blocking(Duration::from_secs(10));
+        let report = system.shutdown_blocking(PATIENCE);
         assert!(
             report.is_clean(),
             "outsiders cannot keep it from draining: {report}"
@@ -134,11 +134,9 @@ fn x02_grace_over_cuts_handlers_off() {
         node.tell(Note(1)).unwrap();
     }
     wait_until("all sleep", || log.count("A sleeps") == 1000);
-    let began = Instant::now();
     let report = system.shutdown_blocking(Duration::from_millis(100));
     assert!(!report.drained && !report.is_clean());
     assert_eq!(report.actors_left, 0, "{report}");
-    assert!(began.elapsed() < Duration::from_secs(3));
     assert!(report.conservation.holds_at_rest(), "{report}");
     assert_eq!(
         (
@@ -159,7 +157,7 @@ fn x02_sleepers_that_wake_in_time_are_waited_for() {
         node.tell(Sleep(Some(Duration::from_millis(100)))).unwrap();
     }
     wait_until("all sleep", || log.count("A sleeps") == 1000);
-    let report = system.shutdown_blocking(Duration::from_secs(10));
+    let report = system.shutdown_blocking(PATIENCE);
     assert!(
         report.is_clean() && report.conservation.holds_at_rest(),
         "{report}"
@@ -174,25 +172,22 @@ fn s13_a_handler_that_blocks_is_abandoned_and_named() {
     let (system, log) = (system(), Log::new());
     let handle = system.handle();
     let a = Spec::new("A", &log).spawn(&system);
-    let gate = Gate::new();
-    let began = gate.clone();
+    let (began, gate) = (Gate::new(), Gate::new());
+    let (begun, inside) = (began.clone(), gate.clone());
     a.tell(with(move |_, _| {
-        began.open();
-        std::thread::sleep(Duration::from_secs(3));
+        begun.open();
+        inside.pass();
     }))
     .unwrap();
-    gate.pass();
-    let started = Instant::now();
+    began.pass();
+    // The gate is shut all the while: a shutdown that waited for the handler would not come back.
     let report = system.shutdown_blocking(Duration::from_millis(200));
-    assert!(
-        started.elapsed() < Duration::from_millis(200 + 1500),
-        "{:?}",
-        started.elapsed()
-    );
     assert_eq!(report.abandoned.len(), 1, "{report}");
     assert_eq!(report.abandoned[0].actor, Some(a.id()));
     assert!(report.to_string().contains(&a.id().to_string()), "{report}");
     assert_eq!(handle.stats().messages.queued(), 1);
+    gate.open();
+    settle(&handle);
 }
 
 #[test]
@@ -366,15 +361,32 @@ fn serve_under_load() -> ! {
         refused: AtomicU64,
         wrong: AtomicU64,
         asking: AtomicUsize,
+        told_unready: AtomicBool,
     }
+    let counts = Arc::new(Counts::default());
+    let unready = counts.clone();
     let system = ActorSystem::builder()
         .drain_delay(Duration::from_millis(200))
+        // The delay is long enough for all who look: however slow they are.
+        .shutdown_phase(
+            ShutdownPhase::new("seen")
+                .after("unready")
+                .timeout(PATIENCE)
+                .run(move || async move {
+                    let seen = || {
+                        unready.told_unready.load(Ordering::SeqCst)
+                            && unready.while_unready.load(Ordering::SeqCst) > 0
+                    };
+                    while !seen() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }),
+        )
         .shutdown_phase(ShutdownPhase::new("flush").run(|| async { println!("flushed") }))
         .build()
         .unwrap();
     let handle = system.handle();
     let dots: Vec<_> = (0..8).map(|_| system.spawn(Dot).unwrap()).collect();
-    let counts = Arc::new(Counts::default());
     let clients: Vec<_> = (0..2)
         .map(|client| {
             let (dots, counts) = (dots.clone(), counts.clone());
@@ -407,9 +419,11 @@ fn serve_under_load() -> ! {
     {
         let mut readiness = system.readiness();
         let tokio = system.tokio().clone();
+        let counts = counts.clone();
         std::thread::spawn(move || {
             tokio.block_on(readiness.until_unready());
             println!("unready");
+            counts.told_unready.store(true, Ordering::SeqCst);
         });
     }
     let ready = counts.clone();
@@ -670,16 +684,15 @@ fn x03_a_phase_that_hangs_or_panics_does_not_keep_the_next_from_running() {
     drop(unblock);
     assert!(report.drained && !report.is_clean(), "{report}");
     let panicked = PhaseOutcome::Panicked("meant: boom".to_owned());
+    let outcomes = outcomes(&report);
+    // Whether it has been seen to end, after its time, is a matter of the machine.
+    let ("hangs", PhaseOutcome::TimedOut { limit, .. }) = outcomes[4] else {
+        panic!("{report}");
+    };
+    assert_eq!(*limit, short);
     assert_eq!(
-        outcomes(&report)[4..],
+        outcomes[5..],
         [
-            (
-                "hangs",
-                &PhaseOutcome::TimedOut {
-                    limit: short,
-                    still_running: false
-                }
-            ),
             (
                 "blocks",
                 &PhaseOutcome::TimedOut {

@@ -4,7 +4,6 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_core::{
@@ -393,7 +392,7 @@ fn m16_results_are_piped_to_a_full_mailbox_too_and_none_is_lost() {
     let baggage = Baggage::empty().with("who", "me").unwrap();
     let context = Context::empty()
         .with_baggage(baggage)
-        .with_timeout(Duration::from_secs(60));
+        .with_timeout(common::PATIENCE);
     let attached = pipe.ask(Start(N)).context(context).blocking().unwrap();
     assert_eq!(attached, N as usize);
     let sum = || loop {

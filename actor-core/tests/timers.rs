@@ -137,19 +137,27 @@ fn t01_once_and_not_before_its_time() {
 fn t01_what_is_due_earlier_comes_first() {
     let system = system();
     let (clock, marks) = clock(&system);
-    run(clock, |cx| {
-        for n in [3, 1, 4, 2, 5] {
-            cx.send_after(ms(10 + 10 * n), Mark(n as u32));
+    // Set before the first of them is due, or it says nothing: once more then, with more time.
+    for limit in (0..10).map(|n| ms(10) * (1 << n)) {
+        let in_time = run(clock, move |cx| {
+            let began = Instant::now();
+            for n in [3, 1, 4, 2, 5] {
+                cx.send_at(began + limit + ms(10) * n, Mark(n));
+            }
+            // Of one moment: in the order they were set.
+            for n in 6..10 {
+                cx.send_at(began + limit + ms(90), Mark(n));
+            }
+            began.elapsed() < limit
+        });
+        let order: Vec<u32> = (1..10).map(|_| next(&marks).0).collect();
+        if in_time {
+            assert_eq!(order, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+            finish(system);
+            return;
         }
-        // Of one moment: in the order they were set.
-        let at = Instant::now() + ms(90);
-        for n in 6..10 {
-            cx.send_at(at, Mark(n));
-        }
-    });
-    let order: Vec<u32> = (1..10).map(|_| next(&marks).0).collect();
-    assert_eq!(order, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    finish(system);
+    }
+    panic!("this machine is too slow");
 }
 
 #[test]
@@ -201,18 +209,17 @@ fn t01_after_a_stall_one_tick_and_the_missed_ones_are_counted() {
     // A stall of sixty ticks and more, as long as it takes.
     std::thread::sleep(ms(60));
     gate.open();
-    // The stall is one tick, so there are fewer ticks than milliseconds.
+    // The stall is one tick, so there are fewer ticks than milliseconds. Some may have been missed before it.
     let missed = loop {
         next(&marks);
         let missed = run(clock, move |cx| cx.missed_ticks(id)).unwrap();
-        if missed > 0 {
+        if missed >= 30 {
             break missed;
         }
     };
     assert!(run(clock, move |cx| cx.cancel_timer(id)));
     let ticks = 2 + marks.try_iter().count() as u64;
     let most = began.elapsed().as_millis() as u64;
-    assert!(missed >= 30, "only {missed} ticks were missed in 60 ms");
     assert!(
         ticks + missed <= most + 2,
         "{ticks} ticks and {missed} missed in {most} ms: a burst"

@@ -11,7 +11,7 @@ use actor_core::{ActorPhase, SupervisionTree, prelude::*};
 use common::{Gate, finish, system, wait_until};
 use life::{Dot, Echo, Log, Node, NodeRef, Sleep, Spec, boom, quiet, with};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 /// Blocks its worker until the gate is open.
 struct Block(Gate, mpsc::Sender<()>);

@@ -371,6 +371,11 @@ fn w09_a_hundred_thousand_rounds_leave_the_memory_as_it_was() {
         }
         wait_until("all are gone", || system.stats().actors.alive() == 1);
         settle(&system);
+        // Their parent gives their cells back, and it may have been held up.
+        wait_until("their parent knows", || {
+            let tree = system.supervision_tree().patience(PATIENCE).blocking();
+            tree.len() == 1
+        });
     };
     let batches = if cfg!(debug_assertions) { 20 } else { 200 };
     (0..5).for_each(|_| batch());

@@ -19,7 +19,7 @@ use std::time::Duration;
 use actor_core::prelude::*;
 use actor_core::{ActorError, ActorId, SpawnBuilder, SpawnError, StopMode, SystemRef};
 
-use super::common::{PATIENCE, wait_until};
+use super::common::{PATIENCE, jitter, wait_until};
 
 /// Panics of the tests' own making begin with this, and are not printed.
 pub const MEANT: &str = "meant:";
@@ -68,6 +68,7 @@ impl Log {
 
     pub fn say(&self, line: impl Into<String>) {
         self.0.lock().unwrap().push(line.into());
+        jitter();
     }
 
     pub fn lines(&self) -> Vec<String> {
@@ -249,6 +250,7 @@ impl Spec {
     /// Leaves an address in the family book.
     pub fn family_insert(&self, name: &str, actor: ActorRef<Node>) {
         self.family.0.lock().unwrap().insert(name.to_owned(), actor);
+        jitter();
     }
 
     pub fn lives(&self) -> u32 {

@@ -13,17 +13,39 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actor_core::prelude::*;
 use actor_core::{Conservation, SystemRef};
 
-/// How long a test waits for what must come: far beyond any honest delay on a busy machine.
-/// Under ThreadSanitizer everything takes ten times as long.
-pub const PATIENCE: Duration = Duration::from_secs(if cfg!(actor_tsan) { 200 } else { 20 });
+/// How long a test waits for what must come: far beyond any honest delay on a busy machine, also if
+/// `tools/chaos` keeps half of the threads frozen. Under ThreadSanitizer everything takes ten times as long.
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(actor_tsan) { 400 } else { 120 });
+
+/// Lets some time pass, up to `ACTOR_TEST_JITTER` milliseconds; none by default.
+///
+/// Called where a test has just told others of something, a line in a log, a gate that opens, and what they
+/// conclude from it must not depend on how far the teller has got since.
+pub fn jitter() {
+    static MOST: OnceLock<u64> = OnceLock::new();
+    static SHAKE: Mutex<Shake> = Mutex::new(Shake(0x2545_f491_4f6c_dd1d));
+    let most = *MOST.get_or_init(|| {
+        let asked = std::env::var("ACTOR_TEST_JITTER").ok();
+        asked.map_or(0, |ms| ms.parse().expect("ACTOR_TEST_JITTER in ms"))
+    });
+    if most > 0 {
+        // Mostly none, or a log of thousands of lines would take minutes.
+        let (draw, micros) = {
+            let mut shake = SHAKE.lock().unwrap_or_else(PoisonError::into_inner);
+            (shake.below(4), shake.below(most * 1000))
+        };
+        let pause = if draw == 0 { micros } else { micros / 1000 };
+        std::thread::sleep(Duration::from_micros(pause));
+    }
+}
 
 /// A system on the machine as it is, or as `ACTOR_TOPOLOGY` describes it.
 pub fn system() -> ActorSystem {
@@ -154,6 +176,7 @@ impl Gate {
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
+        jitter();
     }
 
     /// Waits until it is open, in async code.
