@@ -6,10 +6,12 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex};
+use std::{fs, thread};
 
 use actor_core::prelude::*;
+use actor_core::topology::{Source, affinity};
 use actor_core::{CpuId, CrossNumaStealing, NumaNodeId};
 use common::*;
 
@@ -56,9 +58,11 @@ impl Handler<Carry> for Resident {
 
 #[test]
 fn workers_run_where_they_are_pinned() {
-    // With help from other NUMA nodes an actor may be a guest there for a turn.
+    // With help from other NUMA nodes an actor may be a guest there for a turn; and on a busy machine a
+    // worker may lose its CPU for so long that a spare stands in, which may use all CPUs of its NUMA node.
     let system = ActorSystem::builder()
         .cross_numa_stealing(CrossNumaStealing::Never)
+        .spares(0)
         .build()
         .unwrap();
     if !system.pin_failures().is_empty() {
@@ -96,6 +100,112 @@ fn workers_run_where_they_are_pinned() {
             actor.stop();
         }
     }
+    finish(system);
+}
+
+/// Holds its worker until all workers are held, so that each of them is seen.
+struct Holder;
+impl Actor for Holder {}
+
+/// How many have come, of how many.
+#[derive(Clone)]
+struct RollCall(Arc<(Mutex<usize>, Condvar)>, usize);
+
+impl RollCall {
+    fn all_are_here(&self) {
+        let (count, changed) = &*self.0;
+        let mut here = count.lock().unwrap();
+        *here += 1;
+        changed.notify_all();
+        while *here < self.1 {
+            let (next, waited) = changed.wait_timeout(here, PATIENCE).unwrap();
+            here = next;
+            assert!(!waited.timed_out(), "{here} of {} workers came", self.1);
+        }
+    }
+}
+
+impl Message for RollCall {
+    type Reply = Attendance;
+}
+
+#[derive(Debug)]
+struct Attendance {
+    thread: String,
+    home: NumaNodeId,
+    /// By sched_getaffinity.
+    allowed: Vec<CpuId>,
+    /// By getcpu.
+    runs_on: Option<(CpuId, NumaNodeId)>,
+}
+
+impl SyncHandler<RollCall> for Holder {
+    fn handle(&mut self, roll_call: RollCall, cx: &mut ActorContext<Self>) -> Attendance {
+        let attendance = Attendance {
+            thread: thread::current().name().unwrap_or("?").to_owned(),
+            home: cx.numa_node(),
+            allowed: affinity::current_thread_cpus().unwrap(),
+            runs_on: affinity::current_cpu(),
+        };
+        roll_call.all_are_here();
+        attendance
+    }
+}
+
+/// Each worker of each NUMA node, one by one: its mask is its CPU, it runs there, and the kernel says that
+/// this is on the NUMA node that it belongs to.
+#[test]
+fn every_single_worker_is_where_its_seat_says() {
+    let system = ActorSystem::builder()
+        .cross_numa_stealing(CrossNumaStealing::Never)
+        // All are stuck at the same time, and spares would answer in their place.
+        .spares(0)
+        .build()
+        .unwrap();
+    if !system.pin_failures().is_empty() {
+        let refused = system.pin_failures();
+        eprintln!("not checked: pins were refused: {refused:?}");
+        finish(system);
+        return;
+    }
+    let is_real = system.topology().source() == Source::Sysfs;
+    let mut seen = BTreeMap::new();
+    for node in system.numa_nodes() {
+        let workers = system.seats().iter().filter(|seat| seat.numa_node == node);
+        let roll_call = RollCall(Arc::default(), workers.count());
+        let answers: Vec<_> = (0..roll_call.1)
+            .map(|_| {
+                let spawn = system.actor(Holder).placement(Placement::Node(node));
+                let ask = spawn.spawn().unwrap().ask(roll_call.clone());
+                let _entered = system.tokio().enter();
+                tokio::spawn(ask.within(2 * PATIENCE).into_future())
+            })
+            .collect();
+        for answer in answers {
+            let answer = system.block_on(answer).unwrap().unwrap();
+            assert_eq!(answer.home, node);
+            let worker = answer.thread.rsplit_once('-').unwrap().1;
+            let worker: u16 = worker.parse().unwrap();
+            let twice = seen.insert(worker, answer);
+            assert!(twice.is_none(), "worker {worker} came twice: {twice:?}");
+        }
+    }
+    for seat in system.seats() {
+        let found = &seen[&seat.worker.0];
+        let Some(cpu) = seat.cpu else { continue };
+        assert_eq!(found.home, seat.numa_node, "{seat:?}: {found:?}");
+        assert_eq!(found.allowed, [cpu], "{seat:?}: {found:?}");
+        let (runs_on, near) = found.runs_on.expect("Linux tells");
+        assert_eq!(runs_on, cpu, "{seat:?}: {found:?}");
+        if is_real {
+            assert_eq!(near, seat.numa_node, "{seat:?}: {found:?}");
+        }
+    }
+    let (workers, nodes) = (system.seats().len(), system.numa_nodes().len());
+    assert_eq!(seen.len(), workers);
+    println!(
+        "figure: workers at home: 100.0 % of {workers}, on {nodes} NUMA nodes (sched_getaffinity, getcpu)"
+    );
     finish(system);
 }
 
@@ -154,6 +264,7 @@ fn cells_states_messages_and_frames_lie_at_home() {
     });
     match system.residency() {
         Ok(found) => {
+            let (mut pages, mut at_home) = (0, 0);
             for (node, found) in found {
                 // States alone are 1 KiB each.
                 let least = ACTORS * 1024 / 4096;
@@ -169,8 +280,18 @@ fn cells_states_messages_and_frames_lie_at_home() {
                     );
                     continue;
                 }
-                assert_eq!(found.misplaced(), 0, "{node}: {found:?}");
-                println!("{node}: {found:?}");
+                assert!(
+                    found.misplaced() * 100 <= found.resident(),
+                    "less than 99 % at home, {node}: {found:?}"
+                );
+                if found.wanted.is_some() {
+                    pages += found.resident();
+                    at_home += found.resident() - found.misplaced();
+                }
+            }
+            if pages > 0 {
+                let share = at_home as f64 * 100.0 / pages as f64;
+                println!("figure: pages at home: {share:.1} % of {pages} (move_pages)");
             }
         }
         Err(error) => eprintln!("not checked: the kernel does not tell where pages lie: {error}"),
