@@ -185,8 +185,8 @@ pub use system::{
 #[cfg(not(actor_loom))]
 pub use telemetry::{
     ActorStats, BalancingStats, BlockingStats, DedicatedStats, GrowingActors, IdleActors,
-    LeakOptions, LeakReport, ManyWatches, NumaStats, StallReport, StallStats, Stats, StuckAsk,
-    SupervisionTree, TreeNode, TreeRequest, WorkerStats,
+    LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable, StallReport, StallStats, Stats,
+    StealsAcross, StuckAsk, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::steal::CrossNuma;
 use crate::id::WorkerId;
 
 /// See each field for when to touch it.
@@ -11,7 +12,7 @@ use crate::id::WorkerId;
 pub(crate) struct Config {
     /// One per worker; every NUMA index that is used needs at least one.
     pub(crate) seats: Vec<SeatSpec>,
-    /// Default: `WhenIdle { searches: 2 }`.
+    /// Default: `Balanced`.
     pub(crate) cross_numa: CrossNuma,
     /// Threads are called `<prefix>-<worker number>`; Linux shows 15 bytes of it. Default: "actor".
     pub(crate) thread_name_prefix: String,
@@ -81,7 +82,7 @@ impl Config {
     pub(crate) fn new(seats: Vec<SeatSpec>) -> Self {
         Self {
             seats,
-            cross_numa: CrossNuma::WhenIdle { searches: 2 },
+            cross_numa: CrossNuma::Balanced,
             thread_name_prefix: "actor".to_owned(),
             stack_size: 2 << 20,
             lifo_streak_max: 8,
@@ -121,18 +122,4 @@ impl fmt::Debug for SeatSpec {
             .field("pinned", &self.pin.is_some())
             .finish()
     }
-}
-
-/// Whether workers may run tasks of another NUMA node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum CrossNuma {
-    /// Each NUMA node for itself, even if one drowns while another sleeps.
-    Never,
-    /// After that many searches at home in a row that found nothing, a worker takes one task from
-    /// the nearest NUMA node that has any and whose own workers are all busy. One, never half: the
-    /// others' memory is near where they are.
-    WhenIdle {
-        /// Default: 2.
-        searches: u32,
-    },
 }

@@ -347,7 +347,7 @@ fn live(scheduler: &'static Scheduler, booth: &'static Booth, pin: Option<SpareP
             index: usize::from(booth.worker.0),
             slot: 0,
         };
-        let (seat, ring) = Seat::new(place, Duty::On);
+        let (seat, ring) = Seat::new(place, Duty::On, scheduler.homes().len());
         let seat: &'static Seat = Box::leak(seat);
         let first = booth.seat.set(seat).is_ok();
         assert!(first, "a ring is taken from its booth and given back");

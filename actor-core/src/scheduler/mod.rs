@@ -16,7 +16,7 @@
 //! | `idle.rs` | who sleeps and who searches: one word | no |
 //! | `park.rs` | one thread's futex | yes |
 //! | `config.rs` | seats, policies, and the few numbers one may turn | no |
-//! | `steal.rs` | victim order from distances; pure | no |
+//! | `steal.rs` | whom a thief goes to, and when it goes far; pure | no |
 //! | `stats.rs` | plain counters with one writer each | no |
 //! | `seat.rs` | what others may touch of one worker; one NUMA node's share | no |
 //! | `worker.rs` | the loop | yes |
@@ -64,10 +64,11 @@ pub(crate) use task::{Link, Task};
 #[cfg(not(actor_loom))]
 pub(crate) use {
     blocking::{Job, LeftRunning, NotTaken, Pool, PoolCounts},
-    config::{Config, CrossNuma, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
+    config::{Config, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
     dedicated::{DEDICATED, NoBooth, Reservation},
     pool::{Driver, Scheduler},
     stats::StallCounts,
+    steal::CrossNuma,
     task::{After, Hint},
     watchdog::Stall,
     worker::Worker,

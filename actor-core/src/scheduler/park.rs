@@ -9,6 +9,7 @@
 //!   EMPTY ---------> PARKED      any ------> NOTIFIED   (and wakes, if it was PARKED)
 //!   NOTIFIED ------> EMPTY, returns at once
 //!   PARKED: sleeps until NOTIFIED, takes it (EMPTY), returns
+//!   PARKED ------> EMPTY when the time of `park_timeout` is up, unless it is NOTIFIED by then
 //! ```
 //!
 //! Who may touch what: `park` belongs to the one thread whose bed this is, `unpark` to anybody.
@@ -17,6 +18,7 @@
 //! (a handler that blocks on a channel would eat it), and it costs a `Thread` handle per worker.
 
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,6 +34,9 @@ pub(crate) trait Protocol {
     /// EMPTY -> PARKED and NOTIFIED -> EMPTY are one read-modify-write. In two steps the PARKED of
     /// the second overwrites a token that arrived between them.
     const ONE_STEP: bool = true;
+    /// When the time is up, PARKED -> EMPTY is one compare-exchange. A plain store overwrites a token that has
+    /// just arrived.
+    const GIVES_UP_IN_ONE_STEP: bool = true;
 }
 
 /// The protocol as it must be.
@@ -50,6 +55,33 @@ impl<P: Protocol> Parker<P> {
 
     /// Sleeps until there is a token, and takes it.
     pub(crate) fn park(&self) {
+        if self.lie_down() {
+            return;
+        }
+        while !self.take_token(|| self.word.wait_while(PARKED)) {
+            // A spurious return of the kernel: still PARKED.
+        }
+    }
+
+    /// As `park`, but for no longer than that. Whether it took a token.
+    pub(crate) fn park_timeout(&self, timeout: Duration) -> bool {
+        if self.lie_down() {
+            return true;
+        }
+        let began = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return self.get_up();
+            }
+            if self.take_token(|| self.word.wait_while_for(PARKED, left)) {
+                return true;
+            }
+        }
+    }
+
+    /// From EMPTY to PARKED; or there was a token, and it is taken.
+    fn lie_down(&self) -> bool {
         let state = &self.word.value;
         // Acquire, here and in the CAS: with the Release of `unpark`'s swap, so that what the waker
         // did before waking us is seen.
@@ -61,19 +93,32 @@ impl<P: Protocol> Parker<P> {
             before
         };
         match before {
-            NOTIFIED => return,
-            EMPTY => {}
+            NOTIFIED => true,
+            EMPTY => false,
             other => unreachable!("two threads park in one bed; state = {other}"),
         }
-        loop {
-            self.word.wait_while(PARKED);
-            let took =
-                state.compare_exchange(NOTIFIED, EMPTY, Ordering::Acquire, Ordering::Relaxed);
-            if took.is_ok() {
-                return;
-            }
-            // A spurious return of the kernel: still PARKED.
+    }
+
+    /// Waits, and takes the token if there is one.
+    fn take_token(&self, wait: impl FnOnce()) -> bool {
+        wait();
+        // Acquire: as in `lie_down`.
+        let state = &self.word.value;
+        state
+            .compare_exchange(NOTIFIED, EMPTY, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The time is up: from PARKED to EMPTY. Whether a token came in the last moment; then it is taken.
+    fn get_up(&self) -> bool {
+        let state = &self.word.value;
+        if !P::GIVES_UP_IN_ONE_STEP {
+            state.store(EMPTY, Ordering::Relaxed);
+            return false;
         }
+        // Relaxed: without a token nothing is read through it. Otherwise Acquire, as in `lie_down`.
+        let gave_up = state.compare_exchange(PARKED, EMPTY, Ordering::Relaxed, Ordering::Relaxed);
+        gave_up.is_err() && state.swap(EMPTY, Ordering::Acquire) == NOTIFIED
     }
 
     /// Leaves a token, and wakes the thread if it sleeps. Never blocks.
@@ -112,16 +157,30 @@ impl Word {
 
     /// Returns when woken, when the value is another, or for no reason at all.
     fn wait_while(&self, expected: u32) {
-        // SAFETY: the address is that of a live, aligned 32-bit word for the whole call, and a null
-        // timeout means for ever. Each error (EAGAIN: the value is another; EINTR: a signal) is a
-        // reason to look again, which the caller does.
+        self.futex_wait(expected, std::ptr::null());
+    }
+
+    /// As `wait_while`, and returns after that time as well.
+    fn wait_while_for(&self, expected: u32, time: Duration) {
+        let left = libc::timespec {
+            // What does not fit is longer than anybody waits; the caller looks again.
+            tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        self.futex_wait(expected, &raw const left);
+    }
+
+    fn futex_wait(&self, expected: u32, timeout: *const libc::timespec) {
+        // SAFETY: the address is that of a live, aligned 32-bit word for the whole call; the timeout is null,
+        // which means for ever, or that of a live `timespec`. Each error (EAGAIN: the value is another;
+        // EINTR: a signal; ETIMEDOUT) is a reason to look again, which the caller does.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
                 self.value.as_ptr(),
                 libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
                 expected,
-                std::ptr::null::<libc::timespec>(),
+                timeout,
             );
         }
     }
@@ -158,6 +217,21 @@ impl Word {
             drop(woken.wait(guard).expect("nothing panics under this lock"));
         }
     }
+
+    #[cfg(not(actor_loom))]
+    fn wait_while_for(&self, expected: u32, time: Duration) {
+        let (lock, woken) = &self.bed;
+        let guard = lock.lock().expect("nothing panics under this lock");
+        // Relaxed: as in `wait_while`.
+        if self.value.load(Ordering::Relaxed) == expected {
+            let waited = woken.wait_timeout(guard, time);
+            drop(waited.expect("nothing panics under this lock"));
+        }
+    }
+
+    /// loom knows no time: models use a timeout of zero, which does not wait.
+    #[cfg(actor_loom)]
+    fn wait_while_for(&self, _expected: u32, _time: Duration) {}
 
     fn wake(&self) {
         let (lock, woken) = &self.bed;

@@ -2,6 +2,7 @@
 
 // std's: loom's would panic a second time when it is dropped after a deadlock was found.
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Parker, Protocol, Sound};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -42,4 +43,35 @@ fn loom_park_loses_no_token() {
 #[should_panic(expected = "deadlock")]
 fn loom_park_in_two_steps_is_caught() {
     two_signals::<TwoSteps>();
+}
+
+/// Gives up with its token overwritten.
+struct StoresEmpty;
+
+impl Protocol for StoresEmpty {
+    const GIVES_UP_IN_ONE_STEP: bool = false;
+}
+
+/// A sleeper whose time is up at once goes to sleep again; the signal may come at any moment.
+fn one_signal_at_the_last_moment<P: Protocol + 'static>() {
+    loom::model(|| {
+        let parker = Arc::new(Parker::<P>::new());
+        let theirs = parker.clone();
+        let waker = thread::spawn(move || theirs.unpark());
+        if !parker.park_timeout(Duration::ZERO) {
+            parker.park();
+        }
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_giving_up_loses_no_token() {
+    one_signal_at_the_last_moment::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_giving_up_by_a_store_is_caught() {
+    one_signal_at_the_last_moment::<StoresEmpty>();
 }

@@ -43,3 +43,15 @@ fn a_sleeper_without_a_token_stays_asleep() {
     parker.unpark();
     assert!(sleeper.join().unwrap() >= Duration::from_millis(50));
 }
+
+#[test]
+fn the_time_of_a_sleep_may_be_up_and_the_next_token_still_counts() {
+    let parker = Parker::<super::Sound>::new();
+    let start = Instant::now();
+    assert!(!parker.park_timeout(Duration::from_millis(5)));
+    assert!(start.elapsed() >= Duration::from_millis(5));
+    parker.unpark();
+    assert!(parker.park_timeout(Duration::MAX), "at once");
+    parker.unpark();
+    parker.park();
+}

@@ -32,13 +32,13 @@ use crate::sync::cache_padded::CachePadded;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-use super::config::{Config, CrossNuma, Pin, SeatSpec};
+use super::config::{Config, Pin, SeatSpec};
 use super::dedicated::{Booths, DEDICATED};
 use super::injector::SHARE_MAX;
 use super::ring::Local;
 use super::seat::{Duty, Home, Place, Seat};
 use super::stats::{Counts, NumaStats, SchedulerStats, WorkerStats};
-use super::steal;
+use super::steal::{self, CrossNuma};
 use super::task::{After, Hint, Task};
 use super::watchdog::{self, Bench, Stall, Watchdog};
 use super::worker::{self, Worker};
@@ -160,7 +160,7 @@ impl Scheduler {
             let handle = thread::Builder::new()
                 .name(format!("{}-{}", config.thread_name_prefix, spec.worker.0))
                 .stack_size(config.stack_size)
-                .spawn(move || seat_and_run(place, spec.pin, &spares, &ready, &opened));
+                .spawn(move || seat_and_run(place, spec.pin, &spares, numa_nodes, &ready, &opened));
             match handle {
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
@@ -211,6 +211,7 @@ impl Scheduler {
                     here.filter(|seat| seat.numa_index == numa_index).collect(),
                     members[numa_index],
                     steal::groups_by_distance(&distances[numa_index], numa_index),
+                    distances[numa_index].clone().into(),
                 )
             })
             .collect();
@@ -394,13 +395,18 @@ impl Scheduler {
             })
             .collect();
         let mut total = Counts::default();
+        let mut stolen = vec![vec![0; self.homes.len()]; self.homes.len()];
         for seat in &self.seats {
             total += seat.own.counters.read();
+            for (from, took) in seat.took_from.iter().enumerate() {
+                stolen[seat.numa_index][from] += took.get();
+            }
         }
         let (apart, dedicated) = self.booths.stats();
         total += apart;
         SchedulerStats {
             dedicated,
+            stolen,
             stalls: self.watchdog.counts(),
             total,
             // Relaxed: a statistic.
@@ -630,18 +636,19 @@ fn seat_and_run(
     place: Place,
     pin: Option<Pin>,
     spares: &[Place],
+    numa_nodes: usize,
     ready: &mpsc::Sender<Taken>,
     gate: &mpsc::Receiver<Gate>,
 ) {
     let _guard = worker::AbortOnUnwind(place.worker);
     let pin_failure = pin.and_then(|pin| pin().err());
-    let (seat, local) = Seat::new(place, Duty::On);
+    let (seat, local) = Seat::new(place, Duty::On, numa_nodes);
     let taken = Taken {
         seat,
         pin_failure,
         spares: spares
             .iter()
-            .map(|place| Seat::new(*place, Duty::Off))
+            .map(|place| Seat::new(*place, Duty::Off, numa_nodes))
             .collect(),
     };
     // Either failure means that `start` has given up.

@@ -9,6 +9,8 @@
 //! Each NUMA node's seats are allocated on the threads of its own workers, after pinning, so that first
 //! touch puts them on the right NUMA node.
 
+use std::time::Duration;
+
 use crate::id::WorkerId;
 use crate::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
@@ -18,7 +20,7 @@ use super::injector::Injector;
 use super::lifo::Lifo;
 use super::park::Parker;
 use super::ring::{self, Local, Steal};
-use super::stats::Counters;
+use super::stats::{Counter, Counters};
 
 /// One NUMA node's share of the scheduler.
 pub(super) struct Home {
@@ -32,6 +34,8 @@ pub(super) struct Home {
     used: AtomicUsize,
     /// The other NUMA indices, nearest group first.
     pub(super) far: Box<[Box<[usize]>]>,
+    /// From here to each NUMA index.
+    pub(super) distances: Box<[u32]>,
 }
 
 /// What others may touch of one worker.
@@ -47,6 +51,8 @@ pub(super) struct Seat {
     parker: CachePadded<Parker>,
     pub(super) own: CachePadded<Own>,
     duty: AtomicU32,
+    /// Tasks it took from each NUMA index; far thefts are rare, so these lines may be shared.
+    pub(super) took_from: Box<[Counter]>,
 }
 
 /// What the worker writes at every turn: one line, and alone on it.
@@ -71,6 +77,7 @@ impl Home {
         seats: Box<[&'static Seat]>,
         workers: usize,
         far: Box<[Box<[usize]>]>,
+        distances: Box<[u32]>,
     ) -> Self {
         Self {
             injector: Injector::new(),
@@ -79,6 +86,7 @@ impl Home {
             used: AtomicUsize::new(workers),
             seats,
             far,
+            distances,
         }
     }
 
@@ -110,7 +118,9 @@ impl Home {
 
 impl Seat {
     /// A seat and the owner's end of its ring. Call it where its memory shall lie.
-    pub(super) fn new(place: Place, duty: Duty) -> (Box<Self>, Local) {
+    ///
+    /// `numa_nodes` is how many there are.
+    pub(super) fn new(place: Place, duty: Duty, numa_nodes: usize) -> (Box<Self>, Local) {
         let (local, steal) = ring::ring();
         let seat = Box::new(Self {
             worker: place.worker,
@@ -124,6 +134,7 @@ impl Seat {
                 counters: Counters::default(),
             }),
             duty: AtomicU32::new(duty as u32),
+            took_from: (0..numa_nodes).map(|_| Counter::default()).collect(),
         });
         (seat, local)
     }
@@ -131,6 +142,11 @@ impl Seat {
     /// Sleeps until somebody unparks this worker. Its own thread only.
     pub(super) fn park(&self) {
         self.parker.park();
+    }
+
+    /// As `park`, for no longer than that; whether it was woken.
+    pub(super) fn park_timeout(&self, timeout: Duration) -> bool {
+        self.parker.park_timeout(timeout)
     }
 
     pub(super) fn unpark(&self) {

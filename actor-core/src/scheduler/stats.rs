@@ -118,6 +118,8 @@ pub(crate) struct SchedulerStats {
     pub(crate) workers: Vec<WorkerStats>,
     /// By NUMA index.
     pub(crate) numa: Vec<NumaStats>,
+    /// By NUMA index of the thieves and then of those they took from: tasks taken.
+    pub(crate) stolen: Vec<Vec<u64>>,
     /// Those that have a thread of their own; in the sum as well.
     pub(crate) dedicated: Vec<DedicatedStats>,
     pub(crate) stalls: StallCounts,

@@ -425,19 +425,98 @@ fn an_idle_numa_node_helps_a_drowning_one_task_by_task() {
     for toy in &toys {
         toy.tell(scheduler, Hint::Back);
     }
-    wait_for("all toys", || toys.iter().all(|toy| toy.handled() == 1));
+    wait_for("all toys", || {
+        // If this thread was held up while it told them, the helper may sleep over a few that are left: it
+        // is called for many.
+        Toy::quiet(stuck_on).tell(scheduler, Hint::Back);
+        toys.iter().all(|toy| toy.handled() == 1)
+    });
     drop(release);
     let stats = stop(scheduler);
-    assert!(
-        stats.workers[1 - stuck_on].counts.steals_far >= 64,
-        "{stats:?}"
-    );
+    let took = stats.workers[1 - stuck_on].counts.steals_far;
+    assert!(took >= 64, "{stats:?}");
+    assert_eq!(stats.stolen[1 - stuck_on][stuck_on], took, "{stats:?}");
+}
+
+/// Worker 0 stuck at home, a task that waits behind it, and worker 1 about to run out of work.
+struct OneWaits {
+    scheduler: &'static Scheduler,
+    waiting: &'static Toy,
+    release: mpsc::Sender<()>,
+    /// Before worker 1 had nothing to do.
+    began: std::time::Instant,
+    /// On a busy machine they may have changed places.
+    swapped: bool,
+}
+
+fn one_waits(policy: CrossNuma) -> OneWaits {
+    let mut config = config(&[1, 1]);
+    config.cross_numa = policy;
+    let scheduler = start(config);
+    let (release, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let (tell, told) = mpsc::channel();
+    let tell_too = tell.clone();
+    let stuck = Toy::new(0, move |_, worker| {
+        tell.send(worker.id()).unwrap();
+        block_on(&wait);
+    });
+    let (go, going) = mpsc::channel::<()>();
+    let going = Mutex::new(going);
+    let brief = Toy::new(1, move |_, worker| {
+        tell_too.send(worker.id()).unwrap();
+        block_on(&going);
+    });
+    stuck.tell(scheduler, Hint::Back);
+    let first = told.recv_timeout(PATIENCE).unwrap();
+    brief.tell(scheduler, Hint::Back);
+    let second = told.recv_timeout(PATIENCE).unwrap();
+    assert_ne!(first, second);
+    let waiting = Toy::quiet(0);
+    waiting.tell(scheduler, Hint::Back);
+    let began = std::time::Instant::now();
+    drop(go); // Its worker runs out of work now, and finds one task at the other NUMA node.
+    OneWaits {
+        scheduler,
+        waiting,
+        release,
+        began,
+        swapped: first != WorkerId(0),
+    }
+}
+
+#[test]
+fn who_waits_to_help_comes_when_the_time_is_up() {
+    // Far longer than the spinning: the helper sleeps, and nobody calls it.
+    let after = Duration::from_millis(30);
+    let it = one_waits(CrossNuma::IdleFor(after));
+    wait_for("the helper", || it.waiting.handled() == 1);
+    assert!(it.swapped || it.began.elapsed() >= after, "too early");
+    drop(it.release);
+    stop(it.scheduler);
+}
+
+#[test]
+fn who_waits_to_help_is_no_hindrance_to_the_end() {
+    let OneWaits {
+        scheduler,
+        waiting,
+        release,
+        ..
+    } = one_waits(CrossNuma::IdleFor(Duration::MAX));
+    wait_for("the helper to sleep", || {
+        scheduler.stats().numa.iter().any(|numa| numa.asleep == 1)
+    });
+    assert_eq!(waiting.handled(), 0);
+    drop(release);
+    wait_for("its own worker", || waiting.handled() == 1);
+    assert_eq!(stop(scheduler).total.steals_far, 0);
 }
 
 #[test]
 fn a_guest_that_could_go_on_returns_home() {
     let mut config = config(&[1, 1]);
-    config.cross_numa = CrossNuma::WhenIdle { searches: 0 };
+    config.cross_numa = CrossNuma::IdleFor(Duration::ZERO);
     let scheduler = start(config);
     // Never ends a turn with Done until told enough; wherever it runs, others of its home do too.
     let toys: Vec<&'static Toy> = (0..8)

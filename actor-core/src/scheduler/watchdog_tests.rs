@@ -11,7 +11,7 @@ fn watched(now: Instant) -> Watched {
         index: 0,
         slot: 0,
     };
-    let (seat, _) = Seat::new(place, Duty::On);
+    let (seat, _) = Seat::new(place, Duty::On, 1);
     Watched::new(Box::leak(seat), now)
 }
 

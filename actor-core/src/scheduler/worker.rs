@@ -32,20 +32,19 @@
 //! to its thread alone through `Worker::current`.
 
 use std::cell::Cell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::id::WorkerId;
 use crate::sync::hint::spin_loop;
 use crate::sync::thread;
 
-use super::config::CrossNuma;
 use super::idle::{Asleep, Searching, Sleep};
 use super::injector::SHARE_MAX;
 use super::pool::Scheduler;
 use super::ring::Local;
 use super::seat::{Duty, Home, Seat};
 use super::stats::Counters;
-use super::steal::{Random, circle};
+use super::steal::{CrossNuma, FarView, Random, circle};
 use super::task::{After, Chain, Hint, Task};
 
 /// What a worker keeps to itself. Leaked, about 200 bytes (see `pool.rs`).
@@ -61,8 +60,12 @@ pub(crate) struct Worker {
     /// What is scheduled there it takes into its own queues: its NUMA index, or nothing.
     route: usize,
     numa_index: usize,
-    /// Searches at home in a row that found nothing.
-    failures: Cell<u32>,
+    /// Since when there has been nothing to do at home; turns of guests do not count as work.
+    idle_since: Cell<Instant>,
+    /// The number of the last guest's turn.
+    guest: Cell<u64>,
+    /// Work waits on another NUMA node, to be looked at again after so long if there is none at home.
+    far_in: Cell<Option<Duration>>,
     random: Random,
 }
 
@@ -75,6 +78,16 @@ thread_local! {
 enum Found {
     Home(Task),
     Far(Task, usize),
+}
+
+/// How a sleep has ended.
+enum Woken {
+    /// By a waker.
+    ToSearch(Searching),
+    /// The scheduler stops, or a spare's shift ends. `Some`: a waker counts on this worker all the same.
+    ToLeave(Option<Searching>),
+    /// It is time to look at other NUMA nodes. `Some`: as above.
+    InTime(Option<Searching>),
 }
 
 /// The life of a worker on its thread.
@@ -154,7 +167,9 @@ impl Worker {
             seat,
             route,
             numa_index: seat.numa_index,
-            failures: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+            guest: Cell::new(u64::MAX),
+            far_in: Cell::new(None),
             random: Random::new(u64::from(seat.worker.0)),
         }
     }
@@ -382,27 +397,48 @@ impl Worker {
     fn seek(&self) -> Option<Found> {
         let idle = &self.home.idle;
         let me = self.seat.slot;
+        if self.guest.get() != self.counters().turns.get() {
+            self.idle_since.set(Instant::now());
+        }
         let mut searching = idle.start_searching(me);
+        self.far_in.set(None);
         while !self.is_leaving() {
-            if searching.is_some()
-                && let Some(found) = self.search()
-            {
-                self.stop_searching(searching);
-                return Some(found);
+            if searching.is_some() {
+                self.far_in.set(None);
+                if let Some(found) = self.search() {
+                    return self.found(found, searching);
+                }
             }
             self.scheduler.driver().before_park(self);
             if let Some(task) = self.next_local() {
-                self.stop_searching(searching);
-                return Some(Found::Home(task));
+                return self.found(Found::Home(task), searching);
             }
             searching = match idle.sleep(me, searching, || self.home.has_work()) {
                 Sleep::Searching(searching) => Some(searching),
-                Sleep::Asleep(asleep) => self.park(asleep),
+                Sleep::Asleep(asleep) => match self.park(asleep) {
+                    Woken::ToSearch(searching) => Some(searching),
+                    Woken::ToLeave(searching) => searching,
+                    Woken::InTime(searching) => {
+                        self.far_in.set(None);
+                        if let Some(found) = self.search_far() {
+                            return self.found(found, searching);
+                        }
+                        searching
+                    }
+                },
             };
         }
         // Publishers may have relied on this search.
         self.stop_searching(searching);
         None
+    }
+
+    fn found(&self, found: Found, searching: Option<Searching>) -> Option<Found> {
+        if matches!(found, Found::Far(..)) {
+            self.guest.set(self.counters().turns.get() + 1);
+        }
+        self.stop_searching(searching);
+        Some(found)
     }
 
     fn stop_searching(&self, was: Option<Searching>) {
@@ -416,61 +452,66 @@ impl Worker {
         }
     }
 
-    /// Sleeps in the kernel until a waker has made this worker a searcher; `None` if it has got up by
-    /// itself to leave.
-    fn park(&self, mut asleep: Asleep) -> Option<Searching> {
+    /// Sleeps in the kernel until a waker has made this worker a searcher, or it gets up by itself.
+    fn park(&self, mut asleep: Asleep) -> Woken {
         self.counters().parks.add(1);
+        let idle = &self.home.idle;
+        let me = self.seat.slot;
+        // Work waits elsewhere. It is not asked for again: who is woken before that looks at home first, and
+        // finds out anew.
+        let left = self.far_in.get();
+        let until = left.and_then(|left| Instant::now().checked_add(left));
         loop {
-            self.seat.park();
-            match self.home.idle.woken(self.seat.slot, asleep) {
+            let in_time = match until {
+                None => {
+                    self.seat.park();
+                    false
+                }
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    !self.seat.park_timeout(left)
+                }
+            };
+            match idle.woken(me, asleep) {
                 Ok(searching) => {
                     self.scheduler.somebody_woke();
-                    return Some(searching);
+                    return Woken::ToSearch(searching);
                 }
-                Err(stale) if !self.is_leaving() => asleep = stale,
-                Err(stale) => return self.home.idle.get_up(self.seat.slot, stale),
+                Err(stale) if self.is_leaving() => return Woken::ToLeave(idle.get_up(me, stale)),
+                Err(stale) if in_time => {
+                    let searching = idle.get_up(me, stale);
+                    self.scheduler.somebody_woke();
+                    return Woken::InTime(searching);
+                }
+                Err(stale) => asleep = stale,
             }
         }
     }
 
     /// Looks everywhere, several times over the time given to spinning.
     fn search(&self) -> Option<Found> {
-        // Who may look beyond home after n searches must not sleep before, or would never look.
-        let (searches_before_far, rounds) = match self.scheduler.cross_numa {
-            CrossNuma::Never => (None, 1),
-            CrossNuma::WhenIdle { searches } => (Some(searches), searches.min(SEARCHES_MAX)),
-        };
         let mut slices = if self.scheduler.spin.is_zero() {
             0
         } else {
             SPIN_SLICES
         };
-        for round in 1.. {
+        loop {
             // The first slice of the spinning leaves rings alone that are just being filled.
             let least = if slices == SPIN_SLICES { RIPE } else { 1 };
             if let Some(task) = self.search_home(least) {
-                self.failures.set(0);
                 return Some(Found::Home(task));
             }
-            let failures = self.failures.get().saturating_add(1);
-            self.failures.set(failures);
-            if searches_before_far.is_some_and(|searches| failures >= searches)
+            if least == 1
                 && let Some(found) = self.search_far()
             {
-                // `failures` stays: the next guest needs one failed search at home, not all of them.
                 return Some(found);
             }
-            if slices > 0 {
-                slices -= 1;
-                self.spin(least);
-            } else if round >= rounds {
-                break;
+            if slices == 0 || self.is_leaving() {
+                return None;
             }
-            if self.is_leaving() {
-                break;
-            }
+            slices -= 1;
+            self.spin(least);
         }
-        None
     }
 
     /// The injector, then the rings of this NUMA node that hold at least so many tasks.
@@ -486,14 +527,19 @@ impl Worker {
         Some(task)
     }
 
-    /// One task of the nearest NUMA node that has any and whose workers are all busy. Where one
-    /// sleeps or searches, it has been told already, and is nearer to the task than we are.
+    /// One task of the nearest NUMA node that has any to spare for us (`CrossNuma`). Only of one whose workers are
+    /// all busy: where one sleeps or searches, it has been told already, and is nearer to the task than we
+    /// are. If it is too early to take one, notes when it will not be.
     fn search_far(&self) -> Option<Found> {
+        if self.home.far.is_empty() || self.scheduler.cross_numa == CrossNuma::Never {
+            return None;
+        }
+        let idle_for = self.idle_since.get().elapsed();
         for group in &self.home.far {
             for i in circle(group.len(), self.random.next()) {
                 let numa_index = group[i];
                 let far = self.scheduler.home(numa_index);
-                if !far.idle.all_busy() {
+                if !far.idle.all_busy() || !self.may_take_from(far, numa_index, idle_for) {
                     continue;
                 }
                 let seats = far.seats();
@@ -504,6 +550,7 @@ impl Worker {
                     .or_else(|| circle(seats.len(), self.random.next()).find_map(from_ring));
                 if let Some(task) = task {
                     self.counters().steals_far.add(1);
+                    self.seat.took_from[numa_index].add(1);
                     // While we took it, a worker there may have seen a theft in progress and gone to
                     // sleep over what is left (README).
                     if far.has_work() {
@@ -514,6 +561,28 @@ impl Worker {
             }
         }
         None
+    }
+
+    fn may_take_from(&self, far: &Home, numa_index: usize, idle_for: Duration) -> bool {
+        let queued = far.waiting();
+        if queued == 0 {
+            return false;
+        }
+        let view = FarView {
+            distance: self.home.distances[numa_index],
+            idle_for,
+            queued,
+            workers: far.workers,
+        };
+        match self.scheduler.cross_numa.wait(&view) {
+            Some(Duration::ZERO) => true,
+            Some(wait) => {
+                let sooner = self.far_in.get().map_or(wait, |before| before.min(wait));
+                self.far_in.set(Some(sooner));
+                false
+            }
+            None => false,
+        }
     }
 
     /// One slice of the spinning time, or until there is work at home.
@@ -593,6 +662,3 @@ const RIPE: usize = 8;
 /// Pauses between two looks: about 0.3 us where a pause takes 140 cycles (Intel since Skylake), 0.1 us
 /// where it takes 40.
 const SPINS_PER_LOOK: u32 = 8;
-
-/// However many failed searches far help asks for, a worker sleeps after so many.
-const SEARCHES_MAX: u32 = 8;

@@ -3,6 +3,7 @@
 
 pub(crate) mod leaks;
 mod stall;
+mod table;
 mod tree;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::scheduler::PoolCounts;
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub(crate) use stall::{StallHook, StallHooks};
 pub use stall::{StallReport, StallStats};
+pub use table::NumaTable;
 pub use tree::{SupervisionTree, TreeNode, TreeRequest};
 
 /// The books of one system at one moment.
@@ -48,6 +50,8 @@ pub struct Stats {
     /// Messages between actors by the NUMA nodes of sender and target, every pair that had some. What
     /// threads outside of actors send is not in it.
     pub edges: Vec<Edge>,
+    /// Actors that idle workers took from other NUMA nodes for a turn, every pair that had some.
+    pub steals_across: Vec<StealsAcross>,
     /// What the balancer did, if the system has one.
     pub balancing: Option<BalancingStats>,
 }
@@ -123,6 +127,18 @@ pub struct WorkerStats {
     pub parks: u64,
     /// Actors in its own queue, about.
     pub queued: usize,
+}
+
+/// Turns that workers of one NUMA node took for those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StealsAcross {
+    /// Whose workers had nothing to do.
+    pub by: NumaNodeId,
+    /// Where the actors live.
+    pub from: NumaNodeId,
+    /// Actors taken, one turn each.
+    pub actors: u64,
 }
 
 /// An actor with a thread of its own.
@@ -245,6 +261,7 @@ impl Stats {
                 })
                 .collect(),
             edges: edges(runtime),
+            steals_across: steals_across(runtime, &scheduler.stolen),
             // The system's, which knows whether it has one.
             balancing: None,
         }
@@ -290,6 +307,25 @@ fn edges(runtime: &Runtime) -> Vec<Edge> {
         .collect()
 }
 
+fn steals_across(runtime: &Runtime, stolen: &[Vec<u64>]) -> Vec<StealsAcross> {
+    let nodes: Vec<NumaNodeId> = runtime.numa_nodes().collect();
+    let mut pairs = Vec::new();
+    for (by, row) in nodes.iter().zip(stolen) {
+        for (from, actors) in nodes.iter().zip(row) {
+            if *actors > 0 {
+                pairs.push(StealsAcross {
+                    by: *by,
+                    from: *from,
+                    actors: *actors,
+                });
+            }
+        }
+    }
+    pairs
+}
+
+/// `{}`: what happened to messages and actors, and a line per worker. `{:#}`: the first two, and the
+/// [table](Stats::numa_table) by NUMA node instead.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.messages)?;
@@ -305,6 +341,9 @@ impl fmt::Display for Stats {
             "actors: {} alive ({spawned} spawned, {stopped} stopped), {restarts} restarts, {panics} panics",
             self.actors.alive()
         )?;
+        if f.alternate() {
+            return write!(f, "\n\n{}", self.numa_table());
+        }
         for worker in &self.workers {
             write!(
                 f,

@@ -13,7 +13,7 @@ impl Scheduler {
     pub(crate) fn without_workers(numa_nodes: usize, driver: &'static dyn Driver) -> &'static Self {
         let config = Config::new(Vec::new());
         let homes = (0..numa_nodes)
-            .map(|_| Home::new(Box::default(), 0, Box::default()))
+            .map(|_| Home::new(Box::default(), 0, Box::default(), Box::default()))
             .collect();
         Box::leak(Box::new(Self {
             driver,
