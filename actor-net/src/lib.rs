@@ -20,9 +20,7 @@
 pub mod id;
 
 // Floor 1. Bytes from here to there.
-pub mod transport {
-    //! Bytes from here to there. Nothing yet.
-}
+pub mod transport;
 
 // Floor 2. What the bytes mean (no I/O, no clock).
 pub(crate) mod wire;

@@ -89,6 +89,36 @@ impl Backoff {
         self
     }
 
+    /// How long it waits after `failures` failures in a row before this one; 0: this is the first.
+    ///
+    /// For those who retry something else than a child with the same numbers. `random` is any number, best
+    /// a random one; equal numbers give equal delays. Options that [`check`](Self::check) refuses give
+    /// some delay, never a panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use actor_core::supervision::Backoff;
+    ///
+    /// let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(50)).jitter(0);
+    /// let delays = [0, 1, 2, 3].map(|failures| backoff.delay(failures, 7).as_millis());
+    /// assert_eq!(delays, [10, 20, 40, 50]);
+    /// ```
+    pub fn delay(&self, failures: u32, random: u64) -> Duration {
+        let Some(curve) = &self.0 else {
+            return Duration::ZERO;
+        };
+        let grown = u64::from(curve.factor).saturating_pow(failures);
+        curve.spread(nanos(curve.min).saturating_mul(grown), random)
+    }
+
+    /// How long something must stay up for the delays to begin at `min` again; zero for
+    /// [`none`](Self::none).
+    pub fn quiet(&self) -> Duration {
+        self.0.map_or(Duration::ZERO, |curve| curve.reset_after)
+    }
+
     /// Whether the numbers make sense.
     ///
     /// # Errors
@@ -150,6 +180,22 @@ impl Default for Backoff {
     }
 }
 
+impl Curve {
+    /// A delay with its jitter, within the bounds.
+    fn spread(&self, delay: u64, random: u64) -> Duration {
+        let (min, max) = (nanos(self.min), nanos(self.max).max(nanos(self.min)));
+        let delay = delay.clamp(min, max);
+        let stray = (u128::from(delay) * u128::from(self.jitter_percent) / 100)
+            .try_into()
+            .unwrap_or(u64::MAX);
+        let low = delay.saturating_sub(stray).max(min);
+        let high = delay.saturating_add(stray).min(max);
+        // Multiply and shift: uniform in low..=high without a division.
+        let spread = u128::from(high - low) + 1;
+        Duration::from_nanos(low + ((spread * u128::from(random)) >> 64) as u64)
+    }
+}
+
 /// Where one child stands on the curve.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BackoffState {
@@ -181,16 +227,7 @@ impl BackoffState {
                 .clamp(min, max),
             _ => min,
         };
-        let stray = (u128::from(delay) * u128::from(curve.jitter_percent) / 100)
-            .try_into()
-            .unwrap_or(u64::MAX);
-        let low = delay.saturating_sub(stray).max(min);
-        let high = delay.saturating_add(stray).min(max);
-        // Multiply and shift: uniform in low..=high without a division.
-        let spread = u128::from(high - low) + 1;
-        let drawn = low + ((spread * u128::from(random)) >> 64) as u64;
-
-        let drawn = Duration::from_nanos(drawn);
+        let drawn = curve.spread(delay, random);
         self.last = Some(Last {
             delay,
             due: now.after(drawn),
