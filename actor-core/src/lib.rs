@@ -34,7 +34,7 @@
 //! # Features
 //!
 //! `macros` (default): [`messages`] and the derives. `testkit`: for tests. `hwloc`: the machine through the
-//! hwloc library rather than sysfs.
+//! hwloc library rather than sysfs. `serde`: references inside of messages that travel.
 //!
 //! # Examples
 //!
@@ -120,9 +120,11 @@ pub mod testkit;
 /// that came from there is handed in. `actor-net` stands on it.
 #[cfg(not(actor_loom))]
 pub mod remote {
+    #[cfg(feature = "serde")]
+    pub use crate::context::{Address, Addressing, with_addressing};
     pub use crate::context::{
         CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
-        Undelivered, ask_for_elsewhere as ask,
+        ask_for_elsewhere as ask,
     };
 }
 

@@ -12,3 +12,4 @@ pub(crate) mod messages;
 
 mod generics;
 mod reach;
+mod remote;

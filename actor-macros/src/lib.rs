@@ -114,6 +114,9 @@ pub fn derive_actor(input: TokenStream) -> TokenStream {
 /// Implements `Message` for a struct or an enum.
 ///
 /// `#[message(reply = Type)]` names what the handler answers with; without it the reply is `()`.
+/// `#[message(remote)]` lets it travel to actors on other peers, under its path or, with
+/// `remote = "bank.deposit"`, under that name; it and its reply are then `serde`'s `Serialize` and
+/// `Deserialize`, and the crate `actor-net` is at `::actor_net`.
 /// `#[message(crate = path)]` says where `actor_core` is found, if not at `::actor_core`.
 ///
 /// A type parameter `T` gets the bound `T: Send + 'static`, on the impl and not on the type.

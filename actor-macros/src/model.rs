@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use syn::{Attribute, Generics, Ident, ItemImpl, Path, Type, Visibility, WherePredicate};
+use syn::{Attribute, Generics, Ident, ItemImpl, LitStr, Path, Type, Visibility, WherePredicate};
 
 /// A `#[derive(Actor)]`.
 pub(crate) struct Actor {
@@ -64,6 +64,15 @@ pub(crate) struct Message {
     pub(crate) generics: Generics,
     /// Absent: `()`.
     pub(crate) reply: Option<Type>,
+    pub(crate) remote: Option<Remote>,
+}
+
+/// The message travels to actors on other peers.
+pub(crate) struct Remote {
+    /// The word itself, where mistakes about it are told.
+    pub(crate) key: Ident,
+    /// What the message is called between peers; absent, its path.
+    pub(crate) name: Option<LitStr>,
 }
 
 /// A `#[messages] impl Account { .. }`.
@@ -95,6 +104,7 @@ pub(crate) struct Method {
     pub(crate) derives: Vec<Path>,
     /// The actor's method that says whether the message is handled now or put aside.
     pub(crate) when: Option<Ident>,
+    pub(crate) remote: Option<Remote>,
     pub(crate) kind: Kind,
     pub(crate) arguments: Vec<Argument>,
     /// `()` when the method returns nothing; `Self` already replaced.

@@ -31,9 +31,7 @@ pub mod membership {
 }
 
 // Floor 4. Actors over there.
-pub mod remote {
-    //! Actors over there. Nothing yet.
-}
+pub mod remote;
 
 // Floor 5. Actors by key.
 pub mod sharding {
@@ -44,3 +42,5 @@ pub mod sharding {
 pub mod cluster {
     //! The front door. Nothing yet.
 }
+
+pub use remote::export;

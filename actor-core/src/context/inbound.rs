@@ -21,14 +21,23 @@ use crate::memory::{self, Purpose};
 
 /// The actor of a system with that number, if there is one, it lives, and is an `A`.
 pub(crate) fn resolve<A: Actor>(runtime: &'static Runtime, number: u64) -> Option<ActorRef<A>> {
+    resolve_kind(runtime, number, TypeId::of::<A>()).map(ActorRef::new)
+}
+
+/// As [`resolve`], for a type that is known by its number.
+pub(crate) fn resolve_kind(
+    runtime: &'static Runtime,
+    number: u64,
+    kind: TypeId,
+) -> Option<ActorId> {
     let id = ActorId::from_u64(number)?;
     if !memory::has_cell(id.numa_node().0, id.index()) {
         return None;
     }
     let cell = CellRef::of(id);
-    let known = cell.is_kind(id.generation(), TypeId::of::<A>())
-        && std::ptr::eq(Target::of(id).runtime, runtime);
-    known.then(|| ActorRef::new(id))
+    let known =
+        cell.is_kind(id.generation(), kind) && std::ptr::eq(Target::of(id).runtime, runtime);
+    known.then_some(id)
 }
 
 /// Asks an actor here for somebody elsewhere: `answer` is called once, on whatever thread the outcome is

@@ -14,6 +14,8 @@
 mod actor;
 mod actor_context;
 mod actor_ref;
+#[cfg(feature = "serde")]
+mod address;
 mod attached;
 mod baggage;
 mod blocking;
@@ -55,6 +57,8 @@ pub use crate::locality::Placement;
 pub use actor::{Actor, ActorError, Handler, Message, SyncHandler};
 pub use actor_context::ActorContext;
 pub use actor_ref::ActorRef;
+#[cfg(feature = "serde")]
+pub use address::{Address, Addressing, with_addressing};
 pub use attached::{AttachError, Attached, AttachedGuard};
 pub use baggage::{BAGGAGE_BYTES_MAX, BAGGAGE_ENTRIES_MAX, Baggage, BaggageError};
 pub use blocking_work::{Blocking, BlockingError, blocking};
@@ -91,7 +95,7 @@ pub use trace::{
 pub use watching::TerminatedFuture;
 
 pub(crate) use blocking_work::{blocking_in, serve_here};
-pub(crate) use inbound::resolve;
+pub(crate) use inbound::{resolve, resolve_kind};
 pub(crate) use naming::{lookup, register, registered, unregister};
 pub(crate) use proxy::spawn_proxy;
 pub(crate) use spawn::{Parent, builder};

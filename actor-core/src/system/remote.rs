@@ -1,8 +1,13 @@
 //! What a network layer asks of a system: proxies for actors elsewhere, and actors for addresses that
 //! came from elsewhere.
 
+use std::any::TypeId;
+
 use super::SystemRef;
-use crate::context::{Actor, ActorRef, Gateway, ProxyHandle, SpawnError, resolve, spawn_proxy};
+use crate::context::{
+    Actor, ActorRef, Gateway, ProxyHandle, SpawnError, resolve, resolve_kind, spawn_proxy,
+};
+use crate::id::ActorId;
 use crate::mailbox::Mailbox;
 
 impl SystemRef {
@@ -28,5 +33,10 @@ impl SystemRef {
     /// and is an `A`. For numbers that come from elsewhere: any number may be asked for.
     pub fn resolve<A: Actor>(&self, number: u64) -> Option<ActorRef<A>> {
         resolve(self.runtime, number)
+    }
+
+    /// As [`resolve`](Self::resolve), for a type that only its `TypeId` is known of.
+    pub fn resolve_type(&self, number: u64, actor_type: TypeId) -> Option<ActorId> {
+        resolve_kind(self.runtime, number, actor_type)
     }
 }

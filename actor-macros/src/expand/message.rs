@@ -6,6 +6,7 @@ use quote::quote;
 use crate::model::Message;
 
 use super::generics::sendable;
+use super::remote::export;
 
 /// Writes the impl.
 pub(crate) fn message(message: &Message) -> TokenStream {
@@ -17,10 +18,12 @@ pub(crate) fn message(message: &Message) -> TokenStream {
         .reply
         .as_ref()
         .map_or_else(|| quote!(()), |reply| quote!(#reply));
+    let export = export(krate, ident, message.remote.as_ref());
     quote! {
         #[automatically_derived]
         impl #impl_generics #krate::Message for #ident #type_generics #where_clause {
             type Reply = #reply;
+            #export
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::model::{Argument, Field, Kind, Messages, Method};
 
 use super::generics::{MessageGenerics, of_message, phantom, sendable, with_predicates};
 use super::reach::{Reach, reaches};
+use super::remote::export;
 
 /// Writes the user's block and all that belongs to it.
 pub(crate) fn messages(messages: &Messages) -> TokenStream {
@@ -144,12 +145,14 @@ fn message_impl(
     let quiet = quiet();
     let generics = sendable(generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let export = export(krate, message, method.remote.as_ref());
     quote! {
         #(#cfgs)*
         #[automatically_derived]
         #quiet
         impl #impl_generics #krate::Message for #message #type_generics #where_clause {
             type Reply = #reply;
+            #export
         }
     }
 }

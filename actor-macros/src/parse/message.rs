@@ -7,10 +7,15 @@ use crate::model;
 use crate::types;
 
 use super::entries::{Entries, crate_path, default_crate, list_of};
+use super::remote::remote;
 use super::shape::refuse_shape;
 
 /// The keys, each with an example.
-const KEYS: &[(&str, &str)] = &[("reply", "reply = u64"), ("crate", "crate = ::my_actors")];
+const KEYS: &[(&str, &str)] = &[
+    ("reply", "reply = u64"),
+    ("remote", "remote = \"bank.deposit\""),
+    ("crate", "crate = ::my_actors"),
+];
 
 /// Reads a `#[derive(Message)]`. `None` if the type can be no message, whatever its keys.
 pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> Option<model::Message> {
@@ -20,6 +25,7 @@ pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> Option<model::
         ident: input.ident,
         generics: input.generics,
         reply: None,
+        remote: None,
     };
     let mut entries = Entries::new("#[message(..)]", KEYS);
     for attribute in input.attrs {
@@ -34,6 +40,10 @@ pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> Option<model::
             }
         };
         entries.read(list, errors, |key, input, errors| {
+            if key == "remote" {
+                message.remote = Some(remote(key, input)?);
+                return Ok(());
+            }
             Entries::value_of(KEYS, key, input)?;
             if key == "reply" {
                 let reply = input.parse::<Type>().map_err(|error| {
@@ -47,6 +57,15 @@ pub(crate) fn message(input: DeriveInput, errors: &mut Errors) -> Option<model::
             }
             Ok(())
         });
+    }
+    if let Some(remote) = &message.remote
+        && message.generics.type_params().next().is_some()
+    {
+        errors.at(
+            &remote.key,
+            "a message that travels has one name, so it cannot have type parameters; write a struct for each",
+        );
+        message.remote = None;
     }
     fit.then_some(message)
 }

@@ -73,6 +73,14 @@ pub(crate) fn messages(
     if !fit {
         return Err(block.into_token_stream());
     }
+    if block.generics.type_params().next().is_some() {
+        for remote in methods.iter_mut().filter_map(|method| method.remote.take()) {
+            errors.at(
+                &remote.key,
+                "a message that travels has one name, so its actor cannot have type parameters; write a struct and `#[derive(Message)]` for each",
+            );
+        }
+    }
     let trait_name = trait_name.unwrap_or_else(|| format_ident!("{actor}Api"));
     refuse_clashes(&actor, &trait_name, &mut methods, errors);
 

@@ -16,11 +16,12 @@ use syn::{
 };
 
 use crate::errors::Errors;
-use crate::model::{Argument, Field, Kind, Method};
+use crate::model::{Argument, Field, Kind, Method, Remote};
 use crate::types::{ReplaceSelf, bare, refuse_field, refuse_reply};
 
 use super::entries::{Entries, list_of, parenthesised};
 use super::names::{camel_case, refuse_taken};
+use super::remote::remote;
 
 /// The keys of `#[message(..)]` on a method, each with an example.
 const KEYS: &[(&str, &str)] = &[
@@ -30,6 +31,7 @@ const KEYS: &[(&str, &str)] = &[
     ("reentrant", "reentrant"),
     ("blocking", "blocking"),
     ("when", "when = is_open"),
+    ("remote", "remote = \"bank.deposit\""),
 ];
 
 /// Reads a method and takes out of it what only a message has (docs and helper attributes of its
@@ -181,6 +183,7 @@ pub(super) fn method(
             .cloned(),
         derives: marker.derives,
         when: marker.when,
+        remote: marker.remote,
         kind,
         arguments,
         reply,
@@ -198,6 +201,7 @@ struct Marker {
     reentrant: Option<Ident>,
     blocking: Option<Ident>,
     when: Option<Ident>,
+    remote: Option<Remote>,
 }
 
 impl Marker {
@@ -241,6 +245,8 @@ fn marker_of(markers: &[Attribute], errors: &mut Errors) -> Marker {
             } else if key == "when" {
                 Entries::value_of(KEYS, key, input)?;
                 marker.when = Some(name_of(key, "is_open", input)?);
+            } else if key == "remote" {
+                marker.remote = Some(remote(key, input)?);
             } else if key == "deferred" {
                 marker.deferred = Some(key.clone());
             } else if key == "reentrant" {
