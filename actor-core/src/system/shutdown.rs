@@ -452,18 +452,22 @@ fn drain(system: SystemRef, limit: Duration) -> bool {
     drained
 }
 
-/// Waits for killed actors as long as they keep ending: a crowd takes its time on a slow machine, and one
-/// that hangs is waited for once.
+/// Waits for killed actors as long as they keep ending: a crowd takes its time on a slow machine. Who is in a
+/// handler, on a worker or on a blocking thread, has had its time; the others only wait for a CPU.
 fn wait_for_killed(system: SystemRef) {
+    const LOOKS: u32 = 4;
     let runtime = system.runtime;
     let ends = || runtime.ledger().sum(Count::Stopped);
-    let mut before = ends();
+    let (mut before, mut looks) = (ends(), 0);
     while !runtime.ended().wait(KILL_GRACE) {
         let now = ends();
-        if now == before {
+        looks = if now == before { looks + 1 } else { 0 };
+        before = now;
+        let in_handlers = runtime.running_now().next().is_some()
+            || runtime.pools().iter().any(|pool| pool.counts().running > 0);
+        if looks == LOOKS || looks > 0 && in_handlers {
             return;
         }
-        before = now;
     }
 }
 
@@ -496,8 +500,9 @@ pub(super) fn abrupt(system: SystemRef, engine: Engine, wait: Duration) {
 /// Waits for the workers to leave; those that do not are abandoned.
 ///
 /// One that is in a handler has had its time. One that is not only waits for a CPU, on a machine that is
-/// busy with something else: it is waited for while the grace lasts, rather than called abandoned.
-fn join(system: SystemRef, patience: Duration) -> Vec<WorkerId> {
+/// busy with something else: it is waited for while the grace lasts, rather than called abandoned. So is one
+/// in a turn if `all_ended`, because then the turn is the runtime's own: it clears up after the last.
+fn join(system: SystemRef, all_ended: bool, patience: Duration) -> Vec<WorkerId> {
     let began = Instant::now();
     loop {
         let Err(missing) = system.runtime.scheduler().join(KILL_GRACE) else {
@@ -506,7 +511,7 @@ fn join(system: SystemRef, patience: Duration) -> Vec<WorkerId> {
         let in_handlers = missing
             .iter()
             .all(|worker| system.runtime.running_on(*worker).is_some());
-        if in_handlers || began.elapsed() >= patience {
+        if in_handlers && !all_ended || began.elapsed() >= patience {
             return missing;
         }
     }
@@ -526,15 +531,16 @@ fn finish(
     // While the workers still run: an actor whose handler is there ends when it comes back.
     let blocking_left = blocking::close(runtime, patience.max(KILL_GRACE));
     // The root does not wait for actors that hang.
-    let none_hung = system.stats().actors.abandoned == 0;
-    let left_behind = if runtime.ended().is_open() && none_hung {
+    let all_ended = runtime.ended().is_open() && system.stats().actors.abandoned == 0;
+    let left_behind = if all_ended {
         Vec::new()
     } else {
         // While the workers still answer.
         leftover::walk(system, LOOK_AROUND)
     };
     scheduler.stop();
-    let abandoned: Vec<Abandoned> = join(system, patience.saturating_sub(entered.elapsed()))
+    let patience = patience.saturating_sub(entered.elapsed());
+    let abandoned: Vec<Abandoned> = join(system, all_ended, patience)
         .into_iter()
         .map(|worker| {
             let actor = runtime.running_on(worker);
