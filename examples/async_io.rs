@@ -107,7 +107,7 @@ impl Client {
             connection.read_line(&mut answer).await?;
             io::Result::Ok((answer.trim_end().to_owned(), connection))
         };
-        let patience = cx.remaining().unwrap_or(Duration::from_secs(5));
+        let patience = cx.remaining().unwrap_or(Duration::from_secs(60));
         // Out of time, the connection is dropped with the exchange: a late echo cannot answer the next line.
         let (answer, connection) = tokio::time::timeout(patience, exchange).await??;
         self.connection = Some(connection);

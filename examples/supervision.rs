@@ -126,7 +126,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         tell(&outcome);
     }
     // The watcher is told by another worker: its line may have come already, or be still on its way.
-    ended.recv_timeout(Duration::from_secs(5))?;
+    ended.recv_timeout(Duration::from_secs(60))?;
     told.try_iter().for_each(|line| tell(&line));
     let refused = worker
         .work(50)

@@ -242,7 +242,9 @@ fn a_parent_that_starts_a_child_again_gives_it_a_thread_again() {
         .unwrap()
         .unwrap();
     wait_for_end(&end);
-    assert!(system.stats().dedicated.is_empty());
+    wait_until("it has no line any more", || {
+        system.stats().dedicated.is_empty()
+    });
     supervisor.restart_child("own").blocking().unwrap().unwrap();
     let again = child();
     assert_ne!(again.id(), own.id());

@@ -901,7 +901,9 @@ fn x02_the_report_names_all_that_was_left() {
     );
     // The parent has given up waiting for its child, unless it got no worker for that.
     let left: Vec<_> = report.left_behind.iter().map(|left| left.actor).collect();
-    assert_eq!(report.actors_left, left.len() as u64, "{report}");
+    // It may end after it was seen.
+    let most = left.len() as u64;
+    assert!((1..=most).contains(&report.actors_left), "{report}");
     assert_eq!(left[0], stuck.id(), "{report}");
     assert!(
         left[1..].iter().all(|left| *left == parent.id()),
