@@ -171,8 +171,13 @@ pub use mailbox::{
     AskError, Conservation, DeadLetters, DeadlockPath, Dropped, Mailbox, Overflow, Refused,
     SendError,
 };
+#[doc(hidden)]
 #[cfg(not(actor_loom))]
-pub use memory::{MemoryStats, Residency};
+pub use memory::Movable;
+#[cfg(not(actor_loom))]
+pub use memory::{
+    ClassStats, HugePages, MemoryStats, NotAllocated, NumaAllocError, NumaBox, Residency,
+};
 #[cfg(not(actor_loom))]
 pub use supervision::{
     AutoShutdown, Backoff, InvalidOption, OnPanic, Restart, Shutdown, Strategy, Supervision,
@@ -188,7 +193,7 @@ pub use system::{
 pub use telemetry::{
     ActorStats, BalancingStats, BlockingStats, DedicatedStats, GrowingActors, IdleActors,
     LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable, StallReport, StallStats, Stats,
-    StealsAcross, StuckAsk, SupervisionTree, TreeNode, TreeRequest, WorkerStats,
+    StealsAcross, StuckAsk, SupervisionTree, TimerStats, TreeNode, TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

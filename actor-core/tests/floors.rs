@@ -16,6 +16,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/administer.rs", "a parent's orders about its children"),
     ("cell/again.rs", "the owner's side of the header"),
     ("cell/end.rs", "the owner's side of the header"),
+    ("cell/extra.rs", "a box in a block of the slab"),
     ("cell/birth.rs", "claims cells and lays down states"),
     ("cell/children.rs", "links siblings through their cells"),
     (
@@ -98,6 +99,9 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("memory/arena.rs", "blocks cut from mapped chunks"),
     ("memory/bind.rs", "mbind"),
     ("memory/cache.rs", "magazines behind a thread-local pointer"),
+    ("memory/large.rs", "blocks cut from mapped chunks"),
+    ("memory/map.rs", "mmap and madvise"),
+    ("memory/numa_box.rs", "a box of its own"),
     ("memory/residency.rs", "move_pages"),
     ("scheduler/barrier.rs", "membarrier"),
     ("scheduler/lifo.rs", "a task taken from its owner's slot"),
@@ -111,6 +115,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "scheduler/timer/alarm.rs",
         "a block behind two functions of the floor above",
     ),
+    ("scheduler/timer/slab.rs", "entries in blocks of an arena"),
     ("topology/affinity.rs", "sched_setaffinity"),
 ];
 

@@ -168,7 +168,8 @@ impl CellRef {
             extra.restart_at = Tick::now().after(delay);
             (*self.owned()).phase = Phase::BackingOff;
             let timers = self.runtime().timers();
-            extra.restart_timer = Some(timers.wake_at(extra.restart_at, self.waker()));
+            extra.restart_timer =
+                Some(timers.wake_at(self.numa_index(), extra.restart_at, self.waker()));
         }
     }
 

@@ -239,7 +239,7 @@ unsafe fn move_in(
         || birth.held
         || birth.children_placement.is_some()
     {
-        let mut extra = Box::new(Extra::new());
+        let mut extra = Extra::alloc(arena);
         extra.factory = factory;
         extra.trap_links = birth.trap_links;
         extra.stash.capacity = birth.stash;
@@ -255,7 +255,7 @@ unsafe fn move_in(
             owned.flags.set(Flags::REPORT_START);
             extra.restart_at = sequence::NEVER;
         }
-        owned.extra = Box::into_raw(extra);
+        owned.extra = extra.into_raw();
     }
     // SAFETY: claimed by the caller.
     unsafe { cell.occupy(&home, runtime, birth.vtable, family, owned) };

@@ -42,7 +42,7 @@ pub(crate) fn census(runtime: &'static Runtime, mark: u8, mut visit: impl FnMut(
     debug_assert!(MARKS.contains(&mark), "{mark} is no mark of a walk");
     let root = runtime.root();
     for node in runtime.numa_nodes() {
-        let cells = memory::stats(node).cells as u32;
+        let cells = memory::cells(node);
         for index in 0..cells {
             let cell = CellRef::of(ActorId::new(node.0, index, 0));
             if cell == root {

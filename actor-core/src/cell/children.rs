@@ -25,7 +25,7 @@ impl CellRef {
         unsafe {
             let owned = self.owned();
             if (*owned).extra.is_null() {
-                (*owned).extra = Box::into_raw(Box::new(Extra::new()));
+                (*owned).extra = Extra::alloc(self.arena()).into_raw();
             }
             &mut *(*owned).extra
         }

@@ -142,7 +142,7 @@ impl CellRef {
             cell: self,
             generation: self.generation(),
         }));
-        family.alarm = Some((at, timers.wake_at(at, waker)));
+        family.alarm = Some((at, timers.wake_at(self.numa_index(), at, waker)));
     }
 
     /// Nobody is waited for any more.

@@ -2,8 +2,10 @@
 //!
 //! All functions here run on the cell's owner (header H2).
 
+use std::ptr::NonNull;
+
 use super::birth;
-use super::extra::Extra;
+use super::extra::ExtraBox;
 use super::family::Spec;
 use super::header::{CellRef, Flags, Phase};
 use super::local::while_ending;
@@ -86,8 +88,8 @@ impl CellRef {
             (*owned).flags.clear(Flags::WAITERS);
             waiters::table().wake(self.inbox(), usize::MAX);
             let extra = std::mem::replace(&mut (*owned).extra, std::ptr::null_mut());
-            if !extra.is_null() {
-                let extra: Box<Extra> = Box::from_raw(extra);
+            if let Some(extra) = NonNull::new(extra) {
+                let extra = ExtraBox::from_raw(extra);
                 if extra.name.is_some() {
                     self.runtime().labels().remove(id);
                 }

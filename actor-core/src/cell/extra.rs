@@ -1,6 +1,10 @@
-//! What few actors need: children, watchers, a factory, a name. Boxed on first use.
+//! What few actors need: children, watchers, a factory, a name. Boxed on first use, at the actor's home.
 
+use std::alloc::Layout;
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::family::Family;
@@ -14,9 +18,12 @@ use super::tasks::TaskSet;
 use super::timers::TimerTable;
 use super::watch::OnEnd;
 use crate::clock::Tick;
+use crate::contain::contain;
 use crate::id::ActorId;
 use crate::locality::Placement;
 use crate::mailbox::Mailbox;
+use crate::memory::class::{Class, class_for};
+use crate::memory::{self, Purpose};
 use crate::scheduler::timer::TimerKey;
 use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
 
@@ -24,6 +31,8 @@ use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
 pub(crate) type Factory = Box<dyn FnMut(*mut u8) + Send>;
 
 pub(crate) struct Extra {
+    /// That it lies in: its actor may have moved since.
+    arena: u8,
     pub(super) name: Option<Arc<str>>,
     /// The names this actor holds in the registry, to be swept out at its end.
     pub(super) names: Vec<Arc<str>>,
@@ -92,8 +101,22 @@ pub(crate) struct Extra {
 }
 
 impl Extra {
-    pub(super) fn new() -> Self {
+    const LAYOUT: Layout = Layout::new::<Self>();
+    const CLASS: Class = class_for(Self::LAYOUT);
+
+    /// In a block of the actor's home. It stays there when the actor moves.
+    pub(super) fn alloc(arena: u8) -> ExtraBox {
+        let block = memory::alloc(arena, Self::CLASS, Self::LAYOUT, Purpose::Runtime)
+            .expect("the runtime's own blocks are not refused");
+        let extra = block.cast::<Self>();
+        // SAFETY: a fresh block of this layout.
+        unsafe { extra.write(Self::new(arena)) };
+        ExtraBox(extra)
+    }
+
+    fn new(arena: u8) -> Self {
         Self {
+            arena,
             name: None,
             names: Vec::new(),
             factory: None,
@@ -131,6 +154,49 @@ impl Extra {
             stash: Stash::new(),
             timers: None,
         }
+    }
+}
+
+/// Owns an `Extra`; without it in a cell, as a bare pointer.
+pub(super) struct ExtraBox(NonNull<Extra>);
+
+impl ExtraBox {
+    pub(super) fn into_raw(self) -> *mut Extra {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// # Safety
+    ///
+    /// It came from `into_raw` and nobody else uses it.
+    pub(super) unsafe fn from_raw(extra: NonNull<Extra>) -> Self {
+        Self(extra)
+    }
+}
+
+impl Deref for ExtraBox {
+    type Target = Extra;
+
+    fn deref(&self) -> &Extra {
+        // SAFETY: owned and initialised.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for ExtraBox {
+    fn deref_mut(&mut self) -> &mut Extra {
+        // SAFETY: as above.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for ExtraBox {
+    fn drop(&mut self) {
+        let arena = self.arena;
+        // A factory holds user values; the block is given back all the same.
+        // SAFETY: owned; not looked at again.
+        contain(|| unsafe { self.0.drop_in_place() });
+        // SAFETY: allocated by `Extra::alloc` from that arena.
+        unsafe { memory::free(self.0.cast(), arena, Extra::CLASS, Extra::LAYOUT) };
     }
 }
 

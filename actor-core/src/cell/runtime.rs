@@ -20,6 +20,7 @@ use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::locality::Traffic;
 use crate::mailbox::ledger::{Count, Ledger};
 use crate::mailbox::node::Fate;
+use crate::memory;
 use crate::scheduler::timer::Timers;
 use crate::scheduler::{After, Driver, Hint, Pool, Scheduler, Stall, Task, Worker};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -151,6 +152,16 @@ impl Runtime {
     /// The NUMA index of a NUMA node that has workers.
     pub(crate) fn numa_index_of(&self, node: NumaNodeId) -> Option<usize> {
         self.arenas.iter().position(|arena| *arena == node.0)
+    }
+
+    /// The NUMA index of the calling thread: of a worker, a reactor's thread, a thread that blocks. Of
+    /// other threads the first.
+    pub(crate) fn numa_index_here(&self) -> usize {
+        if self.arenas.len() == 1 {
+            return 0;
+        }
+        let here = memory::here().map(NumaNodeId);
+        here.and_then(|node| self.numa_index_of(node)).unwrap_or(0)
     }
 
     /// The NUMA nodes that have workers, in index order.
@@ -297,6 +308,7 @@ impl Driver for Runtime {
         // The runtime is leaked (see the module's head), so `self` lives for ever.
         // SAFETY: `new` is the only constructor and leaks.
         let runtime: &'static Self = unsafe { &*std::ptr::from_ref(self) };
+        memory::set_here(runtime.arena(worker.numa_index()));
         let reactor: &'static tokio::runtime::Handle = &runtime.reactors()[worker.numa_index()];
         // Handlers find their NUMA node's tokio as the current runtime. `enter`, never `block_on`: a
         // loop inside one `block_on` runs out of tokio's budget and then nothing is ever ready.

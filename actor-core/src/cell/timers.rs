@@ -285,7 +285,10 @@ impl CellRef {
     ///
     /// The caller owns the cell.
     pub(crate) unsafe fn arm_timer(self, timer: TimerId, at: Tick, alarm: Alarm) {
-        let wheel = self.runtime().timers().ring_at(at, alarm);
+        let wheel = self
+            .runtime()
+            .timers()
+            .ring_at(self.numa_index(), at, alarm);
         // SAFETY: H2, by the caller.
         let table = unsafe { self.extra() }.timers.as_mut();
         if let Some(slot) = table.and_then(|table| table.get(timer.slot, timer.serial)) {

@@ -16,6 +16,7 @@ mod actor_context;
 mod actor_ref;
 #[cfg(feature = "serde")]
 mod address;
+mod alloc;
 mod attached;
 mod baggage;
 mod blocking;

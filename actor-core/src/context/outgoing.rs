@@ -218,7 +218,8 @@ impl Patience {
             match self.timer {
                 Some((runtime, key)) if runtime.timers().replace_waker(key, task.waker()) => {}
                 _ => {
-                    self.timer = Some((runtime, runtime.timers().wake_at(at, task.waker().clone())))
+                    let (timers, here) = (runtime.timers(), runtime.numa_index_here());
+                    self.timer = Some((runtime, timers.wake_at(here, at, task.waker().clone())))
                 }
             }
         }

@@ -3,15 +3,19 @@
 //! Arenas live in a static table and are never taken down: a tokio reactor may hold a waker, and a
 //! user an `ActorRef`, long after the system that made the actor is gone.
 
+use std::alloc::Layout;
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use memmap2::{MmapMut, MmapOptions};
 
-use super::MemoryStats;
 use super::class::{Class, SIZES};
+use super::large::{Bind, Large};
 use super::limit;
-use super::residency::{Residency, survey};
-use super::{Purpose, bind};
+use super::map::{self, Chunk, HUGE, HugePages};
+use super::prefault::{self, Wish};
+use super::residency::{Residency, count_huge, survey};
+use super::{ClassStats, MemoryStats, Purpose, bind, here};
 use crate::id::{ActorId, NumaNodeId};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -73,13 +77,6 @@ struct Depot {
 // SAFETY: the depot owns the blocks it points to, and a block may be used from any thread.
 unsafe impl Send for Depot {}
 
-/// A slab chunk, mapped for the life of the process.
-#[derive(Clone, Copy)]
-struct Chunk(*mut u8);
-
-// SAFETY: only an address, of memory that stays mapped; nothing is read through it here.
-unsafe impl Send for Chunk {}
-
 pub(super) struct Arena {
     number: u8,
     depots: [Mutex<Depot>; SIZES.len()],
@@ -91,8 +88,18 @@ pub(super) struct Arena {
     unbound_chunks: AtomicU64,
     /// What the kernel said to the first of them.
     refusal: OnceLock<String>,
-    /// Where the slab chunks begin; `CHUNK` bytes each.
+    /// All slab chunks.
     chunks: Mutex<Vec<Chunk>>,
+    /// Mapped, bound and touched ahead, for the next class that needs one; see `prefault`.
+    ready: Mutex<Vec<Chunk>>,
+    /// Cells up to here have their pages, thanks to `prefault`.
+    cells_populated: AtomicU32,
+    huge_refusals: AtomicU64,
+    remote_frees: AtomicU64,
+    remote_batches: AtomicU64,
+    large: Large,
+    /// Bytes in `NumaBox`es.
+    user_bytes: AtomicU64,
     /// Keeps the reserved range mapped for the life of the process.
     _cells_map: MmapMut,
 }
@@ -103,8 +110,8 @@ static CELL_BASE: [AtomicPtr<u8>; 256] = [const { AtomicPtr::new(std::ptr::null_
 /// The NUMA node of the operating system that an arena is bound to, plus one; 0 = unbound.
 static HOME: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
 
-/// Bytes asked of the kernel at a time for one class. A bound chunk is also the unit of `mbind`.
-const CHUNK: usize = if cfg!(miri) { 64 << 10 } else { 1 << 20 };
+/// Cells whose pages are there ahead of those in use: at 10 million spawns a second, 6 ms.
+const CELLS_AHEAD: u32 = (8 << 20) / CELL_SIZE as u32;
 
 /// Says that arena `number` lies on that NUMA node of the machine, so that memory mapped from now on
 /// is bound to it. Not called for pretended nodes or on machines with a single one.
@@ -135,11 +142,31 @@ pub(crate) fn has_cell(number: u8, index: u32) -> bool {
 pub(super) fn stats(number: u8) -> MemoryStats {
     ARENAS[usize::from(number)]
         .get()
-        .map_or_else(MemoryStats::default, |arena| MemoryStats {
-            slab_bytes: arena.slab_bytes.load(Ordering::Relaxed),
-            cells: u64::from(arena.cells_cut.load(Ordering::Relaxed)),
-            unbound_chunks: arena.unbound_chunks.load(Ordering::Relaxed),
-        })
+        .map_or_else(MemoryStats::default, Arena::stats)
+}
+
+/// Cells cut so far.
+pub(super) fn cells(number: u8) -> u32 {
+    ARENAS[usize::from(number)]
+        .get()
+        .map_or(0, |arena| arena.cells_cut.load(Ordering::Relaxed))
+}
+
+/// What each size class holds; nothing if the arena was never used.
+pub(super) fn classes(number: u8) -> Vec<ClassStats> {
+    ARENAS[usize::from(number)]
+        .get()
+        .map_or_else(Vec::new, Arena::classes)
+}
+
+/// For what is mapped from now on, and the cells of all arenas that there are.
+pub(crate) fn set_huge_pages(mode: HugePages) {
+    map::set_mode(mode);
+    if mode != HugePages::Never {
+        for arena in ARENAS.iter().filter_map(OnceLock::get) {
+            arena.want_huge_cells();
+        }
+    }
 }
 
 /// Asks the kernel where the pages of that arena lie; nothing if it was never used.
@@ -156,16 +183,17 @@ pub(super) fn residency(number: u8) -> std::io::Result<Residency> {
         return Ok(found);
     };
     let cells = arena.cells_cut.load(Ordering::Relaxed) as usize * CELL_SIZE;
-    survey(cell_address(number, 0), cells, &mut found)?;
     // A copy: the kernel takes its time, and a worker may want to add a chunk.
-    let chunks = arena
-        .chunks
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .clone();
-    for Chunk(start) in chunks {
-        survey(start, CHUNK, &mut found)?;
+    let mut chunks = lock(&arena.chunks).clone();
+    chunks.extend(arena.large.mappings());
+    chunks.push(Chunk {
+        start: cell_address(number, 0),
+        len: cells,
+    });
+    for chunk in &chunks {
+        survey(chunk.start, chunk.len, &mut found)?;
     }
+    count_huge(&chunks, &mut found);
     Ok(found)
 }
 
@@ -197,14 +225,90 @@ impl Arena {
             unbound_chunks: AtomicU64::new(0),
             refusal: OnceLock::new(),
             chunks: Mutex::new(Vec::new()),
+            ready: Mutex::new(Vec::new()),
+            cells_populated: AtomicU32::new(0),
+            huge_refusals: AtomicU64::new(0),
+            remote_frees: AtomicU64::new(0),
+            remote_batches: AtomicU64::new(0),
+            large: Large::new(),
+            user_bytes: AtomicU64::new(0),
             _cells_map: map,
         };
-        let base = CELL_BASE[usize::from(number)].load(Ordering::Relaxed);
-        arena.bind(base, arena.cell_capacity as usize * CELL_SIZE);
+        arena.bind(arena.cell_range());
+        if map::mode() != HugePages::Never {
+            arena.want_huge_cells();
+        }
         arena
     }
 
-    fn bind(&self, start: *mut u8, len: usize) {
+    fn cell_range(&self) -> Chunk {
+        Chunk {
+            start: CELL_BASE[usize::from(self.number)].load(Ordering::Relaxed),
+            len: self.cell_capacity as usize * CELL_SIZE,
+        }
+    }
+
+    /// The cells are one range, so there is no choice of pool pages for them.
+    fn want_huge_cells(&self) {
+        let Chunk { start, len } = self.cell_range();
+        map::want_huge(start, len);
+    }
+
+    fn stats(&self) -> MemoryStats {
+        let (large_bytes, large_blocks) = self.large.in_use();
+        // Relaxed: statistics, each true at some moment of the call.
+        MemoryStats {
+            slab_bytes: self.slab_bytes.load(Ordering::Relaxed),
+            cells: u64::from(self.cells_cut.load(Ordering::Relaxed)),
+            unbound_chunks: self.unbound_chunks.load(Ordering::Relaxed),
+            large_bytes,
+            large_blocks,
+            user_bytes: self.user_bytes.load(Ordering::Relaxed),
+            remote_frees: self.remote_frees.load(Ordering::Relaxed),
+            remote_batches: self.remote_batches.load(Ordering::Relaxed),
+            huge_refusals: self.huge_refusals.load(Ordering::Relaxed),
+        }
+    }
+
+    fn classes(&self) -> Vec<ClassStats> {
+        let slabs = SIZES.iter().zip(&self.depots).map(|(size, depot)| {
+            let depot = lock(depot);
+            let idle: usize = depot.full.iter().map(|magazine| magazine.len).sum();
+            ClassStats {
+                block_bytes: *size,
+                reserved_bytes: depot.mapped,
+                free_bytes: (idle * size + depot.rest_len) as u64,
+            }
+        });
+        let large = self.large.by_class().map(|(size, cut, idle)| ClassStats {
+            block_bytes: size,
+            reserved_bytes: cut * size as u64,
+            free_bytes: idle * size as u64,
+        });
+        slabs.chain(large).collect()
+    }
+
+    /// A thread of another NUMA node has sent that many blocks home.
+    fn note_sender(&self, blocks: usize) {
+        if here::here().is_some_and(|here| here != self.number) {
+            // Relaxed: statistics.
+            self.remote_frees
+                .fetch_add(blocks as u64, Ordering::Relaxed);
+            self.remote_batches.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Books bytes of the user's own in.
+    pub(super) fn add_user_bytes(&self, bytes: usize) {
+        self.user_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Books them out.
+    pub(super) fn remove_user_bytes(&self, bytes: usize) {
+        self.user_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn bind(&self, Chunk { start, len }: Chunk) {
         let home = HOME[usize::from(self.number)].load(Ordering::Relaxed);
         let Some(os_node) = home.checked_sub(1).and_then(|node| u8::try_from(node).ok()) else {
             return;
@@ -239,6 +343,7 @@ impl Arena {
 
     /// Trades a full magazine for an empty one.
     pub(super) fn spill(&self, class: Class, magazine: &mut Box<Magazine>) {
+        self.note_sender(magazine.len);
         lock(&self.depots[usize::from(class)]).trade_full(magazine);
     }
 
@@ -257,11 +362,17 @@ impl Arena {
         }
         // Relaxed: written under the depot's lock; read elsewhere only for statistics.
         self.cells_cut.store(cut + count, Ordering::Relaxed);
+        drop(depot);
+        let populated = self.cells_populated.load(Ordering::Relaxed);
+        if cut + count + CELLS_AHEAD / 2 > populated && map::mode() != HugePages::Never {
+            prefault::ask(Wish::Cells(self.number));
+        }
         count > 0
     }
 
     /// As `spill`, for cells.
     pub(super) fn spill_cells(&self, magazine: &mut Box<Magazine>) {
+        self.note_sender(magazine.len);
         lock(&self.cells).trade_full(magazine);
     }
 
@@ -272,35 +383,102 @@ impl Arena {
     }
 
     fn grow(&self, depot: &mut Depot, purpose: Purpose) -> bool {
+        let len = map::chunk_len() as u64;
         if purpose == Purpose::Message
-            && !limit::allows(CHUNK as u64)
-            && depot.mapped + CHUNK as u64 > limit::least_per_class().max(CHUNK as u64)
+            && !limit::allows(len)
+            && depot.mapped + len > limit::least_per_class().max(len)
         {
             return false;
         }
-        let mut map = match MmapOptions::new().len(CHUNK).map_anon() {
-            Ok(map) => map,
+        let ready = lock(&self.ready).pop();
+        let chunk = match ready.map_or_else(|| self.map_chunk(), Ok) {
+            Ok(chunk) => chunk,
             Err(_) if purpose == Purpose::Message => return false,
             // What the runtime needs to keep its word (a signal, a frame): the same end as a failed
             // `Box::new`, and documented as such.
             Err(_) => std::alloc::handle_alloc_error(
-                std::alloc::Layout::from_size_align(CHUNK, 4096).expect("a constant layout"),
+                Layout::from_size_align(len as usize, 4096).expect("a small layout"),
             ),
         };
-        depot.rest = map.as_mut_ptr();
-        depot.rest_len = CHUNK;
-        self.bind(depot.rest, CHUNK);
-        self.chunks
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(Chunk(depot.rest));
-        // The chunk stays for the life of the process (see the module's head).
-        std::mem::forget(map);
+        prefault::ask(Wish::Chunk(self.number));
+        (depot.rest, depot.rest_len) = (chunk.start, chunk.len);
+        lock(&self.chunks).push(chunk);
+        let len = chunk.len as u64;
         // Relaxed: statistics and a limit that need not be exact.
-        self.slab_bytes.fetch_add(CHUNK as u64, Ordering::Relaxed);
-        depot.mapped += CHUNK as u64;
-        limit::add(CHUNK as u64);
+        self.slab_bytes.fetch_add(len, Ordering::Relaxed);
+        depot.mapped += len;
+        limit::add(len);
         true
+    }
+
+    /// A chunk for the life of the process (see the module's head), bound to the NUMA node.
+    fn map_chunk(&self) -> std::io::Result<Chunk> {
+        let bind = |chunk| self.bind(chunk);
+        map::chunk(map::chunk_len(), bind, |error| self.huge_refused(error))
+    }
+
+    /// Whether pages lie on the NUMA node whoever touches them first.
+    fn is_bound(&self) -> bool {
+        self.unbound_chunks.load(Ordering::Relaxed) == 0
+    }
+
+    /// Has a chunk ready, if there is none.
+    pub(super) fn make_ready(&self) {
+        if !self.is_bound() || !lock(&self.ready).is_empty() {
+            return;
+        }
+        let Ok(chunk) = self.map_chunk() else {
+            return;
+        };
+        // Refused (an old kernel, no memory): it is touched later, by whoever uses it.
+        _ = map::populate(chunk.start, chunk.len);
+        lock(&self.ready).push(chunk);
+    }
+
+    /// Has the pages of the cells ahead of those in use there.
+    pub(super) fn populate_cells(&self) {
+        const STEP: u32 = (HUGE / CELL_SIZE) as u32;
+        while self.is_bound() {
+            let cut = self.cells_cut.load(Ordering::Relaxed);
+            let populated = self.cells_populated.load(Ordering::Relaxed).max(cut);
+            let end = (populated + STEP).min(self.cell_capacity);
+            if populated >= cut + CELLS_AHEAD || end == populated {
+                return;
+            }
+            let start = populated as usize * CELL_SIZE;
+            let len = (end - populated) as usize * CELL_SIZE;
+            // Whole pages: where cells are in use already it changes nothing.
+            let page = start & !(HUGE - 1);
+            let address = self.cell_range().start.wrapping_add(page);
+            if map::populate(address, start + len - page).is_err() {
+                return;
+            }
+            self.cells_populated.store(end, Ordering::Relaxed);
+        }
+    }
+
+    /// A block for `layout`, which no class serves. `None`: the kernel has no more.
+    pub(super) fn alloc_large(&self, layout: Layout) -> Option<NonNull<u8>> {
+        self.large.alloc(layout, self)
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Large::free`].
+    pub(super) unsafe fn free_large(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: by the caller.
+        unsafe { self.large.free(block, layout) };
+    }
+}
+
+impl Bind for Arena {
+    fn bind(&self, chunk: Chunk) {
+        self.bind(chunk);
+    }
+
+    fn huge_refused(&self, _error: std::io::Error) {
+        // Relaxed: statistics.
+        self.huge_refusals.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -371,9 +549,9 @@ fn reserve_cells() -> MmapMut {
     }
 }
 
-fn lock(depot: &Mutex<Depot>) -> std::sync::MutexGuard<'_, Depot> {
-    // Nothing inside the lock can panic half-way, so a poisoned depot is still whole.
-    depot
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing inside the locks can panic half-way, so what a poisoned one guards is still whole.
+    mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 
 use super::arena::{Arena, MAGAZINE, Magazine};
 use super::class::{Class, LARGE, SIZES};
+use super::large::footprint;
 use super::limit;
 
 /// What a block is for: decides what happens at the memory limit.
@@ -67,7 +68,7 @@ impl Drop for AtExit {
     }
 }
 
-/// A block of `class` from arena `number`; for [`LARGE`] from the global allocator by `layout`.
+/// A block of `class` from arena `number`; for [`LARGE`] by `layout`, see `large`.
 ///
 /// `None` only for [`Purpose::Message`]: over the memory limit.
 #[inline(always)]
@@ -78,7 +79,7 @@ pub(crate) fn alloc(
     purpose: Purpose,
 ) -> Option<NonNull<u8>> {
     if class == LARGE {
-        return alloc_large(layout, purpose);
+        return alloc_large(number, layout, purpose);
     }
     let cache = arena_cache(number);
     // SAFETY: I2; the reference ends before anything else can reach the cache.
@@ -97,9 +98,8 @@ pub(crate) fn alloc(
 #[inline(always)]
 pub(crate) unsafe fn free(block: NonNull<u8>, number: u8, class: Class, layout: Layout) {
     if class == LARGE {
-        // SAFETY: by the contract it came from `alloc_large` with this layout.
-        unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
-        limit::remove(layout.size() as u64);
+        // SAFETY: by the contract it came from `alloc_large` with this arena and layout.
+        unsafe { free_large(block, number, layout) };
         return;
     }
     let cache = arena_cache(number);
@@ -131,24 +131,32 @@ pub(crate) unsafe fn free_cell(cell: NonNull<u8>, number: u8) {
 }
 
 #[cold]
-fn alloc_large(layout: Layout, purpose: Purpose) -> Option<NonNull<u8>> {
+fn alloc_large(number: u8, layout: Layout, purpose: Purpose) -> Option<NonNull<u8>> {
     debug_assert!(
         layout.size() > 0,
         "nothing of size 0 is too large for the slab"
     );
-    let bytes = layout.size() as u64;
+    let bytes = footprint(layout) as u64;
     if purpose == Purpose::Message && !limit::allows(bytes) {
         return None;
     }
-    // SAFETY: the layout's size is not 0: everything that is LARGE is over 4096 bytes or is aligned
-    // to more than its class, and both kinds have a size.
-    let block = NonNull::new(unsafe { std::alloc::alloc(layout) });
+    let block = Arena::get(number).alloc_large(layout);
     if block.is_some() {
         limit::add(bytes);
     } else if purpose == Purpose::Runtime {
         std::alloc::handle_alloc_error(layout);
     }
     block
+}
+
+/// # Safety
+///
+/// As for [`free`], of a block that no class serves.
+#[cold]
+unsafe fn free_large(block: NonNull<u8>, number: u8, layout: Layout) {
+    // SAFETY: by the caller.
+    unsafe { Arena::get(number).free_large(block, layout) };
+    limit::remove(footprint(layout) as u64);
 }
 
 #[inline(always)]

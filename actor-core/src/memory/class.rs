@@ -2,7 +2,7 @@
 
 use std::alloc::Layout;
 
-/// Index into [`SIZES`], or [`LARGE`] for what goes to the global allocator.
+/// Index into [`SIZES`], or [`LARGE`] for what `large` serves.
 pub(crate) type Class = u8;
 
 /// Block sizes. Steps of at most 1.5, so that at most a third of a block is waste; 64-byte multiples

@@ -14,7 +14,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// 0 = not set by a builder: the default below.
 static LIMIT: AtomicU64 = AtomicU64::new(0);
 
-/// Bytes of slab chunks and large blocks.
+/// Bytes of slab chunks and of large blocks, the user's own among both.
 static USED: AtomicU64 = AtomicU64::new(0);
 
 /// Sets the process-wide limit in bytes. The arenas are process-wide, so the last builder wins.
@@ -45,7 +45,7 @@ pub(super) fn least_per_class() -> u64 {
 }
 
 /// The limit in force, in bytes.
-fn limit() -> u64 {
+pub(super) fn limit() -> u64 {
     // Relaxed: see `set_limit`.
     match LIMIT.load(Ordering::Relaxed) {
         0 => default_limit(),

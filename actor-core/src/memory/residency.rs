@@ -4,7 +4,9 @@
 //! query of 512 pages is one system call that moves nothing and takes the kernel about 50 us.
 
 use std::io;
+use std::ops::Range;
 
+use super::map::Chunk;
 use crate::id::NumaNodeId;
 
 /// Where the pages of one arena lie: cells, states, messages and handler frames of the actors whose
@@ -19,6 +21,9 @@ pub struct Residency {
     pub wanted: Option<NumaNodeId>,
     /// Pages that were never touched and so lie nowhere.
     pub untouched: u64,
+    /// Bytes on huge pages, transparent or explicit; see [`HugePages`](crate::HugePages). `None` where
+    /// `/proc/self/smaps` cannot be read.
+    pub huge_bytes: Option<u64>,
 }
 
 impl Residency {
@@ -72,6 +77,46 @@ pub(super) fn survey(start: *mut u8, len: usize, found: &mut Residency) -> io::R
     Ok(())
 }
 
+/// Adds what of these pieces lies on huge pages.
+///
+/// The kernel counts by its own areas, which it joins where neighbours are alike: then some of a
+/// neighbour's may be in it, up to the size of the pieces.
+pub(super) fn count_huge(chunks: &[Chunk], found: &mut Residency) {
+    if let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") {
+        let pieces = chunks.iter().map(|chunk| {
+            let start = chunk.start.addr();
+            start..start + chunk.len
+        });
+        found.huge_bytes = Some(huge_bytes(&smaps, &pieces.collect::<Vec<_>>()));
+    }
+}
+
+/// What `smaps` says of the areas that some piece lies in.
+fn huge_bytes(smaps: &str, pieces: &[Range<usize>]) -> u64 {
+    let (mut ours, mut sum) = (0, 0);
+    for line in smaps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(first) = words.next() else { continue };
+        if let Some(area) = area(first) {
+            let shared = |piece: &Range<usize>| {
+                let end = piece.end.min(area.end);
+                end.saturating_sub(piece.start.max(area.start)) as u64
+            };
+            ours = pieces.iter().map(shared).sum();
+        } else if matches!(first, "AnonHugePages:" | "Private_Hugetlb:") {
+            let kib: u64 = words.next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+            sum += (kib * 1024).min(ours);
+        }
+    }
+    sum
+}
+
+/// The area that a head line of `smaps` begins with.
+fn area(word: &str) -> Option<Range<usize>> {
+    let (start, end) = word.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+}
+
 #[cfg(all(target_os = "linux", not(miri)))]
 fn page_size() -> usize {
     // SAFETY: reads a constant of the system.
@@ -111,4 +156,35 @@ fn query(addresses: &[*mut u8]) -> io::Result<Vec<i32>> {
 #[cfg(not(all(target_os = "linux", not(miri))))]
 fn query(_addresses: &[*mut u8]) -> io::Result<Vec<i32>> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn huge_bytes_are_those_of_our_areas() {
+        let smaps = "7f0000000000-7f0000800000 rw-p 00000000 00:00 0 \n\
+                     Size:               8192 kB\n\
+                     AnonHugePages:      4096 kB\n\
+                     Private_Hugetlb:       0 kB\n\
+                     VmFlags: rd wr mr mw me ac nr hg \n\
+                     7f0000a00000-7f0000c00000 rw-p 00000000 00:0f 77 /anon_hugepage (deleted)\n\
+                     AnonHugePages:         0 kB\n\
+                     Private_Hugetlb:    2048 kB\n\
+                     7f1000000000-7f1000800000 rw-p 00000000 00:00 0 [heap]\n\
+                     AnonHugePages:      8192 kB\n";
+        const MIB: usize = 1 << 20;
+        let at = |mib: usize, len: usize| {
+            let start = 0x7f00_0000_0000 + mib * MIB;
+            start..start + len * MIB
+        };
+        assert_eq!(huge_bytes(smaps, &[]), 0);
+        assert_eq!(huge_bytes(smaps, &[at(0, 8)]), 4 << 20);
+        assert_eq!(huge_bytes(smaps, &[at(10, 2)]), 2 << 20);
+        assert_eq!(huge_bytes(smaps, &[at(0, 4), at(4, 4), at(10, 2)]), 6 << 20);
+        // No more than the piece has, and nothing of other areas.
+        assert_eq!(huge_bytes(smaps, &[at(2, 1)]), 1 << 20);
+        assert_eq!(huge_bytes(smaps, &[at(16, 64)]), 0);
+    }
 }

@@ -1,11 +1,13 @@
 //! "Wake me at T", "do this at T": ask deadlines, restart delays, timers of actors.
 //!
 //! ```text
-//!   wake_at(T, waker) ──lock──► Wheel (wheel.rs, pure) ◄──lock── the thread "actor-timer"
-//!   ring_at(T, alarm) ──lock──►                                  │ takes 256 that are due at a time,
-//!   cancel(key)       ──lock──►                                  ▼ unlocks, wakes and rings
-//!                                              sleeps on the bell until the next expiry
+//!   wake_at(N, T, waker) ──lock──► wheel of NUMA index N ◄──lock── its thread "actor-timer-N"
+//!   ring_at(N, T, alarm) ──lock──►   (wheel.rs, pure)              │ takes 256 that are due at a time,
+//!   cancel(key)          ──lock──►                                 ▼ unlocks, wakes and rings
+//!                                                sleeps on the bell until the next expiry
 //! ```
+//!
+//! One wheel per NUMA node (`per_node`), so that what follows about its lock is among neighbours.
 //!
 //! One lock, held for some tens of nanoseconds and never while foreign code runs: wakers are
 //! cloned, woken and dropped outside of it, because a waker's drop may free a task whose drop
@@ -22,13 +24,17 @@
 //! tick plus what the operating system takes to run the thread. A clock that jumps moves nothing,
 //! since only the monotonic one is read (check T05).
 
-pub(crate) mod wheel;
-
 #[cfg(not(actor_loom))]
 mod alarm;
 #[cfg(not(actor_loom))]
+mod per_node;
+#[cfg(not(actor_loom))]
 mod service;
+#[cfg(not(actor_loom))]
+mod slab;
+#[cfg(not(actor_loom))]
+pub(crate) mod wheel;
 #[cfg(not(actor_loom))]
 pub(crate) use alarm::{Alarm, AlarmVtable};
 #[cfg(not(actor_loom))]
-pub(crate) use service::{TimerKey, Timers};
+pub(crate) use per_node::{Spot, TimerKey, Timers};

@@ -10,6 +10,7 @@ use crate::cell::Runtime;
 use crate::contain::{book, log};
 use crate::context::{Blocking, blocking_in, serve_here};
 use crate::id::{ActorId, CpuId, NumaNodeId};
+use crate::memory;
 use crate::scheduler::{LeftRunning, Pool};
 use crate::topology::affinity;
 
@@ -111,8 +112,10 @@ pub(super) fn furnish(
     runtime: &'static Runtime,
     tokio: tokio::runtime::Handle,
     cpus: Vec<CpuId>,
+    node: NumaNodeId,
 ) {
     pool.set_around(move |life| {
+        memory::set_here(node.0);
         if let Err(error) = affinity::widen_current_thread(&cpus) {
             log!(debug, %error, "a thread for blocking work stays where the kernel puts it");
         }

@@ -16,8 +16,7 @@ use crate::context::{Actor, Parent, builder as spawn_builder};
 use crate::id::NumaNodeId;
 use crate::locality::Balancing;
 use crate::mailbox::Mailbox;
-use crate::memory;
-use crate::scheduler::timer::Timers;
+use crate::memory::{self, HugePages, Prefaulter};
 use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
 use crate::supervision::Restart;
 use crate::telemetry::StallHooks;
@@ -36,6 +35,7 @@ use crate::topology::{self, Seat, Topology, Workers, affinity};
 /// | `blocking_threads`, `blocking_queue` | 64 and 1024 per NUMA node | what blocks can do more, or less, at a time |
 /// | `dedicated_threads` | 8 per NUMA node | more actors than that need a thread of their own |
 /// | `message_memory` | half of the memory (of the cgroup), a quarter of the address space | other parts of the process need more |
+/// | `huge_pages` | never | there are actors by the million |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
 /// | `balancing` | off | actors talk in groups that change, on several NUMA nodes |
@@ -50,6 +50,7 @@ pub struct SystemBuilder {
     reactor_threads: usize,
     stealing: CrossNumaStealing,
     message_memory: Option<u64>,
+    huge_pages: HugePages,
     thread_name: String,
     worker_stack: usize,
     name_stack_overflows: bool,
@@ -96,6 +97,7 @@ impl SystemBuilder {
             reactor_threads: 1,
             stealing: CrossNumaStealing::default(),
             message_memory: None,
+            huge_pages: HugePages::default(),
             thread_name: "actor".to_owned(),
             worker_stack: 2 << 20,
             name_stack_overflows: true,
@@ -138,7 +140,8 @@ impl SystemBuilder {
         self
     }
 
-    /// Bytes that messages, states and frames may take before sends are refused with `Overloaded`: at
+    /// Bytes that messages, states, frames and [`NumaBox`](crate::NumaBox)es may take before sends are refused with
+    /// `Overloaded`, and boxes with `NoMemory`: at
     /// least 16 MiB. For the process, not for one system: the last one started wins.
     ///
     /// By default half of what the process may use, which is the smaller of the machine's memory and the
@@ -146,6 +149,15 @@ impl SystemBuilder {
     /// the messages themselves, not what they point to: leave room for that.
     pub fn message_memory(mut self, bytes: u64) -> Self {
         self.message_memory = Some(bytes);
+        self
+    }
+
+    /// Whether memory of actors and messages lies on huge pages; see [`HugePages`]. For the process, not for
+    /// one system: what is mapped from now on is as the last one started says.
+    ///
+    /// Unless it is `Never`, a thread `actor-memory` has pages ready before they are needed.
+    pub fn huge_pages(mut self, pages: HugePages) -> Self {
+        self.huge_pages = pages;
         self
     }
 
@@ -243,8 +255,13 @@ impl SystemBuilder {
         };
         let seats = topology::plan(&topology, self.workers)?;
         let nodes = numa_nodes(&seats);
+        memory::set_huge_pages(self.huge_pages);
         bind_memory(&topology, &nodes);
-        let arenas = nodes.iter().map(|node| node.0).collect();
+        let arenas: Box<[u8]> = nodes.iter().map(|node| node.0).collect();
+        let prefaulter = match self.huge_pages {
+            HugePages::Never => None,
+            HugePages::Transparent | HugePages::Explicit => Some(Prefaulter::start(&arenas)?),
+        };
         let seats_of = |node: &NumaNodeId| -> Vec<&Seat> {
             seats
                 .iter()
@@ -257,7 +274,7 @@ impl SystemBuilder {
             seats.len() + spares.iter().sum::<usize>() + self.dedicated.count(nodes.len());
         let runtime = Runtime::new(threads, arenas);
 
-        let timers = Timers::start()?;
+        let timers = engine::start_timers(&topology, &nodes)?;
         let pools = self.blocking.pools(&nodes);
         let (reactors, handles) =
             engine::start_reactors(&topology, &nodes, &pools, self.reactor_threads)?;
@@ -268,9 +285,15 @@ impl SystemBuilder {
             }
             None => (None, None),
         };
-        let engine = Engine::new(reactors, balancer);
+        let engine = Engine::new(reactors, balancer, prefaulter);
         for ((pool, node), handle) in pools.iter().zip(&nodes).zip(&handles) {
-            blocking::furnish(pool, runtime, handle.clone(), topology.real_cpus_of(*node));
+            blocking::furnish(
+                pool,
+                runtime,
+                handle.clone(),
+                topology.real_cpus_of(*node),
+                *node,
+            );
         }
         runtime.set_pools(pools.into());
         runtime.complete(timers, handles);

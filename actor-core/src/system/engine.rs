@@ -1,4 +1,5 @@
-//! What ends with the system: the tokio runtimes, one for each NUMA node, and the balancer's thread.
+//! What ends with the system: the tokio runtimes, one for each NUMA node, the balancer's thread, and the one
+//! that has huge pages ready. And the timers' threads, which the runtime keeps.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use super::balancing;
 use crate::contain::log;
 use crate::context::serve_here;
 use crate::id::NumaNodeId;
+use crate::memory::{self, Prefaulter};
 use crate::scheduler::Pool;
+use crate::scheduler::timer::{Spot, Timers};
 use crate::topology::{Topology, affinity};
 
 /// How long `Drop` and the last phase of a shutdown wait for killed actors, since the last of them ended.
@@ -17,6 +20,7 @@ pub(super) const KILL_GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Engine {
     balancer: Option<balancing::Thread>,
+    prefaulter: Option<Prefaulter>,
     reactors: Vec<tokio::runtime::Runtime>,
 }
 
@@ -24,8 +28,13 @@ impl Engine {
     pub(super) const fn new(
         reactors: Vec<tokio::runtime::Runtime>,
         balancer: Option<balancing::Thread>,
+        prefaulter: Option<Prefaulter>,
     ) -> Self {
-        Self { balancer, reactors }
+        Self {
+            balancer,
+            prefaulter,
+            reactors,
+        }
     }
 
     /// Of a simulation, which has none.
@@ -33,6 +42,7 @@ impl Engine {
     pub(super) const fn without_threads() -> Self {
         Self {
             balancer: None,
+            prefaulter: None,
             reactors: Vec::new(),
         }
     }
@@ -43,6 +53,7 @@ impl Drop for Engine {
     /// waiting here would panic inside of async code.
     fn drop(&mut self) {
         drop(self.balancer.take());
+        drop(self.prefaulter.take());
         for reactor in self.reactors.drain(..) {
             reactor.shutdown_background();
         }
@@ -61,11 +72,13 @@ pub(super) fn start_reactors(
     for (node, pool) in nodes.iter().zip(pools) {
         let cpus = topology.real_cpus_of(*node);
         let pool: &'static Pool = pool;
+        let arena = node.0;
         let reactor = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name(format!("reactor-{}", node.0))
             // On its NUMA node, on any of its CPUs: threads for blocking calls must not share one.
             .on_thread_start(move || {
+                memory::set_here(arena);
                 serve_here(pool);
                 if let Err(error) = affinity::widen_current_thread(&cpus) {
                     log!(debug, %error, "a reactor thread stays where the kernel puts it");
@@ -77,4 +90,30 @@ pub(super) fn start_reactors(
         reactors.push(reactor);
     }
     Ok((reactors, handles.into()))
+}
+
+/// Starts a wheel for each NUMA node, its thread on that NUMA node, on any of its CPUs: one that shares a CPU
+/// with a busy worker is late. With a single NUMA node it may run wherever the process may.
+pub(super) fn start_timers(topology: &Topology, nodes: &[NumaNodeId]) -> io::Result<Timers> {
+    let spots = nodes.iter().map(|node| {
+        let arena = node.0;
+        let cpus = match nodes {
+            [_] => Vec::new(),
+            _ => topology.real_cpus_of(*node),
+        };
+        let begin = move || {
+            memory::set_here(arena);
+            if !cpus.is_empty()
+                && let Err(error) = affinity::widen_current_thread(&cpus)
+            {
+                log!(debug, %error, "a timer thread stays where the kernel puts it");
+            }
+        };
+        Spot {
+            name: format!("actor-timer-{}", node.0),
+            arena,
+            begin: Box::new(begin),
+        }
+    });
+    Timers::start(spots)
 }

@@ -10,6 +10,7 @@ mod inspect;
 mod leaks;
 mod leftover;
 mod listen;
+mod memory;
 mod naming;
 mod os_signal;
 mod phases;

@@ -21,7 +21,7 @@ pub(crate) fn runtime(numa_nodes: u8, tokio: &tokio::runtime::Handle) -> &'stati
     let arenas = (0..numa_nodes).collect();
     let runtime = Runtime::new(usize::from(numa_nodes), arenas);
     let tokios = (0..numa_nodes).map(|_| tokio.clone()).collect();
-    runtime.complete(Timers::without_thread(Tick::now()), tokios);
+    runtime.complete(Timers::without_thread(Tick::now(), 0), tokios);
     runtime.set_scheduler(Scheduler::without_workers(usize::from(numa_nodes), runtime));
     runtime
 }

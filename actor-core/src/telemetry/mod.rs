@@ -193,6 +193,18 @@ pub struct NumaStats {
     pub memory: MemoryStats,
     /// Its threads for work that blocks.
     pub blocking: BlockingStats,
+    /// Its timers: those its actors have set, and the deadlines of those who ask there.
+    pub timers: TimerStats,
+}
+
+/// The timers of a NUMA node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimerStats {
+    /// Timers that wait for their time.
+    pub waiting: usize,
+    /// Timers whose time has come, so far. Most deadlines are met and never get here.
+    pub fired: u64,
 }
 
 impl Stats {
@@ -254,6 +266,13 @@ impl Stats {
                     queued: numa.queued,
                     asleep: numa.asleep,
                     memory: memory::stats(node_of(index)),
+                    timers: {
+                        let timers = runtime.timers().stats(index);
+                        TimerStats {
+                            waiting: timers.pending,
+                            fired: timers.fired,
+                        }
+                    },
                     blocking: runtime
                         .pool(index)
                         .map(|pool| pool.counts().into())

@@ -12,26 +12,17 @@ use crate::clock::Tick;
 use crate::contain::log;
 use crate::sync::{Mutex, MutexGuard, thread};
 
-use super::alarm::{Alarm, Due};
+use super::alarm::Due;
 use super::wheel::{Key, Wheel};
-
-/// Names one timer of one `Timers`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct TimerKey(Key);
-
-impl TimerKey {
-    /// Fits no timer.
-    pub(crate) const FITS_NOTHING: Self = Self(Key::FITS_NOTHING);
-}
 
 /// Wakes wakers at given times. Dropping it stops it.
 #[derive(Debug)]
-pub(crate) struct Timers {
+pub(super) struct Service {
     shared: Arc<Shared>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
-/// What the timers did, for the console.
+/// What the timers of one wheel did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TimerStats {
     /// Timers that wait now.
@@ -44,20 +35,27 @@ pub(crate) struct TimerStats {
     pub(crate) bells: u64,
 }
 
-impl Timers {
-    /// Starts the thread `actor-timer`.
+impl Service {
+    /// Starts the thread, which calls `begin` first; timers lie in that arena.
     ///
-    /// It inherits the CPU mask of the caller. Give it the whole process's: a thread that shares
-    /// one CPU with a busy worker fires when that worker lets it.
+    /// The thread inherits the CPU mask of the caller unless `begin` sets one. It should be wide: a thread
+    /// that shares one CPU with a busy worker fires when that worker lets it.
     ///
     /// # Errors
     ///
     /// When the operating system refuses a thread.
-    pub(crate) fn start() -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(Tick::now()));
-        let thread = thread::Builder::new().name("actor-timer".into()).spawn({
+    pub(super) fn start(
+        name: String,
+        arena: u8,
+        begin: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(Tick::now(), arena));
+        let thread = thread::Builder::new().name(name).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.run()
+            move || {
+                begin();
+                shared.run();
+            }
         })?;
         Ok(Self {
             shared,
@@ -65,24 +63,21 @@ impl Timers {
         })
     }
 
-    /// Wakes `waker` once, at `at` or up to a tick later; soon, if `at` has passed.
-    ///
-    /// After [`stop`](Self::stop) the waker is dropped unwoken and the key fits nothing.
-    pub(crate) fn wake_at(&self, at: Tick, waker: Waker) -> TimerKey {
+    /// Wakes `waker` once; as [`insert`](Self::insert).
+    #[cfg(test)]
+    pub(super) fn wake_at(&self, at: Tick, waker: Waker) -> Key {
         self.insert(at, Due::Wake(waker))
     }
 
-    /// As [`wake_at`](Self::wake_at): rings `alarm` once, on the timer thread.
-    pub(crate) fn ring_at(&self, at: Tick, alarm: Alarm) -> TimerKey {
-        self.insert(at, Due::Ring(alarm))
-    }
-
-    fn insert(&self, at: Tick, due: Due) -> TimerKey {
+    /// Does what is to be done once, at `at` or up to a tick later; soon, if `at` has passed.
+    ///
+    /// After [`stop`](Self::stop) it is dropped undone and the key fits nothing.
+    pub(super) fn insert(&self, at: Tick, due: Due) -> Key {
         let mut state = self.shared.lock();
         if state.stopping {
             drop(state);
             drop(due);
-            return TimerKey::FITS_NOTHING;
+            return Key::FITS_NOTHING;
         }
         let key = state.wheel.insert(at, due);
         if Wheel::<Due>::expiry(at) < state.sleeps_until {
@@ -92,27 +87,27 @@ impl Timers {
             drop(state);
             self.shared.bell.notify_one();
         }
-        TimerKey(key)
+        key
     }
 
     /// Takes a timer back. False when it was cancelled before, has fired, or is about to wake its
     /// waker on the timer thread.
-    pub(crate) fn cancel(&self, key: TimerKey) -> bool {
-        let due = self.shared.lock().wheel.remove(key.0);
+    pub(super) fn cancel(&self, key: Key) -> bool {
+        let due = self.shared.lock().wheel.remove(key);
         due.is_some()
     }
 
     /// Has the timer wake `waker` instead of the waker it has; free when they wake the same task.
     /// False, and nothing is done, when `cancel` would say so.
-    pub(crate) fn replace_waker(&self, key: TimerKey, waker: &Waker) -> bool {
-        match self.shared.lock().wheel.get_mut(key.0) {
+    pub(super) fn replace_waker(&self, key: Key, waker: &Waker) -> bool {
+        match self.shared.lock().wheel.get_mut(key) {
             Some(Due::Wake(old)) if old.will_wake(waker) => return true,
             Some(Due::Wake(_)) => {}
             Some(Due::Ring(_)) | None => return false,
         }
         // Twice under the lock rather than clone under it: a clone is foreign code.
         let mut waker = waker.clone();
-        match self.shared.lock().wheel.get_mut(key.0) {
+        match self.shared.lock().wheel.get_mut(key) {
             Some(Due::Wake(old)) => std::mem::swap(old, &mut waker),
             Some(Due::Ring(_)) | None => return false,
         }
@@ -124,11 +119,14 @@ impl Timers {
     /// dropped unwoken, so end what waits for them first.
     ///
     /// Later calls do nothing. Called by a waker on the timer thread itself it does not wait.
-    pub(crate) fn stop(&self) {
+    pub(super) fn stop(&self) {
         let unfired = {
             let mut state = self.shared.lock();
             state.stopping = true;
-            std::mem::replace(&mut state.wheel, Wheel::new(Tick(0)))
+            {
+                let arena = state.wheel.arena();
+                std::mem::replace(&mut state.wheel, Wheel::new(Tick(0), arena))
+            }
         };
         self.shared.bell.notify_one();
         drop(unfired);
@@ -148,14 +146,8 @@ impl Timers {
         }
     }
 
-    /// Panics caught while timers fired.
-    pub(crate) fn waker_panics(&self) -> u64 {
-        self.shared.lock().stats.waker_panics
-    }
-
-    #[cfg(test)]
     /// What the timers did so far.
-    pub(crate) fn stats(&self) -> TimerStats {
+    pub(super) fn stats(&self) -> TimerStats {
         let state = self.shared.lock();
         TimerStats {
             pending: state.wheel.len(),
@@ -164,7 +156,7 @@ impl Timers {
     }
 }
 
-impl Drop for Timers {
+impl Drop for Service {
     fn drop(&mut self) {
         self.stop();
     }
@@ -189,10 +181,10 @@ struct State {
 }
 
 impl Shared {
-    fn new(now: Tick) -> Self {
+    fn new(now: Tick, arena: u8) -> Self {
         Self {
             state: Mutex::new(State {
-                wheel: Wheel::new(now),
+                wheel: Wheel::new(now, arena),
                 sleeps_until: AWAKE,
                 stopping: false,
                 stats: TimerStats::default(),

@@ -7,6 +7,10 @@ use super::*;
 /// Generous: these tests share few CPUs with many others.
 const SOON: Duration = Duration::from_secs(20);
 
+fn start() -> io::Result<Service> {
+    Service::start("actor-timer".to_owned(), 211, || {})
+}
+
 /// Tells when it was woken, on which thread; and when it is dropped.
 struct Probe {
     woken: Sender<(Tick, Option<String>)>,
@@ -49,7 +53,7 @@ fn in_ms(ms: u64) -> Tick {
 }
 
 /// Waits until the thread sleeps, so that what comes next has to ring or not.
-fn until_asleep(timers: &Timers) {
+fn until_asleep(timers: &Service) {
     let start = Instant::now();
     while timers.shared.lock().sleeps_until == AWAKE {
         assert!(start.elapsed() < SOON, "the timer thread never sleeps");
@@ -59,7 +63,7 @@ fn until_asleep(timers: &Timers) {
 
 #[test]
 fn t01_wakes_once_not_before_its_time() {
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     for ms in [0, 1, 3, 70] {
         let (waker, woken) = probe();
         let at = in_ms(ms);
@@ -76,7 +80,7 @@ fn t01_wakes_once_not_before_its_time() {
 
 #[test]
 fn t02_a_cancelled_timer_does_not_wake() {
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     let (waker, woken) = probe();
     let key = timers.wake_at(in_ms(30), waker);
     assert_eq!(timers.stats().pending, 1);
@@ -93,7 +97,7 @@ fn t02_a_cancelled_timer_does_not_wake() {
 
 #[test]
 fn replacing_the_waker_moves_the_wake() {
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     let (old, old_woken) = probe();
     let (new, new_woken) = probe();
     let key = timers.wake_at(in_ms(50), old.clone());
@@ -107,7 +111,7 @@ fn replacing_the_waker_moves_the_wake() {
 
 #[test]
 fn only_a_timer_before_all_others_rings_the_bell() {
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     let far = in_ms(3_600_000);
     until_asleep(&timers);
     timers.wake_at(far, Waker::noop().clone());
@@ -134,7 +138,7 @@ fn a_panicking_waker_does_not_stop_the_others() {
             panic!("the payload's drop, as planned");
         }
     }
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     let at = in_ms(5);
     timers.wake_at(at, panicking(|| panic!("as planned")));
     timers.wake_at(at, panicking(|| std::panic::panic_any(Bomb)));
@@ -149,7 +153,7 @@ fn a_panicking_waker_does_not_stop_the_others() {
 
 #[test]
 fn wakers_may_use_the_timers_when_woken_and_when_dropped() {
-    let timers = Arc::new(Timers::start().unwrap());
+    let timers = Arc::new(start().unwrap());
     let reentrant = |woken| {
         let timers = Arc::downgrade(&timers);
         let on_drop: Box<dyn Fn() + Send + Sync> = Box::new(move || {
@@ -174,7 +178,7 @@ fn wakers_may_use_the_timers_when_woken_and_when_dropped() {
 
 #[test]
 fn stopping_ends_the_thread_and_wakes_nobody() {
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     let (waker, woken) = probe();
     let key = timers.wake_at(in_ms(3_600_000), waker);
     timers.stop();
@@ -190,7 +194,7 @@ fn stopping_ends_the_thread_and_wakes_nobody() {
 
 #[test]
 fn a_waker_may_stop_the_timers() {
-    struct Stop(std::sync::Weak<Timers>, Sender<()>);
+    struct Stop(std::sync::Weak<Service>, Sender<()>);
     impl Wake for Stop {
         fn wake(self: Arc<Self>) {
             if let Some(timers) = self.0.upgrade() {
@@ -199,7 +203,7 @@ fn a_waker_may_stop_the_timers() {
             self.1.send(()).unwrap();
         }
     }
-    let timers = Arc::new(Timers::start().unwrap());
+    let timers = Arc::new(start().unwrap());
     let (sender, stopped) = channel();
     timers.wake_at(
         in_ms(1),
@@ -212,7 +216,7 @@ fn a_waker_may_stop_the_timers() {
 #[test]
 fn t04_a_storm_at_one_instant_is_delivered_whole() {
     const N: usize = 100_000;
-    let timers = Arc::new(Timers::start().unwrap());
+    let timers = Arc::new(start().unwrap());
     let (sender, woken) = channel();
     let waker: Waker = Arc::new(Probe {
         woken: sender,
@@ -255,7 +259,7 @@ fn t04_a_storm_at_one_instant_is_delivered_whole() {
 #[ignore = "a measurement"]
 fn cost_of_a_deadline_that_is_met() {
     const N: u32 = 1_000_000;
-    let timers = Timers::start().unwrap();
+    let timers = start().unwrap();
     let waker = Waker::noop();
     for waiting in [0, 1_000, 100_000] {
         let keys: Vec<_> = (0..waiting)

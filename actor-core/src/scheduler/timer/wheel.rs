@@ -26,6 +26,7 @@
 
 use std::fmt;
 
+use super::slab::Slab;
 use crate::clock::Tick;
 
 /// Timers that carry a `T` each.
@@ -38,7 +39,7 @@ pub(crate) struct Wheel<T> {
     levels: [Level; LEVELS],
     /// Bit `n`: level `n` has entries.
     occupied_levels: u8,
-    entries: Vec<Entry<T>>,
+    entries: Slab<Entry<T>>,
     /// Head of the list of vacant entries, linked by `next`.
     vacant: u32,
     len: usize,
@@ -88,13 +89,14 @@ impl Key {
 }
 
 impl<T> Wheel<T> {
-    /// An empty wheel. Allocates with the first insert, then only for more timers than ever before.
-    pub(crate) fn new(now: Tick) -> Self {
+    /// An empty wheel. Allocates, in that arena, with the first insert, then only for more timers than
+    /// ever before.
+    pub(crate) fn new(now: Tick, arena: u8) -> Self {
         Self {
             elapsed: now.0 / NANOS,
             levels: [Level::EMPTY; LEVELS],
             occupied_levels: 0,
-            entries: Vec::new(),
+            entries: Slab::new(arena),
             vacant: NONE,
             len: 0,
         }
@@ -110,7 +112,7 @@ impl<T> Wheel<T> {
         self.len += 1;
         Key {
             index,
-            generation: self.entries[index as usize].generation,
+            generation: self.entries[index].generation,
         }
     }
 
@@ -176,7 +178,11 @@ impl<T> Wheel<T> {
         Tick(at.0.div_ceil(NANOS).saturating_mul(NANOS))
     }
 
-    #[cfg(test)]
+    /// The arena that its entries lie in.
+    pub(crate) fn arena(&self) -> u8 {
+        self.entries.arena()
+    }
+
     /// Timers that have not fired.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -223,7 +229,7 @@ impl<T> Wheel<T> {
                 index as u32
             }
             index => {
-                let entry = &mut self.entries[index as usize];
+                let entry = &mut self.entries[index];
                 self.vacant = entry.next;
                 entry.at = at;
                 entry.value = Some(value);
@@ -234,7 +240,7 @@ impl<T> Wheel<T> {
 
     /// Makes an unlinked entry vacant.
     fn release(&mut self, index: u32) -> Option<T> {
-        let entry = &mut self.entries[index as usize];
+        let entry = &mut self.entries[index];
         entry.generation = entry.generation.wrapping_add(1);
         entry.next = self.vacant;
         self.vacant = index;
@@ -244,7 +250,7 @@ impl<T> Wheel<T> {
 
     /// Puts an entry at the end of the slot that its time and `elapsed` name.
     fn link(&mut self, index: u32) {
-        let at = self.entries[index as usize].at;
+        let at = self.entries[index].at;
         // `| 63`: a difference in the low six bits, or none, is level 0.
         let differs = (at ^ self.elapsed) | (SLOTS as u64 - 1);
         let level = ((u64::BITS - 1 - differs.leading_zeros()) / BITS) as usize;
@@ -257,9 +263,9 @@ impl<T> Wheel<T> {
             self.levels[level].occupied |= 1 << slot;
             self.occupied_levels |= 1 << level;
         } else {
-            self.entries[previous as usize].next = index;
+            self.entries[previous].next = index;
         }
-        let entry = &mut self.entries[index as usize];
+        let entry = &mut self.entries[index];
         entry.previous = previous;
         entry.next = NONE;
         entry.level = level as u8;
@@ -273,17 +279,17 @@ impl<T> Wheel<T> {
             level,
             slot,
             ..
-        } = self.entries[index as usize];
+        } = self.entries[index];
         let level_number = level;
         let level = &mut self.levels[level as usize];
         let list = &mut level.slots[slot as usize];
         match previous {
             NONE => list.first = next,
-            _ => self.entries[previous as usize].next = next,
+            _ => self.entries[previous].next = next,
         }
         match next {
             NONE => list.last = previous,
-            _ => self.entries[next as usize].previous = previous,
+            _ => self.entries[next].previous = previous,
         }
         if list.first == NONE {
             level.occupied &= !(1 << slot);

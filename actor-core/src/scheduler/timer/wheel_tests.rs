@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 const MS: u64 = NANOS;
+const ARENA: u8 = 210;
 
 fn fired(wheel: &mut Wheel<u32>, now: u64) -> Vec<u32> {
     let mut fired = Vec::new();
@@ -18,7 +19,7 @@ fn t01_never_early_and_at_most_a_tick_late() {
     for level in 0..7 {
         for offset in [0, 1, MS - 1, MS, 63 * MS, 64 * MS, 65 * MS + 1] {
             let at = (1 << (BITS * level)) * MS + offset;
-            let mut wheel = Wheel::new(Tick(1));
+            let mut wheel = Wheel::new(Tick(1), ARENA);
             wheel.insert(Tick(at), 7);
             assert_eq!(fired(&mut wheel, at - 1), [], "{at}");
             let due = at.div_ceil(MS) * MS;
@@ -33,7 +34,7 @@ fn t01_never_early_and_at_most_a_tick_late() {
 
 #[test]
 fn the_time_to_sleep_leads_to_every_expiry() {
-    let mut wheel = Wheel::new(Tick(12_345_678));
+    let mut wheel = Wheel::new(Tick(12_345_678), ARENA);
     let at = 12_345_678 + 86_400_000 * MS;
     wheel.insert(Tick(at), 1);
     let (mut naps, mut now) = (0, 0);
@@ -49,7 +50,7 @@ fn the_time_to_sleep_leads_to_every_expiry() {
 
 #[test]
 fn the_past_is_due_at_once_and_time_going_back_fires_nothing() {
-    let mut wheel = Wheel::new(Tick(100 * MS));
+    let mut wheel = Wheel::new(Tick(100 * MS), ARENA);
     wheel.insert(Tick(0), 1);
     wheel.insert(Tick(99 * MS), 2);
     assert_eq!(wheel.next_expiry(), Some(Tick(100 * MS)));
@@ -62,7 +63,7 @@ fn the_past_is_due_at_once_and_time_going_back_fires_nothing() {
 
 #[test]
 fn the_end_of_time_is_never_due() {
-    let mut wheel = Wheel::new(Tick(1));
+    let mut wheel = Wheel::new(Tick(1), ARENA);
     let key = wheel.insert(Tick(1).after(std::time::Duration::MAX), 1);
     let last = u64::MAX / MS * MS;
     wheel.insert(Tick(last), 2);
@@ -74,7 +75,7 @@ fn the_end_of_time_is_never_due() {
 
 #[test]
 fn t02_a_key_fits_one_timer_only() {
-    let mut wheel = Wheel::new(Tick(1));
+    let mut wheel = Wheel::new(Tick(1), ARENA);
     let first = wheel.insert(Tick(5 * MS), 1);
     assert_eq!(wheel.remove(first), Some(1));
     assert_eq!(wheel.remove(first), None);
@@ -91,7 +92,7 @@ fn t02_a_key_fits_one_timer_only() {
 
 #[test]
 fn steady_state_does_not_allocate() {
-    let mut wheel = Wheel::new(Tick(1));
+    let mut wheel = Wheel::new(Tick(1), ARENA);
     let mut now = 1;
     for round in 0..1000 {
         let keys: Vec<Key> = (0..64)
@@ -109,7 +110,7 @@ fn steady_state_does_not_allocate() {
 #[test]
 fn t04_a_storm_is_fired_in_portions() {
     const N: u32 = 100_000;
-    let mut wheel = Wheel::new(Tick(1));
+    let mut wheel = Wheel::new(Tick(1), ARENA);
     for n in 0..N {
         wheel.insert(Tick(10_000 * MS), n);
     }
@@ -131,7 +132,7 @@ fn t04_a_storm_is_fired_in_portions() {
 
 #[test]
 fn a_panic_while_firing_leaves_the_wheel_in_order() {
-    let mut wheel = Wheel::new(Tick(1));
+    let mut wheel = Wheel::new(Tick(1), ARENA);
     for n in 0..3 {
         wheel.insert(Tick(5 * MS), n);
     }
@@ -222,7 +223,7 @@ proptest! {
 
     #[test]
     fn t01_agrees_with_a_sorted_map(start in span(), ops in ops(Just(usize::MAX))) {
-        let mut wheel = Wheel::new(Tick(start));
+        let mut wheel = Wheel::new(Tick(start), ARENA);
         let mut model = Model { elapsed: start / MS, now: start, ..Model::default() };
         for op in ops {
             match op {
@@ -254,7 +255,7 @@ proptest! {
         start in span(),
         ops in ops(0usize..5),
     ) {
-        let mut wheel = Wheel::new(Tick(start));
+        let mut wheel = Wheel::new(Tick(start), ARENA);
         let mut model = Model { now: start, ..Model::default() };
         for op in ops {
             match op {

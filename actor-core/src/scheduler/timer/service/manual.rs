@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{BATCH, Shared, Timers, fire_all};
+use super::{BATCH, Service, Shared, fire_all};
 use crate::clock::Tick;
 use crate::sync::Mutex;
 
-impl Timers {
+impl Service {
     /// Timers of a system whose time stands still between two calls of [`fire_due`](Self::fire_due).
-    pub(crate) fn without_thread(now: Tick) -> Self {
+    pub(in crate::scheduler::timer) fn without_thread(now: Tick, arena: u8) -> Self {
         Self {
             // Always awake: nobody is to be rung for.
-            shared: Arc::new(Shared::new(now)),
+            shared: Arc::new(Shared::new(now, arena)),
             thread: Mutex::new(None),
         }
     }
 
     /// A time before which nothing fires; `None` when no timer waits.
-    pub(crate) fn next_expiry(&self) -> Option<Tick> {
+    pub(in crate::scheduler::timer) fn next_expiry(&self) -> Option<Tick> {
         self.shared.lock().wheel.next_expiry()
     }
 
     /// Fires all whose time has come, in the order of their times, then of their starts.
-    pub(crate) fn fire_due(&self, now: Tick) {
+    pub(in crate::scheduler::timer) fn fire_due(&self, now: Tick) {
         let mut due = Vec::with_capacity(BATCH);
         loop {
             let mut state = self.shared.lock();
