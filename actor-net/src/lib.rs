@@ -44,3 +44,14 @@ pub mod cluster {
 }
 
 pub use remote::export;
+
+/// What the fuzz targets call (`fuzz/`): a decoder or machine of the wire by its name, and bytes for it.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz(target: &str, data: &[u8]) {
+    let (_, run) = wire::fuzz::TARGETS
+        .iter()
+        .find(|(name, _)| *name == target)
+        .expect("a target of wire::fuzz::TARGETS");
+    run(data);
+}

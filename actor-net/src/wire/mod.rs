@@ -18,3 +18,56 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
+#![allow(dead_code, reason = "the floors that drive it are still to come")]
+
+// Words: fields, frames, what may be wrong with them, how much of everything.
+mod codec;
+pub(crate) mod error;
+mod frame;
+pub(crate) mod limits;
+
+// The beginning of a connection.
+pub(crate) mod arbiter;
+pub(crate) mod handshake;
+pub(crate) mod hello;
+
+// What both kinds of connection have.
+mod goodbye;
+mod heartbeat;
+
+// The control connection.
+pub(crate) mod control;
+pub(crate) mod signal;
+pub(crate) mod table;
+
+// The data lanes.
+pub(crate) mod context;
+pub(crate) mod credit;
+pub(crate) mod lane;
+pub(crate) mod message;
+mod outbox;
+mod reassembly;
+
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    reason = "a harness asserts"
+)]
+pub(crate) mod fuzz;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::expect_used, reason = "its names are names")]
+pub(crate) mod test_kit;
+#[cfg(test)]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "tests assert"
+)]
+mod tests;
