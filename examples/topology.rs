@@ -5,8 +5,12 @@
 //! cargo run --example topology
 //! cargo run --example topology -- --plan
 //! cargo run --example topology -- --pretend 2x4 --workers 6 --verify
+//! cargo run --example topology -- --live --seconds 10
 //! cargo run --example topology --features actor-core/hwloc -- --source hwloc
 //! ```
+
+#[path = "topology/live.rs"]
+mod live;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -33,6 +37,9 @@ Usage: topology [OPTIONS]
   --workers N            so many workers (default: one per CPU, within the CPU quota)
   --plan                 only draw, start nothing (so it is with --sysfs: that is another machine)
   --verify               pin a thread per worker and ask the kernel where it runs
+  --live                 run a load and print its figures by NUMA node, each second
+  --seconds N            end --live after so long (default: at Ctrl-C)
+  --actors N             so many actors for --live, 1 to 1000000 (default: 4096)
   --help                 this text
 
 The environment variable ACTOR_TOPOLOGY pretends a machine too, where no option says otherwise.";
@@ -85,6 +92,14 @@ fn run(options: &Options, out: &mut impl Write) -> Result<bool, Box<dyn Error>> 
         writeln!(out, "  {numa}: workers {workers}, {cpus}")?;
     }
 
+    if options.live {
+        let show = live::Show {
+            seconds: options.seconds,
+            actors: options.actors.unwrap_or(4096),
+        };
+        live::run(machine, options.workers, show, out)?;
+        return Ok(true);
+    }
     if !options.plan && options.sysfs.is_none() {
         run_system(machine.clone(), options.workers, out)?;
     }
@@ -223,6 +238,9 @@ struct Options {
     workers: Workers,
     plan: bool,
     verify: bool,
+    live: bool,
+    seconds: Option<u64>,
+    actors: Option<usize>,
 }
 
 impl Options {
@@ -235,6 +253,12 @@ impl Options {
                 "--help" | "-h" => return Ok(None),
                 "--plan" => options.plan = true,
                 "--verify" => options.verify = true,
+                "--live" => options.live = true,
+                "--seconds" => options.seconds = Some(number(&arg, &value()?, 1, 86_400)?),
+                "--actors" => {
+                    let actors: u64 = number(&arg, &value()?, 1, 1_000_000)?;
+                    options.actors = usize::try_from(actors).ok();
+                }
                 "--pretend" => options.pretend = Some(value()?),
                 "--sysfs" => options.sysfs = Some(value()?.into()),
                 "--source" => {
@@ -257,6 +281,12 @@ impl Options {
         if options.pretend.is_some() && (options.sysfs.is_some() || options.source.is_some()) {
             return Err("--pretend goes with neither --sysfs nor --source".to_owned());
         }
+        if options.live && (options.plan || options.verify || options.sysfs.is_some()) {
+            return Err("--live goes with none of --plan, --verify and --sysfs".to_owned());
+        }
+        if !options.live && (options.seconds.is_some() || options.actors.is_some()) {
+            return Err("--seconds and --actors are for --live".to_owned());
+        }
         Ok(Some(options))
     }
 
@@ -271,4 +301,11 @@ impl Options {
             (None, None) => Topology::detect(),
         }
     }
+}
+
+fn number(arg: &str, value: &str, least: u64, most: u64) -> Result<u64, String> {
+    let parsed = value.parse().ok();
+    parsed
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("{arg} needs a number of {least} to {most}, not `{value}`"))
 }

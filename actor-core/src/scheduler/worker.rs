@@ -145,8 +145,8 @@ pub(super) fn run_apart(
 ) -> Local {
     let worker = Box::into_raw(Box::new(Worker::new(scheduler, seat, ring, NO_ROUTE)));
     // SAFETY: just made, and freed below only.
-    CURRENT.set(Some(unsafe { &*worker }));
-    let in_place = unsafe { &*worker };
+    let in_place: &'static Worker = unsafe { &*worker };
+    CURRENT.set(Some(in_place));
     let started = scheduler.driver().worker_started(in_place);
     work(in_place);
     CURRENT.set(None);

@@ -270,7 +270,7 @@ impl Display for NumaTable<'_> {
         if let Some(balancing) = &self.now.balancing {
             let state = if balancing.is_on { "on" } else { "off" };
             let percent = |share: Option<f64>| {
-                share.map_or("?".to_owned(), |it| format!("{:.1} %", it * 100.0))
+                share.map_or_else(|| "?".to_owned(), |it| format!("{:.1} %", it * 100.0))
             };
             write!(
                 f,
