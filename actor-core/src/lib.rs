@@ -124,7 +124,7 @@ pub mod remote {
     pub use crate::context::{Address, Addressing, with_addressing};
     pub use crate::context::{
         CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
-        ask_for_elsewhere as ask,
+        Undelivered, ask_for_elsewhere as ask,
     };
 }
 
