@@ -53,6 +53,7 @@ struct Counted {
     crossed: u64,
     steals_near: u64,
     steals_far: u64,
+    freed_afar: u64,
 }
 
 impl Counted {
@@ -65,6 +66,8 @@ impl Counted {
         }
         let own = stats.dedicated.iter().filter(|it| it.numa_node == node);
         counted.turns += own.map(|own| own.turns).sum::<u64>();
+        let memory = stats.numa_nodes.iter().filter(|it| it.numa_node == node);
+        counted.freed_afar = memory.map(|numa| numa.memory.remote_frees).sum();
         for edge in stats.edges.iter().filter(|it| it.from == node) {
             counted.sent += edge.messages;
             counted.crossed += if edge.crosses() { edge.messages } else { 0 };
@@ -80,6 +83,7 @@ impl Counted {
             crossed: self.crossed.saturating_sub(before.crossed),
             steals_near: self.steals_near.saturating_sub(before.steals_near),
             steals_far: self.steals_far.saturating_sub(before.steals_far),
+            freed_afar: self.freed_afar.saturating_sub(before.freed_afar),
         }
     }
 
@@ -90,6 +94,7 @@ impl Counted {
             crossed: self.crossed + other.crossed,
             steals_near: self.steals_near + other.steals_near,
             steals_far: self.steals_far + other.steals_far,
+            freed_afar: self.freed_afar + other.freed_afar,
         }
     }
 }
@@ -148,6 +153,7 @@ impl NumaTable<'_> {
             share(counted.crossed, counted.sent),
             self.rate(counted.steals_near),
             self.rate(counted.steals_far),
+            self.rate(counted.freed_afar),
             bytes(here.memory),
         ]
     }
@@ -165,6 +171,7 @@ impl NumaTable<'_> {
             "crossing".to_owned(),
             format!("near steals{per_second}"),
             format!("far{per_second}"),
+            format!("freed afar{per_second}"),
             "memory".to_owned(),
         ];
         let mut grid = Grid(vec![head.into()]);
@@ -180,7 +187,9 @@ impl NumaTable<'_> {
                 busy: workers.saturating_sub(numa.asleep),
                 own: own.count(),
                 queued: numa.queued + in_rings,
-                memory: numa.memory.slab_bytes + numa.memory.cells * CELL_BYTES,
+                memory: numa.memory.slab_bytes
+                    + numa.memory.cells * CELL_BYTES
+                    + numa.memory.large_bytes,
             };
             let counted = self.counted(node);
             grid.0.push(self.row(node.to_string(), here, counted));
@@ -233,10 +242,10 @@ impl Here {
 }
 
 /// ```text
-///        workers  busy  own  queued  turns/s    sent/s  crossing  near steals/s  far/s    memory
-/// numa0        4     4    0      12    1.20 M   3.40 M    12.3 %            981     34  12.0 MiB
-/// numa1        4     3    1       0     998 k   2.98 M    11.9 %            876      0  11.5 MiB
-/// all          8     7    1      12    2.20 M   6.38 M    12.1 %         1.86 k     34  23.5 MiB
+///        workers  busy  own  queued  turns/s  sent/s  crossing  near steals/s   far/s  freed afar/s    memory
+/// numa0        2     1    0      64    112 k   116 k     5.7 %             81  1.11 k        7.32 k  3.26 MiB
+/// numa1        2     1    0       0    110 k   113 k     7.2 %            106  2.48 k        9.10 k  3.25 MiB
+/// all          4     2    0      64    222 k   229 k     6.4 %            187  3.58 k        16.4 k  6.51 MiB
 ///
 /// messages/s from, to   numa0   numa1
 /// numa0                2.98 M   418 k
