@@ -99,6 +99,8 @@ impl Owner {
 
 fn owner_on(system: &SystemRef, node: NumaNodeId) -> ActorRef<Owner> {
     let owner = system.actor(|| Owner { boxes: Vec::new() });
+    // Thousands of boxes are given at once.
+    let owner = owner.mailbox(Mailbox::unbounded());
     owner.placement(Placement::Node(node)).spawn().unwrap()
 }
 
