@@ -247,6 +247,10 @@ fn order_and_books_hold_in_a_storm_between_numa_nodes_while_actors_move() {
     wait_within(3 * PATIENCE, "all bursts are handled", || {
         seen.load(Ordering::Relaxed) == total
     });
+    // The mover may have come late.
+    if nodes.len() > 1 {
+        wait_until("somebody moved", || system.stats().actors.moves > 0);
+    }
     over.store(true, Ordering::SeqCst);
     let guests = mover.join().unwrap();
     settle(&system);
@@ -262,7 +266,6 @@ fn order_and_books_hold_in_a_storm_between_numa_nodes_while_actors_move() {
     let stats = system.stats();
     assert_eq!(stats.actors.panics, 0);
     if nodes.len() > 1 {
-        assert!(stats.actors.moves > 0, "nobody moved");
         assert!(stats.crossing_share().unwrap() > 0.0, "nothing crossed");
     }
     let share = stats.crossing_share().unwrap_or(0.0) * 100.0;
