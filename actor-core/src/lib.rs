@@ -116,6 +116,11 @@ pub mod system;
 #[cfg(all(feature = "testkit", not(actor_loom)))]
 pub mod testkit;
 
+// Floor 12. What the machine model in benches/ is made of; no part of the interface.
+#[cfg(all(feature = "model", not(actor_loom)))]
+#[doc(hidden)]
+pub mod model;
+
 /// For those who write a network layer: how a message leaves for an actor on another peer, and how one
 /// that came from there is handed in. `actor-net` stands on it.
 #[cfg(not(actor_loom))]

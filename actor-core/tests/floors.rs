@@ -109,7 +109,12 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("scheduler/pool.rs", "declares take_turn"),
     ("scheduler/ring.rs", "slots shared with thieves"),
     ("scheduler/task.rs", "thin pointers with their own link"),
+    (
+        "scheduler/pool/stepped.rs",
+        "declares a driver that takes no turns",
+    ),
     ("scheduler/worker.rs", "calls take_turn"),
+    ("scheduler/worker/stepped.rs", "tasks of a model"),
     ("system/listen.rs", "setsockopt"),
     (
         "scheduler/timer/alarm.rs",

@@ -50,11 +50,11 @@ pub(crate) struct Local {
 
 /// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
 /// (10 ns) to nothing and keeps a full turn of 20 ns messages under 2 us.
-const MESSAGES_PER_TURN: u32 = 64;
+pub(crate) const MESSAGES_PER_TURN: u32 = 64;
 
 /// Sends in one turn after which the LIFO slot is opened to thieves: a handler that sends a lot would
 /// otherwise keep the first receiver waiting behind itself while other workers sleep.
-const SENDS_BEFORE_EXPOSE: u32 = 32;
+pub(crate) const SENDS_BEFORE_EXPOSE: u32 = 32;
 
 impl Local {
     /// Makes this thread a worker of `runtime`; the guard undoes it.

@@ -70,6 +70,8 @@ pub(crate) use header::{CellRef, RestartPolicy};
 pub(crate) use inspect::Inspection;
 pub use inspect::{ActorPhase, ActorSnapshot};
 pub(crate) use local::{Local, context_now, current_cell, ending, swap_context};
+#[cfg(feature = "model")]
+pub(crate) use local::{MESSAGES_PER_TURN, SENDS_BEFORE_EXPOSE};
 pub(crate) use monitor::EndSlot;
 pub(crate) use names::{Kind, NotHeld};
 pub use reason::{Causes, Escalation, SharedFate, StopReason};
@@ -80,6 +82,8 @@ pub(crate) use stall::Stalled;
 pub(crate) use stash::STASH_CAPACITY;
 pub(crate) use tasks::{Drain, First, NotLent, TASKS_MAX, Task, Work, lend};
 pub use timers::{Every, TimerId, TimerKey, TimerRef};
+#[cfg(feature = "model")]
+pub(crate) use turn::{CLOCK_EVERY, TURN_TIME};
 pub(crate) use vtable::{ActorVtable, ProxyVtable};
 pub(crate) use watch::OnEnd;
 pub use watch::Terminated;

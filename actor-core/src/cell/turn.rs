@@ -29,10 +29,10 @@ use crate::scheduler::{After, Hint};
 
 /// A turn of slower messages ends after this long, so that one actor's full turn of slow messages do not make
 /// the others wait for all of them.
-const TURN_TIME: Duration = Duration::from_micros(100);
+pub(crate) const TURN_TIME: Duration = Duration::from_micros(100);
 
 /// Messages between two looks at the clock (a look costs as much as a message).
-const CLOCK_EVERY: u32 = 16;
+pub(crate) const CLOCK_EVERY: u32 = 16;
 
 /// Polls of one suspended handler in one turn, when it wakes itself.
 const POLLS_PER_TURN: u32 = 16;

@@ -76,6 +76,8 @@ pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
 pub use options::{ActorOptions, SpawnError};
 pub use owned_ref::OwnedRef;
+#[cfg(feature = "model")]
+pub(crate) use placement::{Load, by_key, lightest};
 pub use proxy::{Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply, Undelivered};
 pub use recipient::Recipient;
 pub use reentrant::{Reentrant, ReentrantError, ReentrantHandler};

@@ -97,15 +97,15 @@ fn least_loaded(runtime: &Runtime) -> usize {
 }
 
 /// What one NUMA node has to do.
-struct Load {
+pub(crate) struct Load {
     /// Actors that wait for a turn.
-    work: usize,
-    workers: usize,
-    asleep: usize,
+    pub(crate) work: usize,
+    pub(crate) workers: usize,
+    pub(crate) asleep: usize,
 }
 
 /// The lightest, by work per worker; the first of equals, counted from `first`.
-fn lightest(loads: &[Load], first: usize) -> usize {
+pub(crate) fn lightest(loads: &[Load], first: usize) -> usize {
     let per_worker = |load: &Load| {
         let busy = load.work + load.workers.saturating_sub(load.asleep);
         // In thousandths, so that three workers with one task differ from two with one.
@@ -119,7 +119,7 @@ fn lightest(loads: &[Load], first: usize) -> usize {
 
 /// The index of the NUMA node with the highest score for the key. By number, not by index: a NUMA node
 /// that goes away moves only the keys that it had.
-fn by_key(key: u64, nodes: impl Iterator<Item = NumaNodeId>) -> usize {
+pub(crate) fn by_key(key: u64, nodes: impl Iterator<Item = NumaNodeId>) -> usize {
     nodes
         .enumerate()
         .max_by_key(|(_, node)| mix(key ^ mix(u64::from(node.0) + 1)))

@@ -5,6 +5,7 @@
 //! only for a clear majority of many messages; one that has moved stays for a while, twice as long each
 //! time it moves again soon; and there is a cap on moves per second.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -214,7 +215,7 @@ impl Balancer {
         moves
     }
 
-    /// Actors that a clear majority of many messages calls elsewhere.
+    /// Actors that a clear majority of many messages calls elsewhere, most messages first.
     fn candidates(&self, now: Tick, home: impl Fn(ActorId) -> Option<usize>) -> Vec<Move> {
         let options = self.options;
         let candidate = |(actor, seen): (&ActorId, &Seen)| {
@@ -226,13 +227,13 @@ impl Balancer {
                 return None;
             }
             let from = home(*actor).filter(|from| *from != to)?;
-            Some(Move {
-                actor: *actor,
-                from,
-                to,
-            })
+            let actor = *actor;
+            Some((Reverse(most), Move { actor, from, to }))
         };
-        self.actors.iter().filter_map(candidate).collect()
+        let mut candidates: Vec<_> = self.actors.iter().filter_map(candidate).collect();
+        // The cap goes to those whose moves are worth most; and the order of a map is nobody's wish.
+        candidates.sort_unstable_by_key(|(most, each)| (*most, each.actor));
+        candidates.into_iter().map(|(_, each)| each).collect()
     }
 
     fn note_move(&mut self, actor: ActorId, now: Tick) {

@@ -121,3 +121,15 @@ fn options_that_make_no_sense_are_refused_by_name() {
     let none = Balancing::new().moves_per_second(0);
     assert_eq!(field(none), "balancing moves_per_second");
 }
+
+#[test]
+fn under_the_cap_those_with_most_messages_go_first() {
+    let options = Balancing::new().moves_per_second(2);
+    let mut balancer = Balancer::new(options, 2, at(0));
+    for (index, messages) in [(1, 40), (2, 400), (3, 60), (4, 4000), (5, 50)] {
+        samples(&mut balancer, actor(index), &[0, messages]);
+    }
+    let moves = balancer.poll_moves(at(0), |_| Some(0));
+    let went: Vec<_> = moves.iter().map(|each| each.actor).collect();
+    assert_eq!(went, [actor(4), actor(2)]);
+}

@@ -24,7 +24,7 @@ use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 pub(crate) const CELL_SIZE: usize = 128;
 
 /// Blocks a magazine holds: with its length it fills eight cache lines.
-pub(super) const MAGAZINE: usize = 63;
+pub(crate) const MAGAZINE: usize = 63;
 
 /// A stack of free blocks. Owned by one cache or by one depot at a time.
 #[derive(Debug)]

@@ -40,6 +40,8 @@ mod numa_box;
 mod prefault;
 mod residency;
 
+#[cfg(feature = "model")]
+pub(crate) use arena::MAGAZINE;
 pub(crate) use arena::{CELL_SIZE, cell_address, has_cell, prepare, set_home, set_huge_pages};
 pub(crate) use cache::{Purpose, alloc, alloc_cell, free, free_cell};
 pub(crate) use here::{here, set_here};

@@ -178,7 +178,7 @@ impl Booths {
     }
 
     /// Of a scheduler without threads: nobody sits apart.
-    #[cfg(feature = "testkit")]
+    #[cfg(any(feature = "testkit", feature = "model"))]
     pub(super) fn none() -> Self {
         Self {
             booths: Box::default(),

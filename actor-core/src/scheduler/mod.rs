@@ -59,6 +59,9 @@ mod worker;
 #[cfg(all(test, not(actor_loom)))]
 mod tests;
 
+#[cfg(feature = "model")]
+pub(crate) use worker::stepped;
+
 pub(crate) use task::{Link, Task};
 
 #[cfg(not(actor_loom))]

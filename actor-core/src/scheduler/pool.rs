@@ -19,6 +19,8 @@
 
 #[cfg(feature = "testkit")]
 mod manual;
+#[cfg(feature = "model")]
+mod stepped;
 
 use std::any::Any;
 use std::io;

@@ -23,7 +23,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    #[cfg(all(test, not(actor_loom)))]
+    #[cfg(all(any(test, feature = "model"), not(actor_loom)))]
     pub(crate) const fn new() -> Self {
         Self {
             next: UnsafeCell::new(ptr::null_mut()),

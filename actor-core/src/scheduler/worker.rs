@@ -31,6 +31,9 @@
 //! Who may touch what: everything in [`Worker`] belongs to its thread. It is not `Sync`, and known
 //! to its thread alone through `Worker::current`.
 
+#[cfg(feature = "model")]
+pub(crate) mod stepped;
+
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -534,7 +537,11 @@ impl Worker {
         if self.home.far.is_empty() || self.scheduler.cross_numa == CrossNuma::Never {
             return None;
         }
-        let idle_for = self.idle_since.get().elapsed();
+        self.search_far_after(self.idle_since.get().elapsed())
+    }
+
+    /// As `search_far`, with nothing to do at home for so long.
+    fn search_far_after(&self, idle_for: Duration) -> Option<Found> {
         for group in &self.home.far {
             for i in circle(group.len(), self.random.next()) {
                 let numa_index = group[i];

@@ -14,7 +14,7 @@ use crate::locality::{Balancer, Balancing, Row};
 use crate::mailbox::ledger::Count;
 use crate::telemetry::BalancingStats;
 
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 /// Over which the share of crossing messages is told.
 const WINDOW: Duration = Duration::from_secs(1);
 /// A share of fewer messages says nothing.

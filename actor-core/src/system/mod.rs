@@ -37,6 +37,8 @@ use crate::telemetry::leaks::History;
 use crate::telemetry::{StallHooks, Stats};
 use crate::topology::{Seat, Topology};
 
+#[cfg(feature = "model")]
+pub(crate) use balancing::INTERVAL as BALANCER_INTERVAL;
 pub use blocking::BlockingLeft;
 pub use builder::{CrossNumaStealing, SystemBuilder};
 pub use control::ShutdownHandle;
