@@ -315,7 +315,9 @@ fn failures_during_a_round_are_seen_to_after_it() {
     let [a, b, c] = ["A", "B", "C"].map(|name| spec.family.get(name));
     assert_eq!((a.life(), b.life(), c.life()), (1, 1, 1));
     b.crash();
-    // C is in its stopped hook, perhaps; A is older than the group.
+    // B's asker may be told before its parent: the round has begun when C is told to stop. It is in its stopped
+    // hook, perhaps; A is older than the group.
+    log.wait("C stopping: shut down");
     a.crash();
     wait_until("both rounds are over", || {
         a.ask_blocking(Note(0)).is_ok_and(|life| life == 2)

@@ -641,13 +641,13 @@ fn s20_backoff_waits_keeps_messages_and_resets() {
         );
     }
     // Capped: without the maximum the quickest of these would take 256 ms.
-    let quickest = (0..6).map(|_| outage().0).find(|waited| {
+    let quickest = (0..30).map(|_| outage().0).find(|waited| {
         assert!(*waited >= Duration::from_millis(128), "{waited:?}");
         *waited < Duration::from_millis(256)
     });
     assert!(quickest.is_some(), "the maximum is not kept");
     // Reset: it would take at least 128 ms otherwise.
-    let reset = (0..4).any(|_| {
+    let reset = (0..20).any(|_| {
         std::thread::sleep(quiet_time + Duration::from_millis(50));
         outage().0 < Duration::from_millis(128)
     });
