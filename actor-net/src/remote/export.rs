@@ -2,13 +2,15 @@
 //! about as small as its values.
 //!
 //! What is read comes from a stranger: all of the bytes must be used up, or the two sides do not mean the
-//! same type.
+//! same type; and it may neither nest without end nor announce what its bytes cannot hold (`wire::bounded`).
 
 use actor_core::Message;
 use actor_core::remote::{CodecError, Export};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::wire::bounded;
 
 /// How `M` travels, under a name that all builds share: for [`Message::EXPORT`]. `#[message(remote)]` writes
 /// that.
@@ -68,7 +70,9 @@ impl Flavor for Append<'_> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(CodecError::new)?;
+    let mut format = postcard::Deserializer::from_bytes(bytes);
+    let value = bounded::read(&mut format, bytes.len()).map_err(CodecError::new)?;
+    let rest = format.finalize().map_err(CodecError::new)?;
     if rest.is_empty() {
         Ok(value)
     } else {

@@ -40,6 +40,9 @@ pub(crate) mod control;
 pub(crate) mod signal;
 pub(crate) mod table;
 
+// Payloads.
+pub(crate) mod bounded;
+
 // The data lanes.
 pub(crate) mod context;
 pub(crate) mod credit;

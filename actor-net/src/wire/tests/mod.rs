@@ -1,6 +1,7 @@
 //! What the wire promises, one file for each promise.
 
 mod arbiter;
+mod bounded;
 mod control;
 mod corpus;
 mod fairness;
