@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::clock::Tick;
 use crate::context::{self, Load};
 use crate::id::{ActorId, NumaNodeId};
-use crate::{Balancing, cell, locality, memory, system};
+use crate::locality::{self, Balancing};
+use crate::{cell, memory, system};
 
 pub use crate::scheduler::stepped::{Beyond, Counts, Next, Source, Stepped};
 
