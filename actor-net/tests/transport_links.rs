@@ -27,7 +27,7 @@ async fn m01_frames_of_many_threads_arrive_whole_and_in_the_order_of_each() {
     const THREADS: u32 = 4;
     const FRAMES: u32 = 2000;
     for security in both_kinds() {
-        let (transport, near, mut far) = linked(security, TransportSettings::default()).await;
+        let (transport, near, mut far) = linked(security, patient()).await;
         let link = near.link.clone();
         let senders: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -70,7 +70,7 @@ async fn m01_frames_of_many_threads_arrive_whole_and_in_the_order_of_each() {
 #[tokio::test]
 async fn what_is_queued_goes_out_in_one_write() {
     for security in both_kinds() {
-        let (transport, near, mut far) = linked(security, TransportSettings::default()).await;
+        let (transport, near, mut far) = linked(security, patient()).await;
         // Whether a new socket can be written to is found out by the reactor.
         near.link.send(b"first").unwrap();
         far.bytes(5).await;
@@ -94,7 +94,7 @@ async fn what_is_queued_goes_out_in_one_write() {
 #[tokio::test]
 async fn r10_a_slow_reader_bounds_its_sender_and_room_comes_back() {
     for security in both_kinds() {
-        let settings = TransportSettings::default()
+        let settings = patient()
             .queue_bytes_max(256 << 10)
             .user_timeout(Duration::from_secs(600));
         let (transport, near, mut far) = linked(security, settings).await;
@@ -132,8 +132,7 @@ async fn r10_a_slow_reader_bounds_its_sender_and_room_comes_back() {
 #[tokio::test]
 async fn closing_sends_what_is_queued_and_aborting_does_not() {
     for security in both_kinds() {
-        let (transport, mut near, mut far) =
-            linked(security.clone(), TransportSettings::default()).await;
+        let (transport, mut near, mut far) = linked(security.clone(), patient()).await;
         let all = vec![5; 3 << 20];
         for part in all.chunks(64 << 10) {
             near.link.queue(part).unwrap();
@@ -146,7 +145,7 @@ async fn closing_sends_what_is_queued_and_aborting_does_not() {
         assert_eq!(near.link.stats().frames_sent, 48);
         at_rest(&[&transport]).await;
 
-        let (transport, mut near, mut far) = linked(security, TransportSettings::default()).await;
+        let (transport, mut near, mut far) = linked(security, patient()).await;
         near.link.queue(b"never").unwrap();
         near.link.abort("enough");
         let (_, end, unsent) = near.end().await;
@@ -165,7 +164,7 @@ async fn closing_sends_what_is_queued_and_aborting_does_not() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_cannot_hold_up_a_close() {
-    let settings = TransportSettings::default()
+    let settings = patient()
         .close_within(Duration::from_millis(50))
         .user_timeout(Duration::from_secs(600))
         .queue_bytes_max(64 << 20);
@@ -186,7 +185,7 @@ async fn a_peer_that_does_not_read_cannot_hold_up_a_close() {
 
 #[tokio::test]
 async fn what_the_code_above_does_ends_its_link_and_no_other() {
-    let (transport, _) = observed(TransportSettings::default(), shared(DIGITS));
+    let (transport, _) = observed(patient(), shared(DIGITS));
     let mut listener = transport.listen(loopback()).unwrap();
     let mut pairs = Vec::new();
     for _ in 0..3 {
@@ -210,7 +209,7 @@ async fn what_the_code_above_does_ends_its_link_and_no_other() {
 
 #[tokio::test]
 async fn the_shut_down_ends_everything_and_says_so() {
-    let (transport, mut near, mut far) = linked(shared(DIGITS), TransportSettings::default()).await;
+    let (transport, mut near, mut far) = linked(shared(DIGITS), patient()).await;
     let unstarted = {
         let mut listener = transport.listen(loopback()).unwrap();
         connect(&transport, &mut listener).await
@@ -255,7 +254,7 @@ fn the_end_is_told_when_the_runtime_goes_away() {
     let (said, heard) = std::sync::mpsc::channel();
     // Accepted on one runtime, it lives on another, as links do that serve another NUMA node.
     let (transport, link, _far) = first.block_on(async {
-        let (transport, _) = observed(TransportSettings::default(), shared(DIGITS));
+        let (transport, _) = observed(patient(), shared(DIGITS));
         let mut listener = transport.listen(loopback()).unwrap();
         let (dialled, accepted) = connect(&transport, &mut listener).await;
         let mut far = End::echo(accepted);
@@ -273,10 +272,7 @@ fn the_end_is_told_when_the_runtime_goes_away() {
 
 #[tokio::test]
 async fn addresses_that_do_not_work_say_why_and_what_to_do() {
-    let (transport, _) = observed(
-        TransportSettings::default().connect_within(Duration::from_millis(300)),
-        shared(DIGITS),
-    );
+    let transport = transport(shared(DIGITS));
     let listener = transport.listen(loopback()).unwrap();
     let taken = listener.local_addr();
     let error = transport.listen(taken).unwrap_err();
@@ -292,7 +288,12 @@ async fn addresses_that_do_not_work_say_why_and_what_to_do() {
     let error = transport.dial(&taken.into()).await.unwrap_err();
     assert_eq!(error.failure(), &DialFailure::ConnectionRefused);
     assert!(error.to_string().starts_with(&taken.to_string()), "{error}");
-    let error = transport
+    // Where no resolver answers, that is the reason.
+    let (hasty, _) = observed(
+        patient().connect_within(Duration::from_secs(1)),
+        shared(DIGITS),
+    );
+    let error = hasty
         .dial(&"no-such-host.invalid:1".parse().unwrap())
         .await
         .unwrap_err();
@@ -304,7 +305,7 @@ async fn addresses_that_do_not_work_say_why_and_what_to_do() {
         error.to_string().contains("no-such-host.invalid:1"),
         "{error}"
     );
-    at_rest(&[&transport]).await;
+    at_rest(&[&transport, &hasty]).await;
 }
 
 #[tokio::test]
@@ -352,7 +353,7 @@ async fn dialling_goes_on_until_the_peer_is_there() {
 async fn links_of_one_peer_are_limited_and_both_sides_hear_it() {
     let dir = Dir::new("quota");
     let (a, b) = pinned_pair(&dir);
-    let few = TransportSettings::default().links_per_peer(2);
+    let few = patient().links_per_peer(2);
     let (here, (there, watcher)) = (transport(a), observed(few, b));
     let mut listener = there.listen(loopback()).unwrap();
     let first = connect(&here, &mut listener).await;

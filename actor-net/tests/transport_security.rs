@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use actor_net::transport::{
-    HandshakeFailure, Link, LinkEnd, ListenError, Mode, Security, SharedKey, Transport,
-    TransportSettings, Verdict,
+    HandshakeFailure, Link, LinkEnd, ListenError, Mode, Mtls, PinnedKeys, Security, SharedKey,
+    Transport, Verdict,
 };
 use common::by_hand;
 use common::*;
@@ -69,7 +69,7 @@ async fn a_cluster_name_stands_for_the_name_that_was_dialled() {
     let (dir, pki) = (Dir::new("cluster-name"), Pki::new());
     let issue = |file: &str, names: &[&str]| {
         let (certificate, key) = pki.issue(names, |_| {});
-        actor_net::transport::Mtls::new(
+        Mtls::new(
             dir.write("ca.pem", pki.pem()),
             dir.write(&format!("{file}.pem"), certificate),
             dir.write(&format!("{file}.key"), key),
@@ -97,7 +97,7 @@ async fn a_cluster_name_stands_for_the_name_that_was_dialled() {
 /// What dialler and listener say when they do not come together.
 async fn meet(dialler: Security, listener: Security) -> (HandshakeFailure, HandshakeFailure) {
     let here = transport(dialler);
-    let (there, watcher) = observed(TransportSettings::default(), listener);
+    let (there, watcher) = observed(patient(), listener);
     let listener = there.listen(loopback()).unwrap();
     let near = handshake_failure(here.dial(&listener.local_addr().into()).await);
     let far = watcher.refusal().await;
@@ -136,7 +136,6 @@ async fn a_key_that_is_not_pinned_is_told_on_both_sides() {
 
 #[tokio::test]
 async fn a_pinned_listener_refuses_a_key_that_knows_it() {
-    use actor_net::transport::PinnedKeys;
     let dir = Dir::new("one-sided");
     let key = |name: &str| dir.write(name, rcgen::KeyPair::generate().unwrap().serialize_pem());
     let (a, b) = (key("a.key"), key("b.key"));
@@ -166,7 +165,7 @@ async fn a_wrong_certificate_authority_is_told_on_both_sides() {
     // And when only the listener does not know the other.
     let both = Pki::new();
     let (certificate, key) = ours.issue(&["c", "127.0.0.1"], |_| {});
-    let trusting = actor_net::transport::Mtls::new(
+    let trusting = Mtls::new(
         dir.write("both.pem", both.pem() + &ours.pem()),
         dir.write("c.pem", certificate),
         dir.write("c.key", key),
@@ -183,7 +182,7 @@ async fn with_bad_dates(
 ) -> (HandshakeFailure, HandshakeFailure) {
     let (dir, pki) = (Dir::new("dates"), Pki::new());
     let listener = Security::mtls(pki.files(&dir, "b"));
-    let (there, watcher) = observed(TransportSettings::default(), listener);
+    let (there, watcher) = observed(patient(), listener);
     let listening = there.listen(loopback()).unwrap();
     // A transport of ours does not start with such a certificate, so this dials by hand.
     let (certificate, key) = pki.issue(&["a"], change);
@@ -247,7 +246,7 @@ async fn different_modes_are_told_on_both_sides() {
 
 #[tokio::test]
 async fn garbage_and_old_tls_are_refused_and_get_nothing() {
-    let (there, watcher) = observed(TransportSettings::default(), shared(DIGITS));
+    let (there, watcher) = observed(patient(), shared(DIGITS));
     let listener = there.listen(loopback()).unwrap();
     // An HTTP client, and a hello of TLS 1.2 as OpenSSL sends it.
     let cases: [(&[u8], HandshakeFailure); 2] = [
@@ -321,7 +320,7 @@ async fn c12_nothing_listens_beyond_loopback_without_authentication() {
 /// nothing in the other.
 #[tokio::test]
 async fn a_relay_between_two_peers_is_refused() {
-    let (there, watcher) = observed(TransportSettings::default(), shared(DIGITS));
+    let (there, watcher) = observed(patient(), shared(DIGITS));
     let listener = there.listen(loopback()).unwrap();
     let here = transport(shared(DIGITS));
     // The relay ends TLS on both sides, since it wants to read, and passes on what is inside.
@@ -341,7 +340,7 @@ async fn a_relay_between_two_peers_is_refused() {
 #[tokio::test]
 async fn certificates_that_change_are_used_and_links_that_exist_go_on() {
     let (dir, pki) = (Dir::new("reload"), Pki::new());
-    let often = TransportSettings::default().reload_every(Duration::from_millis(20));
+    let often = patient().reload_every(Duration::from_millis(20));
     let start = |name: &str| {
         Transport::start(
             often.clone(),
@@ -399,6 +398,45 @@ async fn a_shared_key_changes_in_three_steps_without_a_refusal() {
     }
     assert!(SharedKey::from_hex(OTHER).is_ok());
     at_rest(&[&here, &there]).await;
+}
+
+/// The commands of `docs/security.md`, as they stand there.
+#[tokio::test]
+async fn keys_made_as_documented_work() {
+    let found = std::process::Command::new("openssl")
+        .arg("version")
+        .output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no openssl here");
+        return;
+    }
+    let page = include_str!("../../docs/security.md");
+    let dir = Dir::new("documented");
+    let mut blocks = 0;
+    for block in page.split("```sh\n").skip(1) {
+        let commands = block.split("```").next().unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-e", "-c", commands]).current_dir(&dir.0);
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{commands}: {output:?}");
+        blocks += 1;
+    }
+    assert_eq!(blocks, 4);
+    let file = |name: &str| dir.0.join(name);
+    let mtls = || {
+        let files = Mtls::new(file("ca.pem"), file("peer-0.pem"), file("peer-0.key"));
+        Security::mtls(files.cluster_name("prod.actors.internal"))
+    };
+    let (names, _) = talks(mtls(), mtls()).await;
+    assert_eq!(names, ["peer-0", "prod.actors.internal"]);
+    let pinned = || PinnedKeys::from_files(file("peer-a.key"), file("peers.list"));
+    talks(
+        Security::pinned_keys(pinned()),
+        Security::pinned_keys(pinned()),
+    )
+    .await;
+    let shared = || Security::shared_key_file(file("shared.key"));
+    talks(shared(), shared()).await;
 }
 
 /// A ClientHello of TLS 1.2, captured from `openssl s_client -tls1_2`.

@@ -45,6 +45,15 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     .await;
 }
 
+/// Settings that no loaded machine exceeds. A test that is about a limit sets that one.
+pub(crate) fn patient() -> TransportSettings {
+    TransportSettings::default()
+        .connect_within(2 * PATIENCE)
+        .handshake_within(2 * PATIENCE)
+        .close_within(2 * PATIENCE)
+        .user_timeout(2 * PATIENCE)
+}
+
 pub(crate) fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -179,7 +188,7 @@ pub(crate) fn observed(
 }
 
 pub(crate) fn transport(security: Security) -> Transport {
-    observed(TransportSettings::default(), security).0
+    observed(patient(), security).0
 }
 
 /// One connection between two transports, at both ends.
