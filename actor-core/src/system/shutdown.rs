@@ -453,9 +453,10 @@ fn drain(system: SystemRef, limit: Duration) -> bool {
 }
 
 /// Waits for killed actors as long as they keep ending: a crowd takes its time on a slow machine. Who is in a
-/// handler, on a worker or on a blocking thread, has had its time; the others only wait for a CPU.
+/// handler, on a worker or on a blocking thread, has had its time; the others only wait for a CPU. A turn is
+/// no handler yet: one that does not end within two looks is taken for one.
 fn wait_for_killed(system: SystemRef) {
-    const LOOKS: u32 = 4;
+    const LOOKS: u32 = 6;
     let runtime = system.runtime;
     let ends = || runtime.ledger().sum(Count::Stopped);
     let (mut before, mut looks) = (ends(), 0);
@@ -465,7 +466,7 @@ fn wait_for_killed(system: SystemRef) {
         before = now;
         let in_handlers = runtime.running_now().next().is_some()
             || runtime.pools().iter().any(|pool| pool.counts().running > 0);
-        if looks == LOOKS || looks > 0 && in_handlers {
+        if looks == LOOKS || looks > 1 && in_handlers {
             return;
         }
     }
