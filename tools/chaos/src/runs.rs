@@ -64,6 +64,11 @@ fn one(options: &Options, seed: u64) -> io::Result<(Outcome, Duration)> {
     let program = child.id() as i32;
     let (status, freezes) = watch(options, seed, program);
     let time = began.elapsed();
+    if freezes == 0 && time > Duration::from_secs(1) {
+        eprintln!(
+            "chaos: nothing was frozen: may a process trace its children here (kernel.yama.ptrace_scope)?"
+        );
+    }
     let outcome = match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{status}")),
