@@ -168,7 +168,7 @@ pub use context::{Blocking, BlockingError, blocking};
 #[cfg(not(actor_loom))]
 pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
 #[cfg(not(actor_loom))]
-pub use locality::{Balancing, Edge};
+pub use locality::{Balancing, Edge, LaneStats, Lanes};
 #[cfg(not(actor_loom))]
 pub use mailbox::node::Fate;
 #[cfg(not(actor_loom))]

@@ -23,6 +23,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "cell/deadline.rs",
         "looks after children that were told to stop",
     ),
+    ("cell/crossing.rs", "delivers what it took off a lane"),
     ("cell/dedicated.rs", "the owner's side of the header"),
     ("cell/failure.rs", "the parent of children that fail"),
     (
@@ -43,6 +44,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/overflow.rs", "a signal handler"),
     ("cell/proxy.rs", "the owner passes orders on"),
     ("cell/room.rs", "the owner's side of the inbox"),
+    ("cell/header/place.rs", "the header's fields"),
     ("cell/rehome.rs", "moves a state from block to block"),
     ("cell/running.rs", "follows vtables, which are static"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
@@ -92,6 +94,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/stream.rs", "typed nodes"),
     ("context/actor_ref.rs", "takes a refused node back"),
     ("context/watching.rs", "a handler is on its cell's owner"),
+    ("mailbox/batch.rs", "nodes as tagged addresses"),
     ("mailbox/inbox.rs", "nodes as tagged addresses"),
     ("mailbox/lane.rs", "a stack of boxes"),
     ("mailbox/node.rs", "intrusive links"),

@@ -26,7 +26,7 @@ impl CellRef {
             let owned = self.owned();
             match (*owned).phase {
                 // Down: it has said so.
-                Phase::Dead | Phase::Down => {}
+                Phase::Dead | Phase::Down | Phase::Lane => {}
                 Phase::BackingOff => {
                     self.cancel_restart();
                     (*owned).phase = Phase::Down;

@@ -319,7 +319,7 @@ impl CellRef {
         unsafe {
             let owned = self.owned();
             match (*owned).phase {
-                Phase::Dead | Phase::Down | Phase::BackingOff => {}
+                Phase::Dead | Phase::Down | Phase::BackingOff | Phase::Lane => {}
                 Phase::Starting => {
                     (*owned).flags.set(Flags::CUT);
                     self.cut_off_frame();

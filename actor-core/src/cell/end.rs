@@ -5,6 +5,7 @@
 use std::ptr::NonNull;
 
 use super::birth;
+use super::crossing;
 use super::extra::ExtraBox;
 use super::family::Spec;
 use super::header::{CellRef, Flags, Phase};
@@ -286,6 +287,10 @@ impl CellRef {
 pub(super) unsafe fn bury(cell: CellRef) {
     // SAFETY: by the caller.
     unsafe {
+        if (*cell.owned()).phase == Phase::Lane {
+            crossing::last_turn(cell);
+            return;
+        }
         loop {
             cell.inbox().clear_notify();
             // Watches are answered and children that are gone unlinked; the rest is moot.

@@ -29,10 +29,15 @@
 //! - H5 (seen from outside): the census (`cell::census`) reads the atomics of any cell at any time and
 //!   marks `quiet`; all of it is evidence for people, nothing is decided by it.
 
+mod place;
+
+pub(super) use place::mark_of_home;
+
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+use super::crossing;
 use super::extra::Extra;
 use super::frame::Frame;
 use super::marks;
@@ -111,6 +116,8 @@ pub(super) enum Phase {
     Down,
     /// Will start again at the time in `Extra::restart_at`.
     BackingOff,
+    /// No actor: the turn of a batch lane between two NUMA nodes (`crossing`).
+    Lane,
 }
 
 /// The supervisor's rule for a child that ends.
@@ -330,6 +337,10 @@ impl CellRef {
     pub(super) fn id_of(self, generation: u32) -> ActorId {
         let place = self.header().place.load(Ordering::Relaxed);
         let arena = place as u8;
+        if generation == 0 {
+            // Nobody's: a batch lane, which lies elsewhere.
+            return ActorId::new(arena, 0, 0);
+        }
         let base = memory::cell_address(arena, 0) as usize;
         let index = (self.0.as_ptr() as usize - base) / CELL_SIZE;
         ActorId::new(arena, index as u32, generation)
@@ -358,22 +369,6 @@ impl CellRef {
     #[inline(always)]
     pub(crate) fn arena(self) -> u8 {
         (self.header().place.load(Ordering::Relaxed) >> 24) as u8
-    }
-
-    /// Says where the actor lives from now on.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns the cell.
-    pub(super) unsafe fn set_home(self, arena: u8, numa_index: usize) {
-        let place = &self.header().place;
-        let home = u32::from(arena) << 24 | (numa_index as u32 & 0xff) << 8;
-        // Relaxed: a sender that sees the old place makes its message there and queues the cell there,
-        // which costs a detour and nothing else. No plain store: others set marks in the same word (H5).
-        let moved = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-            Some(now & 0x00ff_00ff | home)
-        });
-        debug_assert!(moved.is_ok(), "an update that is always wanted");
     }
 
     pub(super) fn vtable(self) -> &'static ActorVtable {
@@ -542,6 +537,8 @@ impl CellRef {
 
     /// Pushes a signal and makes sure that the cell's owner, if need be a new one, looks at it.
     pub(super) fn signal(self, signal: Box<Signal>) {
+        // What the sender has told it before is not overtaken.
+        crossing::settle_towards(self);
         self.header().signals.push(signal);
         if self.inbox().notify() {
             self.schedule(Hint::Next);

@@ -142,7 +142,7 @@ impl CellRef {
             let owned = self.owned();
             let extra = (*owned).extra.as_ref();
             let phase = match (*owned).phase {
-                Phase::Dead => return None,
+                Phase::Dead | Phase::Lane => return None,
                 Phase::Starting => ActorPhase::Starting,
                 Phase::Running => ActorPhase::Running,
                 Phase::StoppingChildren | Phase::Stopping => ActorPhase::Stopping,

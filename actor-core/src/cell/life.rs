@@ -245,7 +245,7 @@ impl CellRef {
         unsafe {
             let owned = self.owned();
             match (*owned).phase {
-                Phase::Dead => return,
+                Phase::Dead | Phase::Lane => return,
                 // Nobody is at home: the end of the failed life becomes the last.
                 Phase::Down | Phase::BackingOff => {
                     (*owned).flags.clear(Flags::RESTARTING);
@@ -313,7 +313,11 @@ impl CellRef {
                         }
                         // Its hook was cut off: that was the last thing to wait for.
                         Phase::Stopping => self.life_over(),
-                        Phase::Running | Phase::Dead | Phase::Down | Phase::BackingOff => {}
+                        Phase::Running
+                        | Phase::Dead
+                        | Phase::Down
+                        | Phase::BackingOff
+                        | Phase::Lane => {}
                     }
                 }
             }

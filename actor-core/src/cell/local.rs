@@ -8,7 +8,8 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use super::header::CellRef;
+use super::crossing::Crossings;
+use super::header::{CellRef, mark_of_home};
 use super::running::Running;
 use super::runtime::Runtime;
 use crate::contain::{Booked, book};
@@ -17,6 +18,10 @@ use crate::locality::{Row, SAMPLE_EVERY};
 use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
 use crate::scheduler::{DEDICATED, Worker};
+
+fn no_pressure(runtime: &Runtime) -> Box<[Cell<u32>]> {
+    runtime.numa_nodes().map(|_| Cell::new(0)).collect()
+}
 
 thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
@@ -46,6 +51,12 @@ pub(crate) struct Local {
     traffic: &'static Row,
     until_sample: Cell<u32>,
     sampled: Cell<u32>,
+    home_mark: u32,
+    crossings: Option<&'static Crossings>,
+    /// By the NUMA index it is for: how much this worker sends there just now, see `crossing`.
+    pressure: Box<[Cell<u32>]>,
+    /// The turn is that of an actor of another NUMA node.
+    guest: Cell<bool>,
 }
 
 /// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
@@ -79,6 +90,10 @@ impl Local {
             traffic: runtime.traffic().row(usize::from(worker.id().0)),
             until_sample: Cell::new(SAMPLE_EVERY),
             sampled: Cell::new(0),
+            home_mark: mark_of_home(worker.numa_index()),
+            crossings: runtime.crossings(),
+            pressure: no_pressure(runtime),
+            guest: Cell::new(false),
         });
         local.traffic.set_numa_index(local.numa_index);
         // A raw pointer from here on: moving a Box would claim that nobody else reaches its content.
@@ -155,6 +170,7 @@ impl Local {
     pub(super) fn begin_turn(&self, cell: CellRef) {
         self.cell.set(Some(cell));
         self.sends.set(0);
+        self.guest.set(cell.numa_index() != self.numa_index);
         self.running.begin_turn(cell);
     }
 
@@ -170,12 +186,39 @@ impl Local {
         self.running
     }
 
-    /// Notes that the running handler sent a message to that actor of this system, whose home is there.
+    /// Whether the turn is that of an actor that lives elsewhere.
     #[inline(always)]
-    pub(crate) fn note_send(&self, target: ActorId, numa_index: usize) {
-        if numa_index != self.numa_index {
-            self.traffic.count_across(numa_index);
-        }
+    pub(super) fn is_guest(&self) -> bool {
+        self.guest.get()
+    }
+
+    /// Whether messages from here to that actor, of this system, stay on the NUMA node. Not those to one that
+    /// has moved here: some may still be on a lane to where it was.
+    #[inline(always)]
+    pub(crate) fn is_home_of(&self, target: CellRef) -> bool {
+        target.home_mark() == self.home_mark
+    }
+
+    pub(super) fn crossings(&self) -> Option<&'static Crossings> {
+        self.crossings
+    }
+
+    pub(super) fn traffic(&self) -> &'static Row {
+        self.traffic
+    }
+
+    pub(super) fn pressure(&self, numa_index: usize) -> &Cell<u32> {
+        &self.pressure[numa_index]
+    }
+
+    /// Whether the turn has sent nothing yet.
+    pub(super) fn is_first_send(&self) -> bool {
+        self.sends.get() == 0
+    }
+
+    /// Notes that the running handler sent a message to that actor of this system.
+    #[inline(always)]
+    pub(crate) fn note_send(&self, target: ActorId) {
         let until_sample = self.until_sample.get() - 1;
         self.until_sample.set(until_sample);
         if until_sample == 0 {
@@ -227,6 +270,10 @@ impl Local {
             traffic: runtime.traffic().row(numa_index),
             until_sample: Cell::new(SAMPLE_EVERY),
             sampled: Cell::new(0),
+            home_mark: mark_of_home(numa_index),
+            crossings: runtime.crossings(),
+            pressure: no_pressure(runtime),
+            guest: Cell::new(false),
         }
     }
 

@@ -6,7 +6,8 @@
 //! - `header`: the 128 bytes, the invariants, references and wakers;
 //! - `turn`: one visit of a worker: signals first, then a budget of messages, panics caught;
 //! - `life`: starting, failing, stopping; `again`: another life; `end`: what is owed to others at the end;
-//! - `rehome`: moving to another NUMA node; `dedicated`: having a thread of its own;
+//! - `rehome`: moving to another NUMA node; `crossing`: messages from one to another;
+//! - `dedicated`: having a thread of its own;
 //! - `children`: the parent's side: who they are, stopping them in reverse; `failure`: deciding restarts,
 //!   alone or in a group; `deadline`: those that do not stop; `administer`: stopping, starting and
 //!   forgetting single ones; `family`: what has to be remembered for that;
@@ -24,6 +25,7 @@ mod again;
 mod birth;
 mod census;
 mod children;
+pub(crate) mod crossing;
 mod deadline;
 mod dedicated;
 mod end;

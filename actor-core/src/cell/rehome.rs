@@ -20,6 +20,7 @@
 use std::ptr::NonNull;
 
 use super::birth;
+use super::crossing;
 use super::header::{CellRef, Flags};
 use super::signal::{Signal, SignalKind};
 use crate::mailbox::ledger::Count;
@@ -71,6 +72,8 @@ impl CellRef {
             }
             // The block stays where it is until the new home fetches it; the first of several moves counts.
             extra.state_arena.get_or_insert_with(|| self.arena());
+            // What it has sent on lanes from here is delivered before it sends from elsewhere.
+            crossing::settle_from(self.runtime(), self.numa_index());
             self.set_home(self.runtime().arena(numa_index), numa_index);
             self.runtime().count(Count::Moves, 1);
             self.schedule(Hint::Back);

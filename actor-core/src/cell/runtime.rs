@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::crossing::Crossings;
 use super::end;
 use super::header::CellRef;
 use super::local::Local;
@@ -17,7 +18,7 @@ use super::turn;
 use crate::clock::Tick;
 use crate::contain::{Books, book, log};
 use crate::id::{ActorId, NumaNodeId, WorkerId};
-use crate::locality::Traffic;
+use crate::locality::{Lanes, Traffic};
 use crate::mailbox::ledger::{Count, Ledger};
 use crate::mailbox::node::Fate;
 use crate::memory;
@@ -51,6 +52,8 @@ pub(crate) struct Runtime {
     ended: Latch,
     names: Names,
     traffic: Traffic,
+    /// None on one NUMA node, and where they are switched off.
+    crossings: OnceLock<Crossings>,
 }
 
 impl Runtime {
@@ -74,6 +77,7 @@ impl Runtime {
             dead_letter_log: LogLimit::new(),
             ended: Latch::new(),
             names: Names::new(),
+            crossings: OnceLock::new(),
         }))
     }
 
@@ -121,6 +125,20 @@ impl Runtime {
     /// Who sends where, by NUMA nodes.
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// Lays batch lanes between the NUMA nodes, if there are several. Once, before the workers start.
+    pub(crate) fn lay_lanes(&'static self, lanes: Lanes) {
+        if let Some(crossings) = Crossings::lay(self, lanes) {
+            let first = self.crossings.set(crossings).is_ok();
+            assert!(first, "lanes are laid once");
+        }
+    }
+
+    /// The batch lanes between NUMA nodes.
+    #[inline(always)]
+    pub(crate) fn crossings(&self) -> Option<&Crossings> {
+        self.crossings.get()
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -215,6 +233,9 @@ impl Runtime {
         }
         let _booked = book(self);
         loop {
+            if let Some(crossings) = self.crossings() {
+                crossings.settle_all();
+            }
             let tasks = self.scheduler().drain_remaining();
             if tasks.is_empty() {
                 break;

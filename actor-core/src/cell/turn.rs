@@ -11,6 +11,7 @@
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use super::crossing;
 use super::family::Failure;
 use super::frame::Frame;
 use super::header::{CellRef, Flags, Phase};
@@ -27,8 +28,7 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node, Step};
 use crate::scheduler::{After, Hint};
 
-/// A turn of slower messages ends after this long, so that one actor's full turn of slow messages do not make
-/// the others wait for all of them.
+/// A turn of slower messages ends after this long, so that the others need not wait for all of them.
 pub(crate) const TURN_TIME: Duration = Duration::from_micros(100);
 
 /// Messages between two looks at the clock (a look costs as much as a message).
@@ -44,6 +44,7 @@ const POLLS_PER_TURN: u32 = 16;
 /// The caller owns the cell; unless the answer is `Again` it no longer does.
 pub(crate) unsafe fn take_turn(cell: CellRef, local: &Local) -> After {
     local.begin_turn(cell);
+    crossing::begin_turn(cell, local);
     observe::see(local.runtime(), || Event::Turn { actor: cell.id() });
     // SAFETY: by the caller.
     let after = unsafe { run(cell, local) };
@@ -283,7 +284,8 @@ unsafe fn next(cell: CellRef, left: &mut u32) -> Next {
             }
             Look::Empty => {
                 publish_and_wake(cell, 0, true);
-                if (*owned).flags.has(Flags::DRAIN) && drained(cell) {
+                if (*owned).flags.has(Flags::DRAIN) && (crossing::bring_more(cell) || drained(cell))
+                {
                     return Next::Attend;
                 }
                 if cell.inbox().finish((*owned).flags.has(Flags::WAITERS)) {
@@ -428,6 +430,7 @@ unsafe fn attend(cell: CellRef, left: &mut u32, polls: &mut u32) -> Attended {
             }
             let flags = (*owned).flags;
             let wait = match (*owned).phase {
+                Phase::Lane => return Attended::Over(crossing::lane_turn(cell)),
                 Phase::Dead => {
                     cell.bury_messages();
                     *left = 0;

@@ -6,6 +6,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use super::crossing;
 use super::frame::{FrameDone, FramePoll};
 use super::header::CellRef;
 use super::reason::{SharedFate, StopReason};
@@ -87,6 +88,8 @@ fn push(watcher: ActorId, terminated: Terminated, of_link: bool) {
     let node = NonNull::from(Box::leak(notice)).cast::<Node>();
     let cell = CellRef::of(watcher);
     cell.runtime().count(Count::Notices, 1);
+    // After every message that the actor sent before its end.
+    crossing::settle_towards(cell);
     // SAFETY: the node is ours and well formed; `push_always` never says Full.
     match unsafe { cell.inbox().push_always(node) } {
         Pushed::Schedule => cell.schedule(Hint::Next),

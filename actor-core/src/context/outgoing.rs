@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::message_context::Context;
-use crate::cell::{CellRef, Local, Runtime};
+use crate::cell::{CellRef, Local, Runtime, crossing};
 use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Pushed;
@@ -72,10 +72,19 @@ impl Target {
         let local = Local::current();
         // Counted before the push: whoever sees the message handled sees it accepted as well.
         self.count_from(local, Count::Accepted, 1);
-        // Before the push: after it the line may be the receiver's already.
-        let home = self.cell.numa_index();
+        let ours = local.filter(|local| std::ptr::eq(local.runtime(), self.runtime));
         // SAFETY: by the caller.
-        match unsafe { self.cell.inbox().push(node) } {
+        let pushed = unsafe {
+            match ours {
+                Some(local) if local.is_home_of(self.cell) => self.cell.inbox().push(node),
+                Some(local) => crossing::send(local, self.id, node),
+                None => {
+                    crossing::settle_towards_in(self.runtime, self.cell);
+                    self.cell.inbox().push(node)
+                }
+            }
+        };
+        match pushed {
             Pushed::Queued => {}
             Pushed::Crowded => give_way(self.cell),
             Pushed::Schedule => self.cell.schedule(Hint::Next),
@@ -87,10 +96,8 @@ impl Target {
                 return Offered::Full;
             }
         }
-        if let Some(local) = local
-            && std::ptr::eq(local.runtime(), self.runtime)
-        {
-            local.note_send(self.id, home);
+        if let Some(local) = ours {
+            local.note_send(self.id);
         }
         Offered::Accepted
     }

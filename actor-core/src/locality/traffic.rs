@@ -24,9 +24,32 @@ pub(crate) struct Row {
     /// what is left of all that the worker has sent.
     /// On lines of their own: a line shared with what another worker writes would cost each message that
     /// crosses a transfer.
-    across: Box<[CachePadded<AtomicU64>]>,
+    across: Box<[CachePadded<Across>]>,
     /// Targets of sampled sends; 0 is none.
     samples: [AtomicU64; SLOTS],
+}
+
+/// To one NUMA node.
+#[derive(Debug, Default)]
+struct Across {
+    messages: AtomicU64,
+    /// Of those, by batch lane.
+    by_lane: AtomicU64,
+    /// Races for a mailbox that were lost on the way.
+    lost: AtomicU64,
+}
+
+/// As it was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) messages: u64,
+    pub(crate) by_lane: u64,
+    pub(crate) lost: u64,
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    // Relaxed: one writer; a reader only sums up.
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
 }
 
 impl Row {
@@ -51,7 +74,7 @@ impl Row {
     /// Messages to each NUMA index but the worker's own.
     pub(crate) fn across(&self) -> impl Iterator<Item = u64> + '_ {
         let counters = self.across.iter();
-        counters.map(|counter| counter.load(Ordering::Relaxed))
+        counters.map(|across| across.messages.load(Ordering::Relaxed))
     }
 
     /// Takes the samples.
@@ -68,9 +91,34 @@ impl Row {
     /// One message went to another NUMA node. By the worker whose row it is.
     #[inline(always)]
     pub(crate) fn count_across(&self, to: usize) {
-        if let Some(counter) = self.across.get(to) {
-            // Relaxed: one writer; a reader only sums up.
-            counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if let Some(across) = self.across.get(to) {
+            add(&across.messages, 1);
+        }
+    }
+
+    /// One of them by batch lane.
+    pub(crate) fn count_by_lane(&self, to: usize) {
+        if let Some(across) = self.across.get(to) {
+            add(&across.by_lane, 1);
+        }
+    }
+
+    /// So many races for a mailbox there were lost.
+    pub(crate) fn count_lost(&self, to: usize, races: u32) {
+        if let Some(across) = self.across.get(to) {
+            add(&across.lost, u64::from(races));
+        }
+    }
+
+    /// What went there, and how.
+    pub(crate) fn way(&self, to: usize) -> Way {
+        let across = &self.across[to].0;
+        // Relaxed: figures for people. The part before the whole, which is never less.
+        let by_lane = across.by_lane.load(Ordering::Relaxed);
+        Way {
+            messages: across.messages.load(Ordering::Relaxed),
+            by_lane,
+            lost: across.lost.load(Ordering::Relaxed),
         }
     }
 

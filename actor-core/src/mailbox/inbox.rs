@@ -207,7 +207,65 @@ impl<P: Protocol> Inbox<P> {
         // Relaxed: a bound that changes only at spawn; a stale value decides only on a refusal.
         let capacity = self.capacity.load(Ordering::Relaxed);
         // SAFETY: the caller's contract.
-        unsafe { self.push_within(node, capacity) }
+        unsafe { self.push_within(node, capacity, || {}) }
+    }
+
+    /// As `push`, and says how often another sender was faster: each time the line has been away.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Inbox::push`].
+    #[cfg(not(actor_loom))]
+    pub(crate) unsafe fn push_counting(&self, node: NonNull<Node>) -> (Pushed, u32) {
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        let mut lost = 0;
+        // SAFETY: the caller's contract.
+        let pushed = unsafe { self.push_within(node, capacity, || lost += 1) };
+        (pushed, lost)
+    }
+
+    /// Pushes `count` user messages whatever the bound: those who accepted them have looked at it (`cell::crossing`).
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the nodes (N1), which are linked by `next` from the newest to the oldest, and gives
+    /// them up.
+    pub(crate) unsafe fn push_chain(
+        &self,
+        newest: NonNull<Node>,
+        oldest: NonNull<Node>,
+        count: u32,
+    ) -> Pushed {
+        let address = newest.as_ptr().expose_provenance() as u64;
+        // Acquire: as in `push_within`.
+        let mut seen = self.word.load(P::LOOK);
+        loop {
+            let below = std::ptr::with_exposed_provenance_mut((seen & ADDRESS) as usize);
+            // SAFETY: N1: still ours until the CAS succeeds.
+            unsafe { Node::set_next(oldest, below) };
+            let count = ((seen >> COUNT_SHIFT) + u64::from(count)).min(0xffff);
+            let new = count << COUNT_SHIFT | address | seen & TAGS & !IDLE;
+            // AcqRel: as in `push_within`.
+            match self.word.compare_exchange_weak(seen, new, P::PUSH, P::LOOK) {
+                Ok(_) if seen & IDLE != 0 => return Pushed::Schedule,
+                Ok(_) => return Pushed::Queued,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Whether nobody runs or will run the cell: its next message has to call somebody.
+    #[cfg(not(actor_loom))]
+    pub(crate) fn is_idle(&self) -> bool {
+        // Relaxed: a hint.
+        self.word.load(Ordering::Relaxed) & IDLE != 0
+    }
+
+    /// Whether so many messages wait that senders should give way.
+    #[cfg(not(actor_loom))]
+    pub(crate) fn is_crowded(&self) -> bool {
+        // Relaxed: a hint.
+        self.word.load(Ordering::Relaxed) >> COUNT_SHIFT > CROWD
     }
 
     /// Pushes one of our own nodes (a Terminated notice): it needs no room.
@@ -217,14 +275,19 @@ impl<P: Protocol> Inbox<P> {
     /// As for [`Inbox::push`].
     pub(crate) unsafe fn push_always(&self, node: NonNull<Node>) -> Pushed {
         // SAFETY: the caller's contract.
-        match unsafe { self.push_within(node, 0) } {
+        match unsafe { self.push_within(node, 0, || {}) } {
             Pushed::Crowded => Pushed::Queued,
             other => other,
         }
     }
 
     #[inline(always)]
-    unsafe fn push_within(&self, node: NonNull<Node>, capacity: u32) -> Pushed {
+    unsafe fn push_within(
+        &self,
+        node: NonNull<Node>,
+        capacity: u32,
+        mut lost: impl FnMut(),
+    ) -> Pushed {
         let address = node.as_ptr().expose_provenance() as u64;
         debug_assert_eq!(
             address & !ADDRESS,
@@ -254,7 +317,10 @@ impl<P: Protocol> Inbox<P> {
                 Ok(_) if seen & IDLE != 0 => return Pushed::Schedule,
                 Ok(_) if count > CROWD => return Pushed::Crowded,
                 Ok(_) => return Pushed::Queued,
-                Err(now) => seen = now,
+                Err(now) => {
+                    lost();
+                    seen = now;
+                }
             }
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! The mailbox never wakes anybody. A push says whether the pusher must schedule the cell.
 
+pub(crate) mod batch;
 pub(crate) mod inbox;
 pub(crate) mod lane;
 pub(crate) mod node;

@@ -20,7 +20,16 @@
 
 use std::ptr::NonNull;
 
+#[cfg(not(actor_loom))]
+use crate::id::ActorId;
 use crate::sync::UnsafeCell;
+
+/// Of an actor's index in its arena.
+#[cfg(not(actor_loom))]
+const INDEX_BITS: u32 = u64::BITS - 8 - ActorId::GENERATION_BITS;
+#[cfg(not(actor_loom))]
+const _: () = assert!(INDEX_BITS <= 24 + (u32::BITS - ActorId::GENERATION_BITS));
+const _: () = assert!(size_of::<Meta>() == 4);
 
 /// The part of a node that the mailbox knows.
 #[derive(Debug)]
@@ -38,6 +47,7 @@ pub(crate) struct Node {
 
 /// Where the node's memory came from.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(4))]
 pub(crate) struct Meta {
     /// Arena of the block.
     pub(crate) arena: u8,
@@ -189,6 +199,48 @@ pub(crate) unsafe fn stays_here(_cell: NonNull<()>, _node: NonNull<Node>) -> Ste
 }
 
 impl Node {
+    /// Writes whom the node is for on the node itself, for a way that does not end at one mailbox. The target
+    /// needs 30 bits, and 6 of `generation` and 24 of `meta` are free; `whom` puts things back.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the node (N1), which carries a user's message and is not read before `whom`.
+    #[cfg(not(actor_loom))]
+    #[inline(always)]
+    pub(crate) unsafe fn address_to(node: NonNull<Self>, index: u32) {
+        debug_assert!(index < 1 << INDEX_BITS, "{index} is no index of a cell");
+        let head = node.as_ptr();
+        // SAFETY: N1, by the caller; four bytes of `meta` are the node's own (its alignment says so).
+        unsafe {
+            debug_assert!(!(*head).meta.internal, "a notice goes its own way");
+            (*head).generation |= index >> 24 << ActorId::GENERATION_BITS;
+            let rest = index << 8 | u32::from((*head).meta.arena);
+            (&raw mut (*head).meta).cast::<u32>().write(rest);
+        }
+    }
+
+    /// Whom the node is for; it is again as it was before `address_to`.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the node (N1), and `address_to` was the last to write its head.
+    #[cfg(not(actor_loom))]
+    #[inline(always)]
+    pub(crate) unsafe fn whom(node: NonNull<Self>) -> u32 {
+        let head = node.as_ptr();
+        // SAFETY: as in `address_to`.
+        unsafe {
+            let high = (*head).generation >> ActorId::GENERATION_BITS << 24;
+            (*head).generation &= (1 << ActorId::GENERATION_BITS) - 1;
+            let rest = (&raw const (*head).meta).cast::<u32>().read();
+            (*head).meta = Meta {
+                arena: rest as u8,
+                internal: false,
+            };
+            high | rest >> 8
+        }
+    }
+
     /// # Safety
     ///
     /// The caller owns the node (N1).

@@ -14,7 +14,7 @@ use crate::cell::Runtime;
 use crate::contain::log;
 use crate::context::{Actor, Parent, builder as spawn_builder};
 use crate::id::NumaNodeId;
-use crate::locality::Balancing;
+use crate::locality::{Balancing, Lanes};
 use crate::mailbox::Mailbox;
 use crate::memory::{self, HugePages, Prefaulter};
 use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
@@ -38,6 +38,7 @@ use crate::topology::{self, Seat, Topology, Workers, affinity};
 /// | `huge_pages` | never | there are actors by the million |
 /// | `worker_stack` | 2 MiB | handlers recurse deeply |
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
+/// | `lanes` | [`Lanes::Off`] | many actors send to few on other NUMA nodes |
 /// | `balancing` | off | actors talk in groups that change, on several NUMA nodes |
 /// | `drain_delay` | none | a load balancer takes a while to notice |
 /// | `shutdown_phase` | none | something of yours ends with the system |
@@ -54,6 +55,7 @@ pub struct SystemBuilder {
     thread_name: String,
     worker_stack: usize,
     name_stack_overflows: bool,
+    lanes: Lanes,
     balancing: Option<Balancing>,
     drain_delay: Duration,
     phases: Vec<ShutdownPhase>,
@@ -101,6 +103,7 @@ impl SystemBuilder {
             thread_name: "actor".to_owned(),
             worker_stack: 2 << 20,
             name_stack_overflows: true,
+            lanes: Lanes::default(),
             balancing: None,
             drain_delay: Duration::ZERO,
             phases: Vec::new(),
@@ -196,6 +199,13 @@ impl SystemBuilder {
         self
     }
 
+    /// Whether messages between NUMA nodes may share batch lanes. Nothing to choose on a machine with one
+    /// NUMA node: there are none.
+    pub fn lanes(mut self, lanes: Lanes) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
     /// Moves actors to the NUMA node that most of their messages come from, as [`Balancing`] says. Off by
     /// default; nothing happens on a machine with one NUMA node.
     ///
@@ -274,6 +284,7 @@ impl SystemBuilder {
             seats.len() + spares.iter().sum::<usize>() + self.dedicated.count(nodes.len());
         let runtime = Runtime::new(threads, arenas);
 
+        runtime.lay_lanes(self.lanes);
         let timers = engine::start_timers(&topology, &nodes)?;
         let pools = self.blocking.pools(&nodes);
         let (reactors, handles) =

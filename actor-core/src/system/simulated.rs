@@ -11,15 +11,21 @@ use super::{Plan, SystemRef, readiness};
 use crate::cell::observe;
 use crate::cell::{Runtime, StopMode, StopReason};
 use crate::clock::Tick;
+use crate::locality::Lanes;
 use crate::scheduler::Scheduler;
 use crate::scheduler::timer::Timers;
 use crate::telemetry::StallHooks;
 use crate::topology::{self, Topology, TopologyError, Workers};
 
 /// A runtime on that many pretended NUMA nodes, with nobody to run it.
-pub(crate) fn runtime(numa_nodes: u8, tokio: &tokio::runtime::Handle) -> &'static Runtime {
+pub(crate) fn runtime(
+    numa_nodes: u8,
+    lanes: Lanes,
+    tokio: &tokio::runtime::Handle,
+) -> &'static Runtime {
     let arenas = (0..numa_nodes).collect();
     let runtime = Runtime::new(usize::from(numa_nodes), arenas);
+    runtime.lay_lanes(lanes);
     let tokios = (0..numa_nodes).map(|_| tokio.clone()).collect();
     runtime.complete(Timers::without_thread(Tick::now(), 0), tokios);
     runtime.set_scheduler(Scheduler::without_workers(usize::from(numa_nodes), runtime));

@@ -8,9 +8,9 @@ mod tree;
 
 use std::fmt;
 
-use crate::cell::{CellRef, Runtime};
+use crate::cell::{CellRef, Runtime, crossing};
 use crate::id::{ActorId, NumaNodeId, WorkerId};
-use crate::locality::Edge;
+use crate::locality::{Edge, LaneStats};
 use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
@@ -52,6 +52,8 @@ pub struct Stats {
     pub edges: Vec<Edge>,
     /// Actors that idle workers took from other NUMA nodes for a turn, every pair that had some.
     pub steals_across: Vec<StealsAcross>,
+    /// How those from one NUMA node to another travelled, every pair that had some; empty without batch lanes.
+    pub lanes: Vec<LaneStats>,
     /// What the balancer did, if the system has one.
     pub balancing: Option<BalancingStats>,
 }
@@ -281,6 +283,7 @@ impl Stats {
                 .collect(),
             edges: edges(runtime),
             steals_across: steals_across(runtime, &scheduler.stolen),
+            lanes: crossing::stats(runtime),
             // The system's, which knows whether it has one.
             balancing: None,
         }

@@ -14,6 +14,7 @@ use super::trace::{ActorNumber, Recorder, Trace};
 use crate::cell::observe::{self, Hook};
 use crate::clock::{Tick, virtual_time};
 use crate::id::ActorId;
+use crate::locality::Lanes;
 use crate::mailbox::Conservation;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::system::{ShutdownReport, StartError, SystemRef, simulated};
@@ -67,6 +68,7 @@ pub struct Simulation {
 /// | setting | default | touch it when |
 /// |---|---|---|
 /// | `numa_nodes` | 1 | placement is what is tested |
+/// | `lanes` | [`Lanes::Off`] | messages between NUMA nodes are what is tested |
 /// | `trace_limit` | 100,000 events | the beginning of a long run is wanted, or none at all |
 /// | `turns_max` | 10,000,000 turns in one call | a livelock should be found sooner |
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +76,7 @@ pub struct Simulation {
 pub struct SimulationBuilder {
     seed: u64,
     numa_nodes: u8,
+    lanes: Lanes,
     limits: Limits,
 }
 
@@ -116,6 +119,7 @@ impl Simulation {
         SimulationBuilder {
             seed,
             numa_nodes: 1,
+            lanes: Lanes::Off,
             limits: Limits {
                 trace: 100_000,
                 turns: 10_000_000,
@@ -397,6 +401,12 @@ impl SimulationBuilder {
         self
     }
 
+    /// Whether messages between NUMA nodes may share batch lanes; [`Lanes::Off`] unless said otherwise.
+    pub const fn lanes(mut self, lanes: Lanes) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
     /// How many events are kept, the newest; 0 keeps none. The hash covers all.
     pub const fn trace_limit(mut self, events: usize) -> Self {
         self.limits.trace = events;
@@ -425,7 +435,7 @@ impl SimulationBuilder {
             });
         }
         let reactor = Reactor::start().map_err(|error| SimulationError::Start(error.into()))?;
-        let runtime = simulated::runtime(self.numa_nodes, reactor.handle());
+        let runtime = simulated::runtime(self.numa_nodes, self.lanes, reactor.handle());
         let engine = Engine::new(self.seed, self.limits, runtime, reactor, || {
             simulated::found(runtime)
         })
