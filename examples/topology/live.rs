@@ -42,7 +42,7 @@ impl Message for Acquaint {
 
 struct Wanderer {
     community: usize,
-    all: Arc<[ActorRef<Wanderer>]>,
+    all: Arc<[ActorRef<Self>]>,
     over: Arc<AtomicBool>,
 }
 
