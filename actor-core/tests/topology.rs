@@ -123,6 +123,22 @@ fn container_holes_only_what_the_container_may_use() {
     assert_eq!(machine.distance(NumaNodeId(0), NumaNodeId(1)), 20);
     assert_eq!(machine.numa_node(NumaNodeId(1)), None);
     assert_eq!(machine.cpu(CpuId(9)), None);
+    assert_eq!(
+        machine
+            .only_cpus(&[2, 9, 12, 77].map(CpuId))
+            .unwrap_err()
+            .to_string(),
+        "CPU 77 does not exist, CPU 9 is switched off, CPU 2 is outside of this process's cpuset; \
+         name some of 11-14"
+    );
+    assert_eq!(
+        machine
+            .only_numa_nodes(&[0, 1, 2].map(NumaNodeId))
+            .unwrap_err()
+            .to_string(),
+        "NUMA node 1 does not exist, NUMA node 0 has no CPU inside of this process's cpuset; \
+         name some of 2"
+    );
 
     let allowed: Vec<bool> = machine
         .numa_nodes()

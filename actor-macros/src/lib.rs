@@ -43,7 +43,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `on_panic` | `restart`, `resume` | whether a panic in a handler ends this life, or costs the message alone |
 /// | `trap_links` | nothing, or `true`, `false` | whether a broken link is told to its `terminated` hook, and does not end its life |
 /// | `stash` | `0` to `1000000` | how many messages it may put aside |
-/// | `placement` | `inherit`, `spread`, `least_loaded`, `dedicated` | the NUMA home: its spawner's, each in turn, the one with the least to do, or its spawner's with a thread of its own |
+/// | `placement` | `inherit`, `spread`, `least_loaded`, `dedicated`, `node(0)`, `key(42)` | the NUMA home: its spawner's, each in turn, the one with the least to do, its spawner's with a thread of its own, the one of that number (the spawn fails where there is none), or that of a key |
 /// | `started` | a method | called before the first message and after each restart |
 /// | `stopped` | a method | called after the last message |
 /// | `terminated` | a method | called when a watched actor has ended, or with `trap_links` a linked one |

@@ -25,7 +25,7 @@ pub(crate) struct Actor {
     pub(crate) trap_links: Option<bool>,
     /// How many messages may be put aside.
     pub(crate) stash: Option<usize>,
-    pub(crate) placement: Option<Ident>,
+    pub(crate) placement: Option<Placement>,
     pub(crate) started: Option<Ident>,
     pub(crate) stopped: Option<Ident>,
     pub(crate) terminated: Option<Ident>,
@@ -48,6 +48,15 @@ pub(crate) struct Supervise {
     /// A variant of `AutoShutdown`.
     pub(crate) auto_shutdown: Option<Ident>,
     pub(crate) keep_children: bool,
+}
+
+/// Where the actor lives.
+pub(crate) enum Placement {
+    /// A variant of `Placement` without a value.
+    Variant(Ident),
+    /// The NUMA node of this number.
+    Node(u8),
+    Key(u64),
 }
 
 /// How long the actor's end may take.

@@ -11,6 +11,7 @@ pub(crate) mod messages;
 mod duration;
 mod entries;
 mod names;
+mod placement;
 mod remote;
 mod shape;
 mod signature;

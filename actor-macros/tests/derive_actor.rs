@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actor_macros::Actor;
 use support::actor_core::{
-    Actor, ActorContext, ActorError, ActorOptions, AutoShutdown, Backoff, Mailbox, OnPanic,
-    Overflow, Placement, Restart, Shutdown, StopReason, Supervision, Terminated,
+    Actor, ActorContext, ActorError, ActorOptions, AutoShutdown, Backoff, Mailbox, NumaNodeId,
+    OnPanic, Overflow, Placement, Restart, Shutdown, StopReason, Supervision, Terminated,
 };
 
 /// Options have no equality; what they show is all there is to them.
@@ -57,6 +57,28 @@ fn all_keys_together_in_several_attributes() {
                     .period(Duration::from_secs(10)),
             )
             .placement(Placement::Spread),
+    );
+}
+
+#[derive(Actor)]
+#[actor(crate = crate::support::actor_core, placement = node(255), stash = 1)]
+struct OnANode;
+
+#[derive(Actor)]
+#[actor(crate = crate::support::actor_core, placement = key(18446744073709551615))]
+struct ByKey;
+
+#[test]
+fn placements_with_a_number() {
+    assert_same(
+        OnANode::options(),
+        ActorOptions::new()
+            .placement(Placement::Node(NumaNodeId(255)))
+            .stash(1),
+    );
+    assert_same(
+        ByKey::options(),
+        ActorOptions::new().placement(Placement::Key(u64::MAX)),
     );
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::actor::Actor;
 use super::actor_context::ActorContext;
 use super::actor_ref::ActorRef;
+use super::options::no_workers;
 use crate::cell::{CellRef, Runtime};
 use crate::id::{ActorId, NumaNodeId};
 
@@ -40,14 +41,8 @@ impl fmt::Display for MoveError {
                 asked,
                 have_workers,
             } => {
-                write!(
-                    f,
-                    "cannot move to {asked}: no workers there; there are workers on"
-                )?;
-                for (i, node) in have_workers.iter().enumerate() {
-                    write!(f, "{} {node}", if i == 0 { "" } else { "," })?;
-                }
-                Ok(())
+                write!(f, "not moved: ")?;
+                no_workers(f, *asked, have_workers)
             }
             Self::Dead { actor } => write!(f, "{actor} has stopped and cannot be moved"),
             Self::Dedicated { actor, numa_node } => write!(

@@ -36,7 +36,8 @@ pub struct ActorOptions {
     pub(crate) restart: Restart,
     pub(crate) backoff: Backoff,
     pub(crate) placement: Placement,
-    pub(crate) dedicated: bool,
+    /// What was said of it, if anything.
+    pub(crate) dedicated: Option<bool>,
     pub(crate) children_placement: Option<Placement>,
     pub(crate) supervision: Supervision,
     pub(crate) shutdown: Shutdown,
@@ -57,7 +58,7 @@ impl ActorOptions {
             restart: Restart::Transient,
             backoff: Backoff::none(),
             placement: Placement::Inherit,
-            dedicated: false,
+            dedicated: None,
             children_placement: None,
             supervision: Supervision::one_for_one(),
             shutdown: Shutdown::DEFAULT,
@@ -101,7 +102,7 @@ impl ActorOptions {
     /// [`SpawnBuilder::dedicated`](crate::SpawnBuilder::dedicated). Default: no.
     #[must_use]
     pub const fn dedicated(mut self, dedicated: bool) -> Self {
-        self.dedicated = dedicated;
+        self.dedicated = Some(dedicated);
         self
     }
 
@@ -172,6 +173,13 @@ impl ActorOptions {
                 "stash",
                 self.stash,
                 "0 to 1,000,000 messages",
+            )));
+        }
+        if self.placement == Placement::Dedicated && self.dedicated == Some(false) {
+            return Err(SpawnError::Option(InvalidOption::new(
+                "dedicated",
+                "false beside Placement::Dedicated, which asks for a thread of its own",
+                "true, or the placement another one: Placement::Inherit is the same NUMA node on its workers",
             )));
         }
         self.backoff.check()?;
@@ -258,11 +266,9 @@ impl fmt::Display for SpawnError {
                 asked,
                 have_workers,
             } => {
-                write!(f, "no workers on {asked}; there are workers on")?;
-                for (i, node) in have_workers.iter().enumerate() {
-                    write!(f, "{} {node}", if i == 0 { "" } else { "," })?;
-                }
-                Ok(())
+                write!(f, "not spawned: ")?;
+                no_workers(f, *asked, have_workers)?;
+                f.write_str(", or leave the choice to Placement::Spread")
             }
             Self::ShuttingDown => f.write_str("not spawned: the actor system is shutting down"),
             Self::ParentStopping => f.write_str("not spawned: the parent actor is stopping"),
@@ -286,6 +292,23 @@ impl fmt::Display for SpawnError {
             ),
         }
     }
+}
+
+/// Says of a NUMA node that it is no home, and which are.
+pub(super) fn no_workers(
+    f: &mut fmt::Formatter<'_>,
+    asked: NumaNodeId,
+    have_workers: &[NumaNodeId],
+) -> fmt::Result {
+    write!(
+        f,
+        "no workers on {asked}, which does not exist or has no CPU that this system uses; there are \
+         workers on"
+    )?;
+    for (i, node) in have_workers.iter().enumerate() {
+        write!(f, "{} {node}", if i == 0 { "" } else { "," })?;
+    }
+    f.write_str(": take one of these")
 }
 
 impl std::error::Error for SpawnError {}

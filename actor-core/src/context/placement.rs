@@ -29,7 +29,7 @@ impl Wish {
         };
         Self {
             placement,
-            dedicated: options.dedicated || placement == Placement::Dedicated,
+            dedicated: options.dedicated == Some(true) || placement == Placement::Dedicated,
             children: options.children_placement.or(inherited),
         }
     }
@@ -53,6 +53,17 @@ pub(super) fn place(
         (Placement::Node(asked), _) => index_of(runtime, asked),
         (Placement::Near(actor), _) => index_of(runtime, home_of(actor)),
         (Placement::Key(key), _) => Ok(by_key(key, runtime.numa_nodes())),
+    }
+}
+
+/// Refuses what an actor says for those below it, now and not when the first of them is spawned.
+pub(super) fn check_subtree(
+    runtime: &Runtime,
+    children: Option<Placement>,
+) -> Result<(), SpawnError> {
+    match children {
+        Some(Placement::Node(asked)) => index_of(runtime, asked).map(drop),
+        _ => Ok(()),
     }
 }
 

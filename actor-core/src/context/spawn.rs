@@ -184,7 +184,8 @@ impl<A: Actor> SpawnBuilder<'_, A> {
     /// ends with the actor. Such an actor cannot be moved, and in a simulation it is like any other.
     ///
     /// The spawn is refused with [`SpawnError::DedicatedThreads`] if the NUMA node has no thread left
-    /// ([`SystemBuilder::dedicated_threads`](crate::SystemBuilder::dedicated_threads)).
+    /// ([`SystemBuilder::dedicated_threads`](crate::SystemBuilder::dedicated_threads)), and with
+    /// [`SpawnError::Option`] if this says `false` and the placement is `Dedicated`.
     ///
     /// # Examples
     ///
@@ -205,7 +206,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn dedicated(mut self, dedicated: bool) -> Self {
-        self.options.dedicated = dedicated;
+        self.options.dedicated = Some(dedicated);
         self
     }
 
@@ -296,6 +297,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
         };
         let wish = Wish::of(self.parent, &self.options);
         let numa_index = placement::place(self.parent, runtime, wish.placement)?;
+        placement::check_subtree(runtime, self.options.children_placement)?;
         let birth = Birth {
             vtable: self.vtable,
             numa_index,

@@ -94,7 +94,16 @@ pub fn widen_current_thread(cpus: &[CpuId]) -> io::Result<()> {
         let message = PinError::OutOfRange { cpu: *cpu }.to_string();
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    os::set_mask(cpus)
+    os::set_mask(cpus).map_err(|error| {
+        if error.kind() != io::ErrorKind::InvalidInput {
+            return error;
+        }
+        let (asked, have) = (list(cpus), process_cpus().map_or_else(String::new, list));
+        let message = format!(
+            "no CPU of {asked} is online and inside of the cpuset; this process started with {have}"
+        );
+        io::Error::new(error.kind(), message)
+    })
 }
 
 /// The CPUs the calling thread may run on, ascending.
@@ -155,7 +164,11 @@ impl fmt::Display for PinError {
             }
             Self::Refused { cpu, code } => {
                 let error = io::Error::from_raw_os_error(*code);
-                write!(f, "the operating system refused {cpu}: {error}")
+                write!(f, "the operating system refused {cpu}: {error}")?;
+                if error.kind() == io::ErrorKind::InvalidInput {
+                    f.write_str(" (it is offline, or the cpuset has become smaller)")?;
+                }
+                Ok(())
             }
             Self::Unsupported { cpu } => {
                 write!(

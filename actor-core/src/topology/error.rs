@@ -56,6 +56,30 @@ pub enum TopologyError {
         /// The CPUs the process may use, as a list.
         allowed: String,
     },
+    /// CPUs were named that this process cannot use ([`Topology::only_cpus`](super::Topology::only_cpus)).
+    /// All empty: none was named.
+    CpusNotUsable {
+        /// Those that do not exist, as a list.
+        unknown: String,
+        /// Those that are switched off, as a list.
+        offline: String,
+        /// Those outside of the process's cpuset, as a list.
+        outside: String,
+        /// Those that it can use, as a list.
+        usable: String,
+    },
+    /// NUMA nodes were named that cannot have workers
+    /// ([`Topology::only_numa_nodes`](super::Topology::only_numa_nodes)). All empty: none was named.
+    NumaNodesNotUsable {
+        /// Those that do not exist, as a list.
+        unknown: String,
+        /// Those without a CPU, as a list.
+        memory_only: String,
+        /// Those whose CPUs are all outside of the process's cpuset, as a list.
+        outside: String,
+        /// Those that can have workers, as a list.
+        usable: String,
+    },
     /// hwloc was asked for and cannot answer.
     Hwloc {
         /// Why: the crate was built without it, or discovery failed.
@@ -124,9 +148,53 @@ impl fmt::Display for TopologyError {
                 "no CPU is both online ({online}) and allowed to this process ({allowed}); \
                  check the cpuset of the cgroup or the container"
             ),
+            Self::CpusNotUsable {
+                unknown,
+                offline,
+                outside,
+                usable,
+            } => {
+                let why = [
+                    ("does not exist", unknown),
+                    ("is switched off", offline),
+                    ("is outside of this process's cpuset", outside),
+                ];
+                refusal(f, "CPU", &why, usable)
+            }
+            Self::NumaNodesNotUsable {
+                unknown,
+                memory_only,
+                outside,
+                usable,
+            } => {
+                let why = [
+                    ("does not exist", unknown),
+                    ("has no CPU", memory_only),
+                    ("has no CPU inside of this process's cpuset", outside),
+                ];
+                refusal(f, "NUMA node", &why, usable)
+            }
             Self::Hwloc { reason } => write!(f, "no answer from hwloc: {reason}"),
         }
     }
+}
+
+/// What is wrong with the ones that were named, and which may be.
+fn refusal(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    why: &[(&str, &String)],
+    usable: &str,
+) -> fmt::Result {
+    let mut between = "";
+    for (reason, which) in why.iter().filter(|(_, which)| !which.is_empty()) {
+        write!(f, "{between}{what} {which} {reason}")?;
+        between = ", ";
+    }
+    if between.is_empty() {
+        write!(f, "no {what} was named")?;
+    }
+    write!(f, "; name some of {usable}")
 }
 
 impl fmt::Display for PretendReason {

@@ -321,6 +321,23 @@ impl Topology {
         })
     }
 
+    /// The same machine, of whose allowed CPUs only those stay allowed that `keep` picks: at least one.
+    pub(super) fn narrowed(&self, keep: impl Fn(&Cpu) -> bool) -> Self {
+        let mut narrow = self.clone();
+        for cpu in &mut narrow.cpus {
+            cpu.allowed = cpu.allowed && keep(cpu);
+        }
+        let stays = |id: &CpuId| narrow.cpu(*id).is_some_and(|cpu| cpu.allowed);
+        let allowed: Vec<CpuId> = self.allowed.iter().copied().filter(stays).collect();
+        // Who plays a CPU goes on playing it.
+        if self.stand_ins().is_some() {
+            let played = allowed.iter().filter_map(|cpu| self.real_cpu(*cpu));
+            narrow.pinning = Pinning::Stand(played.collect());
+        }
+        narrow.allowed = allowed;
+        narrow
+    }
+
     /// The real CPUs that play this machine's; `None` when it is not pretended.
     pub(super) fn stand_ins(&self) -> Option<&[CpuId]> {
         match &self.pinning {

@@ -35,7 +35,7 @@
 //!
 //! # Files
 //!
-//! `machine` is the value, `display` draws it, `detect` is the door. `sysfs`, `cgroup`, `hwloc`
+//! `machine` is the value, `display` draws it, `detect` is the door, `restrict` takes a part of it. `sysfs`, `cgroup`, `hwloc`
 //! and `pretend` each make or feed one. [`plan`] and [`nearest_order`] are pure. `affinity` is the
 //! only file with system calls and `unsafe`.
 
@@ -49,6 +49,7 @@ mod hwloc;
 mod machine;
 mod placement;
 mod pretend;
+mod restrict;
 mod sysfs;
 #[cfg(test)]
 mod test_tree;

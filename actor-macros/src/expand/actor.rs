@@ -6,7 +6,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Ident, Path};
 
-use crate::model::{Actor, Mailbox, Shutdown, Supervise};
+use crate::model::{Actor, Mailbox, Placement, Shutdown, Supervise};
 
 use super::generics::sendable;
 
@@ -73,8 +73,13 @@ fn options(actor: &Actor) -> TokenStream {
     if let Some(messages) = actor.stash {
         calls.extend(quote!(.stash(#messages)));
     }
-    if let Some(variant) = &actor.placement {
-        calls.extend(quote!(.placement(#krate::Placement::#variant)));
+    if let Some(placement) = &actor.placement {
+        let placement = match placement {
+            Placement::Variant(variant) => quote!(#variant),
+            Placement::Node(number) => quote!(Node(#krate::NumaNodeId(#number))),
+            Placement::Key(key) => quote!(Key(#key)),
+        };
+        calls.extend(quote!(.placement(#krate::Placement::#placement)));
     }
     if calls.is_empty() {
         return calls;

@@ -9,6 +9,7 @@ use crate::model;
 
 use super::duration::{backoff, period};
 use super::entries::{Entries, choice, crate_path, default_crate, flag, list_of};
+use super::placement::placement;
 use super::shape::refuse_shape;
 use super::supervise::{intensity, merge, shutdown, supervise};
 
@@ -50,13 +51,6 @@ const RESTARTS: &[(&str, &str)] = &[
 ];
 
 const ON_PANICS: &[(&str, &str)] = &[("restart", "Restart"), ("resume", "Resume")];
-
-const PLACEMENTS: &[(&str, &str)] = &[
-    ("inherit", "Inherit"),
-    ("spread", "Spread"),
-    ("least_loaded", "LeastLoaded"),
-    ("dedicated", "Dedicated"),
-];
 
 /// The most messages a bounded mailbox holds: the inbox counts in 16 bits of its state word, and the
 /// values above are left for the senders that are between their check and their push.
@@ -132,7 +126,7 @@ pub(crate) fn actor(input: DeriveInput, errors: &mut Errors) -> Option<model::Ac
                 "shutdown" => actor.shutdown = Some(shutdown(key, input)?),
                 "on_panic" => actor.on_panic = Some(choice(key, input, ON_PANICS)?),
                 "stash" => actor.stash = Some(stash(input)?),
-                "placement" => actor.placement = Some(choice(key, input, PLACEMENTS)?),
+                "placement" => actor.placement = Some(placement(key, input)?),
                 "started" => actor.started = Some(hook(key, input)?),
                 "stopped" => actor.stopped = Some(hook(key, input)?),
                 "terminated" => actor.terminated = Some(hook(key, input)?),

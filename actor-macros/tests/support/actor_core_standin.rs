@@ -325,7 +325,12 @@ pub enum Placement {
     Inherit,
     Spread,
     LeastLoaded,
+    Node(NumaNodeId),
+    Key(u64),
 }
+
+#[derive(Clone, Copy, Debug)]
+pub struct NumaNodeId(pub u8);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff(Duration, Duration);

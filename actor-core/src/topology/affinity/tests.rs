@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::thread;
 
 use super::{
-    PinError, current_cpu, current_thread_cpus, pin_current_thread, process_cpus,
+    PinError, current_cpu, current_thread_cpus, list, pin_current_thread, process_cpus,
     widen_current_thread,
 };
 use crate::id::CpuId;
@@ -100,4 +100,9 @@ fn widening_to_nothing_is_refused() {
     assert_eq!(kind(&[]), ErrorKind::InvalidInput);
     assert_eq!(kind(&[CpuId(8192)]), ErrorKind::InvalidInput);
     assert_eq!(kind(&[CpuId(8191)]), ErrorKind::InvalidInput);
+    let text = widen_current_thread(&[CpuId(8191)])
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("no CPU of 8191"), "{text}");
+    assert!(text.contains(&list(cpus())), "{text}");
 }
