@@ -190,7 +190,7 @@ pub use supervision::{
 #[cfg(not(actor_loom))]
 pub use system::{
     Abandoned, ActorSystem, BlockingLeft, CrossNumaStealing, InspectError, IntoPhaseResult,
-    LeftBehind, NumaListener, OsSignal, PhaseError, PhaseOutcome, PhaseReport, Readiness,
+    LeftBehind, LostPin, NumaListener, OsSignal, PhaseError, PhaseOutcome, PhaseReport, Readiness,
     ShutdownHandle, ShutdownPhase, ShutdownReport, StartError, SystemBuilder, SystemRef,
     termination,
 };

@@ -62,7 +62,12 @@ pub(crate) struct WatchdogConfig {
     pub(crate) spares: Vec<usize>,
     /// Binds a spare's thread to the CPUs of its NUMA node's workers, by NUMA index.
     pub(crate) pins: Vec<Option<SparePin>>,
+    /// Called on the watchdog's thread twice a second while anybody is awake: no foreign code, no waiting.
+    pub(crate) chore: Option<Chore>,
 }
+
+/// Something to look after now and then.
+pub(crate) type Chore = Box<dyn FnMut() + Send>;
 
 /// As [`Pin`], for every spare of a NUMA node.
 pub(crate) type SparePin = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

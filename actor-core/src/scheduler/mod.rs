@@ -67,7 +67,7 @@ pub(crate) use task::{Link, Task};
 #[cfg(not(actor_loom))]
 pub(crate) use {
     blocking::{Job, LeftRunning, NotTaken, Pool, PoolCounts},
-    config::{Config, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
+    config::{Chore, Config, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
     dedicated::{DEDICATED, NoBooth, Reservation},
     pool::{Driver, Scheduler},
     stats::StallCounts,

@@ -24,6 +24,8 @@
 //! system call for it; tokio leaves the choice to the user (`block_in_place`). Here nothing is taken that
 //! its owner believes to own, which is the whole argument for its soundness.
 //!
+//! Being there anyway, it also does what has to be done now and then (`WatchdogConfig::chore`).
+//!
 //! The thread sleeps for half of the shorter threshold between two looks, and when all workers have
 //! been asleep for a while it sleeps until one wakes (`Bell`), so a system that has nothing to do costs
 //! nothing. What it finds out is late by up to that interval; a turn's beginning is known to one
@@ -188,8 +190,15 @@ impl Keeper {
     fn run(mut self) {
         let bell = &self.scheduler.watchdog().bell;
         let mut quiet = 0_u32;
+        let mut next_chore = Instant::now() + CHORE_EVERY;
         while !self.scheduler.is_stopping() {
             let mut found_quiet = self.look();
+            if let Some(chore) = &mut self.config.chore
+                && Instant::now() >= next_chore
+            {
+                chore();
+                next_chore = Instant::now() + CHORE_EVERY;
+            }
             if found_quiet && quiet >= DOZE_AFTER {
                 // Set, then look again: whoever wakes up meanwhile either is seen here or sees it.
                 bell.doze();
@@ -506,6 +515,8 @@ const TICK_MAX: Duration = Duration::from_millis(50);
 /// Looks in a row that found all workers asleep, before it sleeps until rung. With the default of 5 ms
 /// half a second: who wakes up a dozing watchdog pays a system call for it, so it shall be rare.
 const DOZE_AFTER: u32 = 100;
+/// Between two chores, while anybody is awake.
+const CHORE_EVERY: Duration = Duration::from_millis(500);
 /// After the operating system has refused a thread.
 const THREAD_RETRY: Duration = Duration::from_secs(1);
 

@@ -1,5 +1,6 @@
 //! Every knob, its default, and when to touch it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocking::{self, BlockingSettings};
@@ -7,20 +8,21 @@ use super::control::{Control, Settings};
 use super::dedicated::DedicatedSettings;
 use super::engine::{self, Engine};
 use super::phases::{self, ShutdownPhase};
+use super::pins::Pins;
 use super::stall::{StallSettings, pin_spare};
 use super::start_error::StartError;
 use super::{ActorSystem, Plan, SystemRef, balancing, readiness};
 use crate::cell::Runtime;
 use crate::contain::log;
 use crate::context::{Actor, Parent, builder as spawn_builder};
-use crate::id::NumaNodeId;
+use crate::id::{CpuId, NumaNodeId};
 use crate::locality::{Balancing, Lanes};
 use crate::mailbox::Mailbox;
 use crate::memory::{self, HugePages, Prefaulter};
 use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
 use crate::supervision::Restart;
 use crate::telemetry::StallHooks;
-use crate::topology::{self, Seat, Topology, Workers, affinity};
+use crate::topology::{self, Seat, Topology, Workers};
 
 /// Settings of a system that is about to start.
 ///
@@ -221,7 +223,8 @@ impl SystemBuilder {
     /// # Errors
     ///
     /// See [`StartError`]. A refused pin is a warning, not an error: see
-    /// [`SystemRef::pin_failures`](crate::SystemRef::pin_failures).
+    /// [`SystemRef::pin_failures`](crate::SystemRef::pin_failures). So is a CPU that is taken offline later:
+    /// see [`SystemRef::lost_pins`](crate::SystemRef::lost_pins).
     pub fn build(self) -> Result<ActorSystem, StartError> {
         if self.reactor_threads == 0 || self.reactor_threads > REACTOR_THREADS_MAX {
             return Err(StartError::ReactorThreads {
@@ -309,13 +312,14 @@ impl SystemBuilder {
         runtime.set_pools(pools.into());
         runtime.complete(timers, handles);
 
-        let allowed = topology.allowed().to_vec();
+        let allowed: Arc<[CpuId]> = topology.allowed().into();
+        let pins = Pins::new(if self.pinning { &seats[..] } else { &[] });
         let specs = seats.iter().map(|seat| {
             let numa_index = nodes
                 .iter()
                 .position(|node| *node == seat.numa_node)
                 .unwrap_or(0);
-            let pin = self.pinning.then(|| pin(seat, &allowed)).flatten();
+            let pin = pins.pin(seat.worker, &allowed);
             SeatSpec {
                 worker: seat.worker,
                 numa_index,
@@ -335,6 +339,9 @@ impl SystemBuilder {
                 .flatten()
         });
         config.watchdog = self.stalls.config(spares, spare_pins.collect());
+        if let Some(watchdog) = &mut config.watchdog {
+            watchdog.chore = Some(pins.chore());
+        }
         config.dedicated = self.dedicated.config(&topology, &nodes, self.pinning);
         let stalls = StallHooks::install(runtime, self.stalls.hooks);
         config.cross_numa = match self.stealing {
@@ -372,6 +379,7 @@ impl SystemBuilder {
             control: Control::new(engine, settings),
             leaks: crate::telemetry::leaks::History::default(),
             stalls,
+            pins,
         }));
         Ok(ActorSystem {
             system: SystemRef { runtime, plan },
@@ -419,12 +427,4 @@ fn bind_memory(topology: &Topology, nodes: &[NumaNodeId]) {
             }
         }
     }
-}
-
-fn pin(seat: &Seat, allowed: &[crate::id::CpuId]) -> Option<crate::scheduler::Pin> {
-    let cpu = seat.cpu?;
-    let allowed = allowed.to_vec();
-    Some(Box::new(move || {
-        affinity::pin_current_thread(cpu, &allowed).map_err(|error| error.to_string())
-    }))
 }

@@ -14,6 +14,7 @@ mod memory;
 mod naming;
 mod os_signal;
 mod phases;
+mod pins;
 mod readiness;
 mod remote;
 mod shutdown;
@@ -47,6 +48,7 @@ pub use leftover::LeftBehind;
 pub use listen::NumaListener;
 pub use os_signal::{OsSignal, termination};
 pub use phases::{IntoPhaseResult, PhaseError, ShutdownPhase};
+pub use pins::LostPin;
 pub use readiness::Readiness;
 pub use shutdown::{Abandoned, PhaseOutcome, PhaseReport, ShutdownReport};
 pub use start_error::StartError;
@@ -100,6 +102,7 @@ struct Plan {
     control: control::Control,
     leaks: History,
     stalls: &'static StallHooks,
+    pins: Arc<pins::Pins>,
     balancing: Option<Arc<balancing::Shared>>,
 }
 

@@ -45,6 +45,7 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
     };
     let plan = Box::leak(Box::new(Plan {
         leaks: crate::telemetry::leaks::History::default(),
+        pins: std::sync::Arc::default(),
         balancing: None,
         topology,
         seats,

@@ -159,6 +159,7 @@ impl StallSettings {
             report_after: self.report_after,
             spares,
             pins,
+            chore: None,
         })
     }
 }

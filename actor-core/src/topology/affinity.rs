@@ -122,6 +122,26 @@ pub fn current_cpu() -> Option<(CpuId, NumaNodeId)> {
     os::current_cpu()
 }
 
+/// The operating system's number of a thread, for as long as it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ThreadNumber(i32);
+
+/// The calling thread's number; `None` when this is not Linux.
+pub(crate) fn current_thread_number() -> Option<ThreadNumber> {
+    os::current_thread().map(ThreadNumber)
+}
+
+/// The CPUs that thread may run on and that are online, ascending. The caller knows that it still runs.
+pub(crate) fn cpus_of(thread: ThreadNumber) -> io::Result<Vec<CpuId>> {
+    os::mask(thread.0)
+}
+
+/// As [`pin_current_thread`] for another thread, which the caller knows to run still, and to a CPU that is
+/// one of [`cpus_of`] it: a pin takes away and never gives.
+pub(crate) fn pin_thread(thread: ThreadNumber, cpu: CpuId) -> io::Result<()> {
+    os::set_mask_of(thread.0, &[cpu])
+}
+
 /// Why a thread was not pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -215,14 +235,20 @@ mod os {
 
     /// `cpus` are below `CPUS_MAX`: the callers checked.
     pub(super) fn set_mask(cpus: &[CpuId]) -> io::Result<()> {
+        set_mask_of(0, cpus)
+    }
+
+    /// As `set_mask`, of the thread of this number; 0 is the calling one.
+    pub(super) fn set_mask_of(thread: libc::pid_t, cpus: &[CpuId]) -> io::Result<()> {
         let mut mask: Mask = [0; MASK_WORDS];
         for cpu in cpus {
             mask[(cpu.0 / libc::c_ulong::BITS) as usize] |= 1 << (cpu.0 % libc::c_ulong::BITS);
         }
         // SAFETY: the call reads `size_of_val(&mask)` bytes from `mask`, which has as many and
-        // the alignment of `cpu_set_t` (an array of `unsigned long` too). 0 is the calling thread.
-        let rc =
-            unsafe { libc::sched_setaffinity(0, size_of_val(&mask), (&raw const mask).cast()) };
+        // the alignment of `cpu_set_t` (an array of `unsigned long` too); no memory of ours is written.
+        let rc = unsafe {
+            libc::sched_setaffinity(thread, size_of_val(&mask), (&raw const mask).cast())
+        };
         if rc == 0 {
             Ok(())
         } else {
@@ -239,7 +265,7 @@ mod os {
         mask(libc::pid_t::try_from(std::process::id()).map_err(io::Error::other)?)
     }
 
-    fn mask(thread: libc::pid_t) -> io::Result<Vec<CpuId>> {
+    pub(super) fn mask(thread: libc::pid_t) -> io::Result<Vec<CpuId>> {
         let mut mask: Mask = [0; MASK_WORDS];
         // SAFETY: the call writes at most `size_of_val(&mask)` bytes to `mask`, which has as many
         // and the alignment of `cpu_set_t`; every bit pattern is a valid `Mask`.
@@ -248,10 +274,26 @@ mod os {
         if rc != 0 {
             return Err(io::Error::last_os_error());
         }
-        let set = |cpu: &u32| {
-            mask[(cpu / libc::c_ulong::BITS) as usize] >> (cpu % libc::c_ulong::BITS) & 1 == 1
-        };
-        Ok((0..CPUS_MAX).filter(set).map(CpuId).collect())
+        const BITS: u32 = libc::c_ulong::BITS;
+        // Mostly zeros, and asked for every worker twice a second.
+        let words = (0_u32..).zip(mask).filter(|(_, word)| *word != 0);
+        let cpus = words.flat_map(|(at, word)| {
+            let set = (0..BITS).filter(move |bit| word >> bit & 1 == 1);
+            set.map(move |bit| CpuId(at * BITS + bit))
+        });
+        Ok(cpus.collect())
+    }
+
+    #[cfg(not(miri))]
+    pub(super) fn current_thread() -> Option<libc::pid_t> {
+        // SAFETY: the call takes nothing, touches no memory of ours and cannot fail.
+        Some(unsafe { libc::gettid() })
+    }
+
+    /// Miri's threads have masks by no number but their own.
+    #[cfg(miri)]
+    pub(super) fn current_thread() -> Option<libc::pid_t> {
+        None
     }
 
     #[cfg(not(miri))]
@@ -286,6 +328,18 @@ mod os {
 
     pub(super) fn set_mask(_cpus: &[CpuId]) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn set_mask_of(_thread: i32, _cpus: &[CpuId]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn mask(_thread: i32) -> io::Result<Vec<CpuId>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn current_thread() -> Option<i32> {
+        None
     }
 
     pub(super) fn mask_of_current_thread() -> io::Result<Vec<CpuId>> {

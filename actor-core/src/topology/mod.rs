@@ -26,7 +26,8 @@
 //! * **The cpuset** (cgroup v1 or v2, `taskset`, a container engine): CPUs outside it are part of
 //!   the picture but not [`allowed`](Cpu::allowed), and get no worker. The process's set is read
 //!   once, at first use, and kept: a pinned thread and the threads it starts see one CPU only.
-//!   Detect before you pin. CPUs that appear later (hotplug, a widened cpuset) are not noticed.
+//!   Detect before you pin. CPUs that appear later (hotplug, a widened cpuset) are not noticed;
+//!   one that goes away while a system runs is, see [`SystemRef::lost_pins`](crate::SystemRef::lost_pins).
 //! * **The memory nodes of the cpuset** (`Mems_allowed_list`) are [`NumaNode::memory_allowed`].
 //! * **The CPU quota** (`cpu.max`, `cpu.cfs_quota_us`) takes no CPU away but makes the
 //!   default number of workers smaller ([`Workers::Auto`]): 2.5 CPUs' worth of time is three workers.
