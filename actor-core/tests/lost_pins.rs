@@ -71,3 +71,46 @@ fn a_worker_that_loses_its_cpu_is_reported_and_pinned_again() {
     });
     finish(system);
 }
+
+/// The real thing: `tools/numa-vm --nodes 2 --cpus 4 -- <this binary> --ignored --nocapture`.
+#[test]
+#[ignore = "takes a CPU offline: as root, in a machine of its own"]
+fn a_cpu_that_is_taken_offline_is_missed_until_it_is_back() {
+    let system = common::system();
+    assert_eq!(system.pin_failures(), []);
+    let seat = system.seats().last().unwrap();
+    let cpu = seat.cpu.unwrap();
+    let switch = |on: &str| {
+        let path = format!("/sys/devices/system/cpu/{cpu}/online");
+        std::fs::write(&path, on).unwrap_or_else(|error| panic!("{path}: {error}"));
+    };
+    let hands: Vec<_> = system
+        .numa_nodes()
+        .into_iter()
+        .map(|node| {
+            let hand = system.actor(Hand).placement(Placement::Node(node));
+            hand.spawn().unwrap()
+        })
+        .collect();
+    // Everybody goes on working meanwhile.
+    let all_answer = || {
+        for hand in &hands {
+            hand.ask_blocking(Mask(None)).unwrap();
+        }
+    };
+    switch("0");
+    wait_until("it is missed", || {
+        all_answer();
+        !system.lost_pins().is_empty()
+    });
+    let lost = system.lost_pins();
+    println!("{}", lost[0]);
+    assert!(lost.iter().all(|lost| lost.cpu == cpu), "{lost:?}");
+    switch("1");
+    wait_until("it is back", || {
+        all_answer();
+        system.lost_pins().is_empty()
+    });
+    println!("pinned again");
+    finish(system);
+}

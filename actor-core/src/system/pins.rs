@@ -41,16 +41,22 @@ pub struct LostPin {
     pub cpu: CpuId,
     /// When that was noticed.
     pub since: Instant,
-    /// The CPUs it may run on now.
+    /// The CPUs it may run on now. None: it sleeps, and the kernel gives it others when it wakes.
     pub runs_on: Vec<CpuId>,
 }
 
 impl fmt::Display for LostPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let runs_on = cpu_list::format(self.runs_on.iter().map(|cpu| cpu.0));
+        let runs_on = match &self.runs_on[..] {
+            [] => "sleeps, and wakes on another".to_owned(),
+            cpus => format!(
+                "runs on CPUs {}",
+                cpu_list::format(cpus.iter().map(|cpu| cpu.0))
+            ),
+        };
         write!(
             f,
-            "{} has lost {} and runs on CPUs {runs_on}: the CPU is offline or outside of the cpuset, or \
+            "{} has lost {} and {runs_on}: the CPU is offline or outside of the cpuset, or \
              the thread was moved from outside",
             self.worker, self.cpu
         )
