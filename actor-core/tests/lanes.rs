@@ -459,7 +459,8 @@ fn a_bound_holds_and_full_is_told_at_it() {
 
 #[test]
 fn what_lies_on_a_lane_at_the_end_has_a_fate() {
-    for round in 0..20 {
+    // Few: a system that has ended keeps two or three files open for each of its NUMA nodes.
+    for round in 0..6 {
         let system = several(Lanes::Always);
         let (_log, _sink, source) = apart(&system, Mailbox::unbounded());
         let books = system.handle();
