@@ -39,6 +39,7 @@ impl Protocol for IdleTooSoon {
 
 static VTABLE: NodeVtable = NodeVtable {
     run,
+    forward: run,
     finish,
     abandoned: |_| false,
     message: || "model",
