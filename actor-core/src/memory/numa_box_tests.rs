@@ -11,6 +11,7 @@ fn user_bytes(arena: u8) -> u64 {
 
 /// A size of each way to be allocated, and nothing at all.
 #[test]
+#[cfg_attr(miri, ignore = "minutes: byte by byte")]
 fn every_byte_comes_back_from_every_size() {
     const ARENA: u8 = 220;
     for len in [0, 1, 100, 4096, 4097, 10_000, 70_000, 600_000] {
@@ -27,6 +28,7 @@ fn every_byte_comes_back_from_every_size() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes: byte by byte")]
 fn large_blocks_are_distinct_and_used_again() {
     const ARENA: u8 = 221;
     let fill = |n: u8| NumaBox::slice_in(ARENA, 9000, move |_| n).unwrap();
