@@ -47,7 +47,9 @@ fn s04_children_stop_in_reverse_each_fully_before_the_next() {
     let names = ["A", "B", "C", "D", "E"];
     let spec = supervisor(&log, &names);
     let sup = spec.spawn(&system);
-    assert_eq!(spec.family.get("E").life(), 1);
+    for name in names {
+        assert_eq!(spec.family.get(name).life(), 1, "started");
+    }
     log.clear();
     sup.stop();
     sup.gone();
