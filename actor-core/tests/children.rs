@@ -348,7 +348,7 @@ fn a_group_restart_starts_what_was_terminated_before() {
     let spec = family(Supervision::one_for_all(), &log, &["A", "B", "C"]);
     let sup = spec.spawn(&system);
     let (b, c) = (spec.family.get("B"), spec.family.get("C"));
-    assert_eq!(c.life(), 1);
+    assert_eq!((spec.family.get("A").life(), b.life(), c.life()), (1, 1, 1));
     assert_eq!(sup.ask_blocking(End("B")).unwrap(), Ok(()));
     log.clear();
     c.crash();
