@@ -6,17 +6,23 @@
 //! | floor | holds, or will hold |
 //! |---|---|
 //! | [`id`] | peers, clusters, incarnations |
+//! | `datagram` | what the machines of the upper floors say to each other |
 //! | [`transport`] | bytes from here to there: TCP, TLS 1.3, who is on the other end |
 //! | `wire` | what the bytes mean: pure state machines, no I/O, no clock |
-//! | [`membership`] | who is there, who is suspected, who is gone |
-//! | [`remote`] | the forwarding cell, message numbers, per-peer outboxes, remote watches |
-//! | [`sharding`] | actors by key |
+//! | [`peers`] | one association with every peer: dials, handshakes, the control connection, the lanes |
+//! | [`membership`] | who is there, who is suspected, who is gone: no I/O, no clock |
+//! | [`consensus`] | what all must agree on: members by epoch, owners of shards, unique names |
+//! | [`remote`] | the forwarding cell, exported types, remote asks, watches, spawns |
+//! | [`registry`] | groups of actors, names, who is nearest |
+//! | [`sharding`] | actors by key, singletons |
 //! | [`cluster`] | the front door |
 
 // Read on, top to bottom, and you have the architecture: each floor stands on those above it in this
 // list and never imports from those below (`tests/floors.rs` keeps it so).
 
 // Floor 0. Ground: what every floor stands on.
+#[allow(dead_code, reason = "the machines that use it are still to come")]
+pub(crate) mod datagram;
 pub mod id;
 
 // Floor 1. Bytes from here to there.
@@ -25,23 +31,26 @@ pub mod transport;
 // Floor 2. What the bytes mean (no I/O, no clock).
 pub(crate) mod wire;
 
-// Floor 3. Who is there (no I/O, no clock).
-pub mod membership {
-    //! Who is there. Nothing yet.
-}
+// Floor 3. One association with every peer.
+pub mod peers;
 
-// Floor 4. Actors over there.
+// Floor 4. Who is there (no I/O, no clock).
+pub mod membership;
+
+// Floor 5. What all must agree on.
+pub mod consensus;
+
+// Floor 6. Actors over there.
 pub mod remote;
 
-// Floor 5. Actors by key.
-pub mod sharding {
-    //! Actors by key. Nothing yet.
-}
+// Floor 7. Who is called what.
+pub mod registry;
 
-// Floor 6. The front door.
-pub mod cluster {
-    //! The front door. Nothing yet.
-}
+// Floor 8. Actors by key.
+pub mod sharding;
+
+// Floor 9. The front door.
+pub mod cluster;
 
 pub use remote::export;
 

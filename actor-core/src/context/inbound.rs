@@ -44,7 +44,8 @@ pub(crate) fn resolve_kind(
 /// known, with the reply or why there is none.
 ///
 /// The message has that context: its deadline is kept, and cancelling its token is what the end of the
-/// asker looks like here.
+/// asker looks like here. Does not wait: a full mailbox is [`RemoteFailure::Full`], whatever its policy for those
+/// who could wait. A panic in `answer` is caught.
 pub fn ask<A, M, F>(target: ActorRef<A>, message: M, context: Context, answer: F)
 where
     A: Handler<M>,

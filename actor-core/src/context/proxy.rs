@@ -29,6 +29,67 @@ use crate::supervision::Restart;
 
 /// The way to one actor elsewhere. Called on the workers of this system, one call at a time, and dropped
 /// when the proxy ends; it must not block.
+///
+/// A panic in [`forward`](Self::forward) is what a handler's is: the asker gets
+/// [`Panicked`](crate::AskError::Panicked), and the proxy ends. One in the other functions is counted, and the
+/// order it was to pass on is lost.
+///
+/// # Examples
+///
+/// Two systems in one process, and a network that is a function call:
+///
+/// ```
+/// use actor_core::prelude::*;
+/// use actor_core::remote::{self, CodecError, Export, Gateway, Outbound, Undelivered};
+/// use actor_core::{ActorId, StopMode, StopReason};
+///
+/// struct Square(u8);
+/// impl Message for Square {
+///     type Reply = u8;
+///     // Usually written by `#[message(remote)]`.
+///     const EXPORT: Option<Export<Self>> = Some(Export {
+///         name: "square",
+///         encode: |Self(n), bytes| Ok(bytes.push(*n)),
+///         decode: |bytes| byte(bytes).map(Square),
+///         encode_reply: |n, bytes| Ok(bytes.push(*n)),
+///         decode_reply: byte,
+///     });
+/// }
+/// fn byte(bytes: &[u8]) -> Result<u8, CodecError> {
+///     bytes.first().copied().ok_or_else(|| CodecError::new("no byte"))
+/// }
+///
+/// struct Worker;
+/// impl Actor for Worker {}
+/// impl SyncHandler<Square> for Worker {
+///     fn handle(&mut self, Square(n): Square, _cx: &mut ActorContext<Self>) -> u8 { n * n }
+/// }
+///
+/// struct Call(ActorRef<Worker>);
+/// impl Gateway for Call {
+///     fn forward(&mut self, message: &mut Outbound<'_>) -> Result<(), Undelivered> {
+///         let mut bytes = Vec::new();
+///         message.encode(&mut bytes).map_err(|_| Undelivered::NotExported)?;
+///         let square = byte(&bytes).map(Square).map_err(|_| Undelivered::NotExported)?;
+///         let Some(reply) = message.reply() else {
+///             return self.0.tell(square).map_err(|_| Undelivered::PeerGone);
+///         };
+///         remote::ask(self.0, square, message.context().clone(), move |outcome| match outcome {
+///             Ok(n) => _ = reply.send(&[n]),
+///             Err(failure) => reply.fail(failure),
+///         });
+///         Ok(())
+///     }
+///     fn stop(&mut self, mode: StopMode) { self.0.stop_with(mode) }
+///     fn link_broken(&mut self, _: ActorId, _: &StopReason) { self.0.stop() }
+/// }
+///
+/// let (here, there) = (ActorSystem::new()?, ActorSystem::new()?);
+/// let worker = there.spawn(Worker)?;
+/// let (proxy, _) = here.proxy::<Worker>("worker over there", Mailbox::default(), Call(worker))?;
+/// assert_eq!(proxy.ask_blocking(Square(7))?, 49);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Gateway: Send + 'static {
     /// Whether the next message may be forwarded. While it is not, messages wait in the proxy's mailbox,
     /// and its senders when that is full. The waker is to be woken when there is room.

@@ -15,6 +15,7 @@ use super::error::{CloseReason, Fault, WireError};
 use super::frame::{Frame, FrameDecoder, FrameKind, Stage, put_frame};
 use super::heartbeat::Heartbeat;
 use super::limits::{Limits, PeerLimits};
+use super::receive::{TakeFrames, receive};
 use super::signal::{Held, Signal, SignalInbox, SignalOutbox, Undeliverable};
 use super::table::{self, MessageTable, TableBuilder};
 
@@ -221,38 +222,11 @@ impl Control {
 
     /// Takes what came. After an error the connection is of no use: what `transmit` gives then is the
     /// goodbye.
-    pub(crate) fn receive(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), WireError> {
+    pub(crate) fn receive(&mut self, bytes: &[u8], now: Instant) -> Result<(), WireError> {
         if let Some(connection) = &mut self.connection {
             connection.heartbeat.heard(now);
         }
-        loop {
-            let Some(connection) = &mut self.connection else {
-                return Ok(());
-            };
-            if connection.closed || connection.goodbye.is_some() {
-                return Ok(());
-            }
-            let fed = connection.decoder.feed(bytes);
-            bytes = bytes.get(fed..).unwrap_or_default();
-            loop {
-                let Some(connection) = &mut self.connection else {
-                    return Ok(());
-                };
-                let frame = match connection.decoder.next() {
-                    Ok(Some(frame)) => frame,
-                    Ok(None) => break,
-                    Err(error) => return self.fail(error),
-                };
-                let (at, kind) = (frame.at, frame.kind);
-                if let Err(fault) = self.take(frame, now) {
-                    let frame = Some(kind);
-                    return self.fail(WireError { at, frame, fault });
-                }
-            }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-        }
+        receive(self, bytes, now)
     }
 
     /// Time has passed.
@@ -324,10 +298,19 @@ impl Control {
             connection.closed = true;
         }
     }
+}
 
-    fn fail(&mut self, error: WireError) -> Result<(), WireError> {
-        self.close(CloseReason::of(&error));
-        Err(error)
+impl TakeFrames for Control {
+    fn decoder(&mut self) -> Option<&mut FrameDecoder> {
+        self.connection
+            .as_mut()
+            .map(|connection| &mut connection.decoder)
+    }
+
+    fn is_over(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_none_or(|connection| connection.closed || connection.goodbye.is_some())
     }
 
     fn take(&mut self, frame: Frame, now: Instant) -> Result<(), Fault> {
@@ -383,5 +366,10 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    fn fail(&mut self, error: WireError) -> Result<(), WireError> {
+        self.close(CloseReason::of(&error));
+        Err(error)
     }
 }

@@ -23,6 +23,7 @@ use super::limits::{Limits, PeerLimits};
 use super::message::{Cancelled, Flush, Head};
 use super::outbox::{DropReason, Entry, Outbox, Outgoing};
 use super::reassembly::{Piece, Reassembly};
+use super::receive::{TakeFrames, receive};
 
 mod sending;
 
@@ -259,38 +260,11 @@ impl Lane {
 
     /// Takes what came. After an error the connection is of no use: what `transmit` gives then is the
     /// goodbye.
-    pub(crate) fn receive(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), WireError> {
+    pub(crate) fn receive(&mut self, bytes: &[u8], now: Instant) -> Result<(), WireError> {
         if let Some(connection) = &mut self.connection {
             connection.heartbeat.heard(now);
         }
-        loop {
-            let Some(connection) = &mut self.connection else {
-                return Ok(());
-            };
-            if connection.closed || connection.goodbye.is_some() {
-                return Ok(());
-            }
-            let fed = connection.decoder.feed(bytes);
-            bytes = bytes.get(fed..).unwrap_or_default();
-            loop {
-                let Some(connection) = &mut self.connection else {
-                    return Ok(());
-                };
-                let frame = match connection.decoder.next() {
-                    Ok(Some(frame)) => frame,
-                    Ok(None) => break,
-                    Err(error) => return self.fail(error),
-                };
-                let (at, kind) = (frame.at, frame.kind);
-                if let Err(fault) = self.take(frame, now) {
-                    let frame = Some(kind);
-                    return self.fail(WireError { at, frame, fault });
-                }
-            }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-        }
+        receive(self, bytes, now)
     }
 
     /// Time has passed.
@@ -352,15 +326,61 @@ impl Lane {
         }
     }
 
-    fn fail(&mut self, error: WireError) -> Result<(), WireError> {
-        self.close(CloseReason::of(&error));
-        Err(error)
-    }
-
     fn event_of(&mut self, token: u64, event: impl FnOnce(u64) -> LaneEvent) {
         if token != 0 {
             self.events.push_back(event(token));
         }
+    }
+
+    /// A whole message is here.
+    fn whole(
+        &mut self,
+        at: u64,
+        kind: FrameKind,
+        flags: u8,
+        body: &Bytes,
+        charge: Charge,
+        now: Instant,
+    ) {
+        let delay = self.limits.credit_delay;
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        connection.receive.received();
+        connection.note_credit(now.checked_add(delay));
+        let event = match Head::decode(kind, flags, body) {
+            Ok((head, payload)) => LaneEvent::Message(Incoming {
+                deadline: self.limits.deadline(&head, now),
+                head,
+                payload,
+                charge: Charge {
+                    connection: self.connections,
+                    ..charge
+                },
+            }),
+            Err(error) => {
+                connection.receive.release(charge);
+                LaneEvent::Refused {
+                    error: refused(at, kind, error),
+                    call: Head::call_of(kind, body),
+                }
+            }
+        };
+        self.events.push_back(event);
+    }
+}
+
+impl TakeFrames for Lane {
+    fn decoder(&mut self) -> Option<&mut FrameDecoder> {
+        self.connection
+            .as_mut()
+            .map(|connection| &mut connection.decoder)
+    }
+
+    fn is_over(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_none_or(|connection| connection.closed || connection.goodbye.is_some())
     }
 
     fn take(&mut self, frame: Frame, now: Instant) -> Result<(), Fault> {
@@ -470,41 +490,9 @@ impl Lane {
         Ok(())
     }
 
-    /// A whole message is here.
-    fn whole(
-        &mut self,
-        at: u64,
-        kind: FrameKind,
-        flags: u8,
-        body: &Bytes,
-        charge: Charge,
-        now: Instant,
-    ) {
-        let delay = self.limits.credit_delay;
-        let Some(connection) = &mut self.connection else {
-            return;
-        };
-        connection.receive.received();
-        connection.note_credit(now.checked_add(delay));
-        let event = match Head::decode(kind, flags, body) {
-            Ok((head, payload)) => LaneEvent::Message(Incoming {
-                deadline: self.limits.deadline(&head, now),
-                head,
-                payload,
-                charge: Charge {
-                    connection: self.connections,
-                    ..charge
-                },
-            }),
-            Err(error) => {
-                connection.receive.release(charge);
-                LaneEvent::Refused {
-                    error: refused(at, kind, error),
-                    call: Head::call_of(kind, body),
-                }
-            }
-        };
-        self.events.push_back(event);
+    fn fail(&mut self, error: WireError) -> Result<(), WireError> {
+        self.close(CloseReason::of(&error));
+        Err(error)
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) mod hello;
 // What both kinds of connection have.
 mod goodbye;
 mod heartbeat;
+mod receive;
 
 // The control connection.
 pub(crate) mod control;

@@ -1,0 +1,1 @@
+//! What all must agree on. Nothing yet.

@@ -1,0 +1,1 @@
+//! One association with every peer. Nothing yet.

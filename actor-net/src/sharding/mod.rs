@@ -1,0 +1,1 @@
+//! Actors by key. Nothing yet.
