@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`id`] | peers, clusters, incarnations |
 //! | `datagram` | what the machines of the upper floors say to each other |
+//! | `simulation` | (tests only) a seeded network that drives those machines |
 //! | [`transport`] | bytes from here to there: TCP, TLS 1.3, who is on the other end |
 //! | `wire` | what the bytes mean: pure state machines, no I/O, no clock |
 //! | [`peers`] | one association with every peer: dials, handshakes, the control connection, the lanes |
@@ -24,6 +25,9 @@
 #[allow(dead_code, reason = "the machines that use it are still to come")]
 pub(crate) mod datagram;
 pub mod id;
+#[cfg(test)]
+#[allow(dead_code, reason = "the machines that it drives are still to come")]
+pub(crate) mod simulation;
 
 // Floor 1. Bytes from here to there.
 pub mod transport;
