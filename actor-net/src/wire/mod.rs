@@ -49,7 +49,7 @@ pub(crate) mod context;
 pub(crate) mod credit;
 pub(crate) mod lane;
 pub(crate) mod message;
-mod outbox;
+pub(crate) mod outbox;
 mod reassembly;
 
 #[cfg(any(test, fuzzing))]
