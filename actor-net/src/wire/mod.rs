@@ -21,7 +21,7 @@
 #![allow(dead_code, reason = "the floors that drive it are still to come")]
 
 // Words: fields, frames, what may be wrong with them, how much of everything.
-mod codec;
+pub(crate) mod codec;
 pub(crate) mod error;
 mod frame;
 pub(crate) mod limits;
