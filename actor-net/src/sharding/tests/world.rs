@@ -356,7 +356,7 @@ impl Authority {
 
 pub(super) enum Seat {
     Peer(Box<Peer>),
-    Authority(Authority),
+    Authority(Box<Authority>),
 }
 
 pub(super) fn authority() -> PeerId {
@@ -534,7 +534,7 @@ impl World {
         net.add(
             authority(),
             Incarnation(1),
-            Seat::Authority(Authority::new(start)),
+            Seat::Authority(Box::new(Authority::new(start))),
         );
         let mut world = Self {
             net,
