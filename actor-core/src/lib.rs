@@ -182,6 +182,7 @@ pub use memory::Movable;
 #[cfg(not(actor_loom))]
 pub use memory::{
     ClassStats, HugePages, MemoryStats, NotAllocated, NumaAllocError, NumaBox, Residency,
+    numa_node_here,
 };
 #[cfg(not(actor_loom))]
 pub use supervision::{

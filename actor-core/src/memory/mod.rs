@@ -44,6 +44,7 @@ mod residency;
 pub(crate) use arena::MAGAZINE;
 pub(crate) use arena::{CELL_SIZE, cell_address, has_cell, prepare, set_home, set_huge_pages};
 pub(crate) use cache::{Purpose, alloc, alloc_cell, free, free_cell};
+pub use here::numa_node_here;
 pub(crate) use here::{here, set_here};
 pub(crate) use limit::set_limit;
 pub use map::HugePages;

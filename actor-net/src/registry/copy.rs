@@ -9,6 +9,7 @@
 //! departures come by themselves.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::entry::{Entry, GroupLimits};
@@ -46,6 +47,21 @@ pub(crate) enum TooMuch {
     Entries(usize),
     /// Groups, and the limit.
     Groups(usize),
+}
+
+impl fmt::Display for TooMuch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entries(max) => write!(
+                f,
+                "more than twice the {max} memberships allowed; raise GroupLimits::entries on all peers"
+            ),
+            Self::Groups(max) => write!(
+                f,
+                "members in more than twice the {max} groups allowed; raise GroupLimits::groups on all peers"
+            ),
+        }
+    }
 }
 
 impl Copy {

@@ -1,3 +1,4 @@
+mod groups;
 mod log;
 mod machine;
 mod simulation;
