@@ -30,6 +30,7 @@ pub(crate) use weather::Weather;
 
 /// A pure machine of an upper floor, as the network drives it: as the driver of the cluster does.
 pub(crate) trait Machine {
+    /// Its `Debug` goes into the trace: it must not show an `Instant`, which is another one in each run.
     type Event: fmt::Debug;
 
     fn handle_datagram(&mut self, from: &PeerId, bytes: &[u8], now: Instant);
