@@ -55,7 +55,7 @@ impl Membership {
             return;
         }
         match self.members.get(&id.peer) {
-            Some(entry) if entry.id.incarnation > id.incarnation => return,
+            Some(entry) if entry.id.incarnation > id.incarnation => {}
             Some(entry) if entry.id.incarnation < id.incarnation => {
                 let live = !entry.state.is_over();
                 let peer = id.peer.clone();

@@ -97,7 +97,7 @@ impl Cluster {
         for number in 0..peers {
             cluster.start(&name(number));
         }
-        let formed = cluster.run_until(30 * SECOND, Cluster::all_see_all);
+        let formed = cluster.run_until(30 * SECOND, Self::all_see_all);
         assert!(formed, "they find each other: {}", cluster.views());
         cluster
     }

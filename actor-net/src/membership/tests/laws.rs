@@ -12,7 +12,7 @@ use crate::simulation::{Weather, for_seeds};
 fn storm(seed: u64) -> Cluster {
     let peers = 3 + (seed % 5) as usize;
     let mut cluster = Cluster::formed(seed, peers, MembershipSettings::default());
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         cluster.network.set_weather(Weather::foul());
     }
     for number in 0..peers {
