@@ -7,6 +7,8 @@ use actor_core::Backoff;
 use tokio::runtime::Handle;
 
 use crate::id::{ClusterId, Incarnation, PeerId};
+use crate::wire::hello::Versions;
+use crate::wire::lane::BATCH;
 use crate::wire::limits::{InvalidLimit, LANES_MAX, Limits};
 use crate::wire::table::MessageTable;
 
@@ -30,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) idle_after: Option<Duration>,
     /// The pauses between dials. From 100 ms, doubling to 10 s.
     pub(crate) redial: Backoff,
+    /// For tests: other versions than those that are spoken.
+    pub(crate) versions: Option<Versions>,
 }
 
 impl Config {
@@ -50,10 +54,12 @@ impl Config {
             runtimes,
             idle_after: Some(Duration::from_secs(600)),
             redial: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+            versions: None,
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), InvalidConfig> {
+    /// `queue_bytes`: what the transport lets wait on a link.
+    pub(crate) fn check(&self, queue_bytes: usize) -> Result<(), InvalidConfig> {
         if self.runtimes.is_empty() {
             return Err(InvalidConfig::NoRuntime);
         }
@@ -61,7 +67,19 @@ impl Config {
         if numa_nodes == 0 || numa_nodes > LANES_MAX {
             return Err(InvalidConfig::NumaNodes { numa_nodes });
         }
-        self.limits.check().map_err(InvalidConfig::Limit)
+        self.limits.check().map_err(InvalidConfig::Limit)?;
+        // A peer may allow frames of a MiB, but none here is longer than this side's own limits.
+        let frame = self.limits.control_frame.max(self.limits.lane_frame);
+        let min = usize::try_from(frame)
+            .unwrap_or(usize::MAX)
+            .saturating_add(2 * BATCH);
+        if queue_bytes < min {
+            return Err(InvalidConfig::Queue {
+                bytes: queue_bytes,
+                min,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -70,8 +88,15 @@ impl Config {
 #[non_exhaustive]
 pub(crate) enum InvalidConfig {
     NoRuntime,
-    NumaNodes { numa_nodes: usize },
+    NumaNodes {
+        numa_nodes: usize,
+    },
     Limit(InvalidLimit),
+    /// `queue_bytes_max` of the transport: a batch and a frame have to fit.
+    Queue {
+        bytes: usize,
+        min: usize,
+    },
 }
 
 impl fmt::Display for InvalidConfig {
@@ -85,6 +110,10 @@ impl fmt::Display for InvalidConfig {
                 "{numa_nodes} NUMA nodes; allowed are 1 to {LANES_MAX}, put several into one if there are more"
             ),
             Self::Limit(error) => error.fmt(f),
+            Self::Queue { bytes, min } => write!(
+                f,
+                "queue_bytes_max of the transport is {bytes}; with these limits a batch of {min} has to fit"
+            ),
         }
     }
 }

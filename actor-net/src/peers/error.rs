@@ -6,6 +6,7 @@ use crate::id::Incarnation;
 use crate::transport::{DialError, HandshakeFailure, LinkEnd};
 use crate::wire::error::{CloseReason, WireError};
 use crate::wire::handshake::HandshakeError;
+use crate::wire::hello::Refusal;
 use crate::wire::outbox::Outgoing;
 use crate::wire::signal::Undeliverable;
 
@@ -36,6 +37,35 @@ pub(crate) enum ConnectError {
     Broken(HandshakeFailure),
     /// The system did not move the socket to its reactor.
     Io(String),
+}
+
+impl ConnectError {
+    /// Whether it belongs to the way of things: it needs nobody's eyes.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Handshake(HandshakeError::Refused(why) | HandshakeError::RefusedByPeer(why)) => {
+                why.is_passing() && !matches!(why, Refusal::TooManyConnections { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether one of the sides said this.
+    pub(crate) fn is_about(&self, refusal: &Refusal) -> bool {
+        matches!(
+            self,
+            Self::Handshake(HandshakeError::Refused(why) | HandshakeError::RefusedByPeer(why))
+                if why == refusal
+        )
+    }
+
+    /// Whether somebody else than the wanted peer answered.
+    pub(crate) fn is_wrong_peer(&self) -> bool {
+        matches!(
+            self,
+            Self::Handshake(HandshakeError::Refused(Refusal::NotTheOneDialled { .. }))
+        )
+    }
 }
 
 impl fmt::Display for ConnectError {
@@ -107,6 +137,7 @@ impl fmt::Display for PeerLost {
                 f,
                 "it did not acknowledge a lifecycle signal within {age:?}"
             ),
+            Self::Undeliverable(Undeliverable::Lost) => f.write_str("its life is over"),
             Self::Restarted { incarnation } => write!(f, "restarted as {incarnation}"),
             Self::Shutdown => f.write_str("it has shut down"),
             Self::ShutdownHere => f.write_str("this side shuts down"),

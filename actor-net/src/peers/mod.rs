@@ -9,84 +9,113 @@
     reason = "the floors above it are being built"
 )]
 
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{Incarnation, PeerId};
 use crate::transport::{Endpoint, ListenError, Transport};
+use crate::wire::error::CloseReason;
 
+mod book;
 mod config;
 mod error;
 mod events;
+mod farewell;
+mod hub;
+mod meet;
 mod peer;
+mod port;
+mod shake;
 
 pub(crate) use config::{Config, InvalidConfig};
 pub(crate) use error::{ConnectError, Interruption, PeerLost, PushError};
 pub(crate) use events::{Contact, PeerEvents};
 pub(crate) use peer::Peer;
 
-/// All peers of this process. A handle: clones are the same.
+use hub::{Dialled, Hub};
+
+/// All peers of this process. A handle: clones are the same. It works until [`shutdown`](Self::shutdown).
 #[derive(Clone)]
 pub(crate) struct Peers(Arc<Hub>);
 
-struct Hub {
-    config: Config,
-    transport: Transport,
-    events: Arc<dyn PeerEvents>,
-}
-
 impl Peers {
-    /// Opens nothing yet; `listen` and `connect` do.
+    /// Opens nothing yet; `listen` and `connect` do. The transport is this floor's from now on.
     pub(crate) fn start(
         config: Config,
         transport: Transport,
         events: Arc<dyn PeerEvents>,
     ) -> Result<Self, InvalidConfig> {
-        config.check()?;
-        Ok(Self(Arc::new(Hub {
-            config,
-            transport,
-            events,
-        })))
+        config.check(transport.queue_bytes_max())?;
+        Ok(Self(Arc::new(Hub::new(config, transport, events))))
     }
 
     /// Lets peers in on this address; says where it listens (port 0 takes a free one).
     pub(crate) fn listen(&self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
-        Ok(self.0.transport.listen(addr)?.local_addr())
+        let listener = self.0.transport.listen(addr)?;
+        let addr = listener.local_addr();
+        self.0.spawn(meet::accept(self.0.clone(), listener));
+        Ok(addr)
     }
 
     /// Dials whoever is there, or `wanted` and nobody else, now and whenever there is no connection, with
-    /// growing pauses, until [`disconnect`](Self::disconnect) or [`shutdown`](Self::shutdown).
+    /// growing pauses, until [`disconnect`](Self::disconnect) or [`shutdown`](Self::shutdown). An endpoint that
+    /// is dialled already goes on as it is.
     pub(crate) fn connect(&self, endpoint: Endpoint, wanted: Option<PeerId>) {
-        let _ = (endpoint, wanted);
+        let hub = &self.0;
+        let cancel = hub.closing.child_token();
+        match hub.dials().entry(endpoint.clone()) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(entry) => entry.insert(Dialled {
+                cancel: cancel.clone(),
+                peer: wanted,
+            }),
+        };
+        hub.spawn(meet::keep_dialling(hub.clone(), endpoint, cancel));
     }
 
     /// Dials this peer no more and closes its connection in good order. Its life goes on: it may come back.
     pub(crate) fn disconnect(&self, peer: &PeerId) {
-        let _ = peer;
+        self.0.dials().retain(|_, dialled| {
+            let is_it = dialled.peer.as_ref() == Some(peer);
+            if is_it {
+                dialled.cancel.cancel();
+            }
+            !is_it
+        });
+        if let Some(life) = self.get(peer) {
+            let reason = CloseReason::Other {
+                code: DISCONNECTED,
+                detail: "the other side does not want the connection".to_owned(),
+            };
+            life.control.close(None, reason, Interruption::Disconnected);
+        }
     }
 
     /// The present life of a peer, connected or not.
     pub(crate) fn get(&self, peer: &PeerId) -> Option<Arc<Peer>> {
-        let _ = peer;
-        None
+        self.0.book().get(peer)
     }
 
     /// All present lives, by their names.
     pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
-        Vec::new()
+        self.0.book().all()
     }
 
-    /// This life of the peer is over, and stays so: it is not let in again, a later life is.
+    /// This life of the peer, and every one before, is over, and stays so: it is not let in again, a later
+    /// life is.
     pub(crate) fn declare_dead(&self, peer: &PeerId, incarnation: Incarnation) {
-        let _ = (peer, incarnation);
+        let life = self.0.book().bury(peer, incarnation);
+        if let Some(life) = life {
+            life.end(PeerLost::DeclaredDead);
+        }
     }
 
     /// Lets nobody in, sends what waits, says goodbye, and shuts the transport down; what is not done within
     /// `grace` is cut off. `true` when nothing had to be.
     pub(crate) async fn shutdown(&self, grace: Duration) -> bool {
-        self.0.transport.shutdown(grace).await
+        farewell::shutdown(&self.0, grace).await
     }
 }
 
@@ -94,6 +123,13 @@ impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Peers")
             .field("own", &self.0.config.peer)
+            .field("peers", &self.all())
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
+
+/// The code of a goodbye that is no fault and not for good.
+const DISCONNECTED: u8 = 4;

@@ -1,26 +1,85 @@
-//! One life of one peer, seen from here.
+//! One life of one peer, seen from here: what goes to it, and what is heard of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::{Context, Poll, Waker};
 
-use super::error::PushError;
+use tokio::sync::{Notify, watch};
+
+use super::error::{Interruption, PeerLost, PushError};
+use super::hub::Hub;
+use super::port::{Notice, Port, now};
 use crate::datagram::Channel;
 use crate::id::{Incarnation, PeerId};
-use crate::wire::control::DatagramError;
+use crate::wire::control::{Control, ControlEvent, DatagramError};
 use crate::wire::credit::Charge;
+use crate::wire::error::CloseReason;
 use crate::wire::hello::Introduction;
+use crate::wire::lane::{self, Lane, LaneEvent};
 use crate::wire::message::Flush;
 use crate::wire::outbox::Outgoing;
 use crate::wire::signal::{Signal, Undeliverable};
-use crate::wire::table::TypeError;
+use crate::wire::table::{MessageTable, TypeError};
 
 /// See the module. It outlives its connections; once lost, it takes nothing more.
 pub(crate) struct Peer {
     introduction: Introduction,
-    lanes: usize,
+    pub(super) hub: Arc<Hub>,
+    pub(super) control: Port<Control>,
+    lanes: Box<[LanePort]>,
+    types: RwLock<MessageTable>,
+    session: watch::Sender<Session>,
+    connected: AtomicBool,
+    /// `up` was said once.
+    met: AtomicBool,
+}
+
+struct LanePort {
+    port: Port<Lane>,
+    /// Who waits for room, by the number of the sender.
+    rooms: Mutex<BTreeMap<u64, Waker>>,
+    /// Something happened that a task waits for: its connection ended, or is drained.
+    news: Notify,
+    drained: AtomicBool,
+}
+
+/// What becomes of the control connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Session {
+    /// The last one that began.
+    pub(super) id: u128,
+    /// `up` was said of it, and it has not ended.
+    pub(super) up: bool,
+    /// It has begun and not ended.
+    pub(super) there: bool,
+    pub(super) over: bool,
 }
 
 impl Peer {
+    /// A life that begins now. Its pumps are to be started.
+    pub(super) fn new(hub: &Arc<Hub>, introduction: Introduction) -> Self {
+        let config = &hub.config;
+        let lanes = config.numa_nodes.len().max(introduction.numa_nodes.len());
+        let lane = || LanePort {
+            port: Port::new(Lane::new(config.limits.clone())),
+            rooms: Mutex::default(),
+            news: Notify::new(),
+            drained: AtomicBool::new(false),
+        };
+        Self {
+            introduction,
+            hub: hub.clone(),
+            control: Port::new(Control::new(config.limits.clone(), config.exports.clone())),
+            lanes: (0..lanes).map(|_| lane()).collect(),
+            types: RwLock::default(),
+            session: watch::Sender::default(),
+            connected: AtomicBool::new(false),
+            met: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn id(&self) -> &PeerId {
         &self.introduction.peer
     }
@@ -36,77 +95,314 @@ impl Peer {
 
     /// Whether there is a control connection now.
     pub(crate) fn is_connected(&self) -> bool {
-        false
+        self.connected.load(Ordering::Acquire)
     }
 
     /// Whether this life is over.
     pub(crate) fn is_lost(&self) -> bool {
-        true
+        self.session.borrow().over
     }
 
-    /// How many data lanes there are, counted from 0. One that is not there stands for its rest by this.
+    /// How many data lanes there are, counted from 0; a greater number counts on from 0 again.
     pub(crate) fn lanes(&self) -> usize {
-        self.lanes
+        self.lanes.len()
     }
 
     /// The number by which the peer wants a type of message.
     pub(crate) fn find_type(&self, name: &str, schema: u64) -> Result<u32, TypeError> {
-        let _ = schema;
-        Err(TypeError::NotExported {
-            name: name.to_owned(),
-        })
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        types.find(name, schema)
     }
 
     /// Takes a message to be sent over a lane, and sends it unless a write is under way, which then is
     /// followed by one for all that came meanwhile. Never waits.
     #[expect(clippy::result_large_err, reason = "the message comes back")]
     pub(crate) fn push(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
-        let _ = lane;
-        Err(PushError::Lost(message))
+        let port = &self.lane(lane).port;
+        let mut state = port.lock();
+        if state.over {
+            return Err(PushError::Lost(message));
+        }
+        state.machine.push(message).map_err(|error| match error {
+            lane::PushError::Full(message) => PushError::Full(message),
+            lane::PushError::TooLarge {
+                message,
+                bytes,
+                max,
+            } => PushError::TooLarge {
+                message,
+                bytes,
+                max,
+            },
+        })?;
+        port.send(state);
+        Ok(())
     }
 
     /// Whether a lane takes a message of `sender`, any number; the waker is woken when it does again, first
     /// come first. Ready, too, when this life is over.
     pub(crate) fn poll_room(&self, lane: usize, sender: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let _ = (lane, sender, cx);
-        Poll::Ready(())
+        let lane = self.lane(lane);
+        let mut state = lane.port.lock();
+        if state.over || state.machine.has_room() {
+            return Poll::Ready(());
+        }
+        state.machine.want_room(sender);
+        let old = lane.rooms().insert(sender, cx.waker().clone());
+        drop(state);
+        drop(old);
+        Poll::Pending
     }
 
     /// `sender` does not wait for room any more.
     pub(crate) fn forget_room(&self, lane: usize, sender: u64) {
-        let _ = (lane, sender);
+        let lane = self.lane(lane);
+        lane.port.lock().machine.forget(sender);
+        let old = lane.rooms().remove(&sender);
+        drop(old);
     }
 
     /// Nobody waits for the answer to this call any more.
     pub(crate) fn cancel_call(&self, lane: usize, pair: u64, call: u64) {
-        let _ = (lane, pair, call);
+        self.put(lane, |machine| machine.cancel_call(pair, call));
     }
 
     /// A scope is cancelled: the peer is to stop what came of it over this lane.
     pub(crate) fn cancel_scope(&self, lane: usize, scope: u64) {
-        let _ = (lane, scope);
+        self.put(lane, |machine| machine.cancel_scope(scope));
     }
 
-    /// Marks that all of `pair` that was pushed before is before it: of a marked signal, which see.
+    /// Marks that all of `pair` that was pushed before is before it. The second half of a marked signal, whose
+    /// number it has.
     pub(crate) fn flush(&self, lane: usize, pair: u64, flush: Flush) {
-        let _ = (lane, pair, flush);
+        self.put(lane, |machine| machine.flush(pair, flush));
     }
 
     /// Sends a lifecycle signal, once and surely as long as this life lasts, and says its number.
+    ///
+    /// When too many wait already the peer is given up, with all that follows.
     pub(crate) fn signal(&self, signal: Signal) -> Result<u64, Undeliverable> {
-        let _ = signal;
-        Err(Undeliverable::TooMany { max: 0 })
+        let mut state = self.control.lock();
+        if state.over {
+            return Err(Undeliverable::Lost);
+        }
+        match state.machine.signal(signal, now()) {
+            Ok(number) => {
+                self.control.send(state);
+                Ok(number)
+            }
+            Err(error) => {
+                drop(state);
+                self.hub.lose(self, PeerLost::Undeliverable(error));
+                Err(error)
+            }
+        }
     }
 
     /// A message that came over this lane has left the wire's hands: its room is the peer's again.
     pub(crate) fn release(&self, lane: usize, charge: Charge) {
-        let _ = (lane, charge);
+        let port = &self.lane(lane).port;
+        let mut state = port.lock();
+        state.machine.release(charge, now());
+        if state.machine.owes_credit() {
+            port.wake_held(state);
+        }
     }
 
     /// Sends bytes of a floor above; they may be lost with the connection.
     pub(crate) fn datagram(&self, channel: Channel, bytes: &[u8]) -> Result<(), DatagramError> {
-        let _ = (channel, bytes);
-        Err(DatagramError::NotConnected)
+        let mut state = self.control.lock();
+        state.machine.datagram(channel as u8, bytes)?;
+        self.control.send(state);
+        Ok(())
+    }
+
+    fn put(&self, lane: usize, what: impl FnOnce(&mut Lane)) {
+        let port = &self.lane(lane).port;
+        let mut state = port.lock();
+        if state.over {
+            return;
+        }
+        what(&mut state.machine);
+        port.send(state);
+    }
+
+    fn lane(&self, lane: usize) -> &LanePort {
+        &self.lanes[lane % self.lanes.len()]
+    }
+}
+
+/// For the floor's own files.
+impl Peer {
+    pub(super) fn control_port(&self, _: usize) -> &Port<Control> {
+        &self.control
+    }
+
+    pub(super) fn lane_port(&self, at: usize) -> &Port<Lane> {
+        &self.lane(at).port
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Session> {
+        self.session.subscribe()
+    }
+
+    /// A control connection begins.
+    pub(super) fn begin_session(&self, id: u128) {
+        self.session.send_modify(|session| {
+            session.id = id;
+            session.up = false;
+            session.there = true;
+        });
+    }
+
+    /// Until `up` was said of this session; `false` when it never will be.
+    pub(super) async fn is_up(&self, id: u128) -> bool {
+        let mut watch = self.watch();
+        let state = watch
+            .wait_for(|it| it.over || it.id != id || it.up || !it.there)
+            .await;
+        state.is_ok_and(|it| it.id == id && it.up && !it.over)
+    }
+
+    /// Until this session has ended.
+    pub(super) async fn session_ended(&self, id: u128) {
+        let mut watch = self.watch();
+        let _ = watch
+            .wait_for(|it| it.over || it.id != id || !it.there)
+            .await;
+    }
+
+    /// Until a lane has no connection.
+    pub(super) async fn lane_ended(&self, at: usize) {
+        self.lane_news(at, |lane| !lane.port.is_connected()).await;
+    }
+
+    /// Until all of a lane has been said by both sides, or its connection is gone.
+    pub(super) async fn lane_drained(&self, at: usize) {
+        let done =
+            |lane: &LanePort| lane.drained.load(Ordering::Acquire) || !lane.port.is_connected();
+        self.lane_news(at, done).await;
+    }
+
+    async fn lane_news(&self, at: usize, done: impl Fn(&LanePort) -> bool) {
+        let lane = self.lane(at);
+        loop {
+            let mut news = std::pin::pin!(lane.news.notified());
+            // Before the look, so that what happens after it is noticed.
+            news.as_mut().enable();
+            if done(lane) {
+                return;
+            }
+            news.await;
+        }
+    }
+
+    /// This life is over.
+    pub(super) fn end(&self, why: PeerLost) {
+        self.session.send_modify(|session| {
+            session.over = true;
+            session.up = false;
+        });
+        for lane in &self.lanes {
+            lane.port.end(None, |machine| {
+                let _counted_by_its_events = machine.give_up();
+            });
+            lane.news.notify_waiters();
+        }
+        self.control.end(Some(why), |_| {});
+    }
+
+    pub(super) fn hear_control(peer: &Arc<Self>, _: usize, notice: Notice<ControlEvent>) {
+        let events = &peer.hub.events;
+        match notice {
+            Notice::Event(ControlEvent::Signal(signal)) => events.signal(peer, signal),
+            Notice::Event(ControlEvent::Datagram { channel, bytes }) => {
+                events.datagram(peer, channel, bytes);
+            }
+            Notice::Event(ControlEvent::Table(table)) => peer.hear_up(table),
+            Notice::Event(ControlEvent::Undeliverable(why)) => {
+                peer.hub.lose(peer, PeerLost::Undeliverable(why));
+            }
+            Notice::Event(ControlEvent::Goodbye(reason)) => {
+                let for_good = reason == CloseReason::Shutdown;
+                peer.control.heard_goodbye(reason);
+                if for_good {
+                    peer.hub.lose(peer, PeerLost::Shutdown);
+                }
+            }
+            Notice::Ended { session, why } => peer.hear_down(session, &why),
+            Notice::Over(why) => {
+                if peer.met.load(Ordering::Acquire) {
+                    tracing::warn!(peer = %peer.id(), life = %peer.incarnation(), %why, "peer lost");
+                    events.lost(peer, &why);
+                }
+            }
+        }
+    }
+
+    /// It is known what it takes: messages can be sent.
+    fn hear_up(self: &Arc<Self>, table: MessageTable) {
+        *self.types.write().unwrap_or_else(PoisonError::into_inner) = table;
+        if self.is_lost() {
+            return;
+        }
+        self.met.store(true, Ordering::Release);
+        self.connected.store(true, Ordering::Release);
+        tracing::info!(peer = %self.id(), life = %self.incarnation(), "peer connected");
+        self.hub.events.up(self);
+        self.session.send_modify(|session| session.up = true);
+    }
+
+    fn hear_down(self: &Arc<Self>, session: u128, why: &Interruption) {
+        self.hub.book().disconnected(self.id(), session);
+        self.session.send_modify(|it| {
+            if it.id == session {
+                it.up = false;
+                it.there = false;
+            }
+        });
+        for lane in &self.lanes {
+            lane.port
+                .cut(session, "the control connection of its session has ended");
+        }
+        if self.connected.swap(false, Ordering::AcqRel) {
+            tracing::warn!(peer = %self.id(), %why, "connection to a peer interrupted");
+            self.hub.events.interrupted(self, why);
+        }
+    }
+
+    pub(super) fn hear_lane(peer: &Arc<Self>, at: usize, notice: Notice<LaneEvent>) {
+        let lane = peer.lane(at);
+        match notice {
+            Notice::Event(LaneEvent::Flush(flush)) => {
+                peer.control.lock().machine.flushed(flush.signal);
+                peer.control.wake();
+            }
+            Notice::Event(LaneEvent::Unblocked { sender }) => {
+                let waker = lane.rooms().remove(&sender);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Notice::Event(LaneEvent::Drained) => {
+                lane.drained.store(true, Ordering::Release);
+                lane.news.notify_waiters();
+            }
+            Notice::Event(LaneEvent::Goodbye(reason)) => lane.port.heard_goodbye(reason),
+            Notice::Event(event) => peer.hub.events.lane_event(peer, at, event),
+            Notice::Ended { why, .. } => {
+                lane.drained.store(false, Ordering::Release);
+                tracing::debug!(peer = %peer.id(), lane = at, %why, "lane ended");
+                lane.news.notify_waiters();
+            }
+            Notice::Over(_) => {}
+        }
+    }
+}
+
+impl LanePort {
+    fn rooms(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Waker>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,6 +411,8 @@ impl fmt::Debug for Peer {
         f.debug_struct("Peer")
             .field("id", self.id())
             .field("incarnation", &self.incarnation())
+            .field("connected", &self.is_connected())
+            .field("session", &*self.session.borrow())
             .finish_non_exhaustive()
     }
 }

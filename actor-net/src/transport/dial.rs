@@ -16,15 +16,23 @@ use super::session::Session;
 use super::socket;
 use super::state::{Core, bump};
 
-/// Tries each address of an endpoint in turn.
-pub(crate) async fn dial(core: &Arc<Core>, to: &Endpoint) -> Result<Established, DialError> {
+/// Tries each address of an endpoint in turn, or the one that is given.
+pub(crate) async fn dial(
+    core: &Arc<Core>,
+    to: &Endpoint,
+    only: Option<SocketAddr>,
+) -> Result<Established, DialError> {
     let mut error = DialError {
         endpoint: to.clone(),
         tried: Vec::new(),
         failure: DialFailure::ShutDown,
     };
     let all = async {
-        let addresses = match look_up(core, to).await {
+        let addresses = match only {
+            Some(addr) => Ok(vec![addr]),
+            None => look_up(core, to).await,
+        };
+        let addresses = match addresses {
             Ok(addresses) => addresses,
             Err(failure) => {
                 error.failure = failure;

@@ -69,6 +69,11 @@ impl Established {
         self.session.write_all(bytes).await
     }
 
+    /// Closes it when the other side has had the time to read what it was told.
+    pub(crate) async fn linger(self) {
+        self.session.linger().await;
+    }
+
     /// Makes it a link that lives on the runtime `on`, which is where its events are called.
     ///
     /// Bytes that came already are delivered first. `events` gets the link, to answer with.

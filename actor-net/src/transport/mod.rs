@@ -157,7 +157,25 @@ impl Transport {
     ///
     /// Dropping it closes the connection.
     pub async fn dial(&self, to: &Endpoint) -> Result<Established, DialError> {
-        dial::dial(&self.0, to).await
+        dial::dial(&self.0, to, None).await
+    }
+
+    /// Connects to the one of a name's addresses where a peer was found.
+    pub(crate) async fn dial_at(
+        &self,
+        to: &Endpoint,
+        addr: SocketAddr,
+    ) -> Result<Established, DialError> {
+        dial::dial(&self.0, to, Some(addr)).await
+    }
+
+    pub(crate) fn queue_bytes_max(&self) -> usize {
+        self.0.settings.queue_bytes_max
+    }
+
+    /// Runs a task that the transport's end waits for.
+    pub(crate) fn spawn(&self, on: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(on, task);
     }
 
     /// Reads changed files with keys now, rather than at the next look; whether there were any.

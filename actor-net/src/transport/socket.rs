@@ -21,6 +21,9 @@ pub(crate) fn prepare(tcp: &TcpStream, settings: &TransportSettings) -> io::Resu
     #[cfg(target_os = "linux")]
     let keepalive = keepalive.with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
+    // What the kernel holds unsent a small message has to wait for: no more than a batch of ours.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(NOTSENT_BYTES_MAX)?;
     // Where a kernel has no such option, keep-alive and the heartbeats above remain.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(settings.user_timeout))?;
@@ -44,3 +47,7 @@ pub(crate) fn listen(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> 
     socket.bind(addr)?;
     socket.listen(backlog)
 }
+
+/// As much as the floors above write at once. 5 ms at 100 Mbit/s.
+#[cfg(target_os = "linux")]
+const NOTSENT_BYTES_MAX: u32 = 64 << 10;

@@ -154,6 +154,11 @@ impl Control {
         self.events.pop_front()
     }
 
+    /// How many things it has to say.
+    pub(crate) fn backlog(&self) -> usize {
+        self.events.len()
+    }
+
     /// The smoothed round trip of the present connection.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.connection.as_ref()?.heartbeat.round_trip()

@@ -319,6 +319,15 @@ impl Handshake {
         self.event = Some(HandshakeEvent::Failed(HandshakeError::Refused(refusal)));
     }
 
+    /// A dialler's last word in the place of its confirmation, as long as that has not been transmitted: it
+    /// does not want the connection after all.
+    pub(crate) fn withdraw(&mut self, refusal: &Refusal) {
+        self.out.clear();
+        put_frame(&mut self.out, FrameKind::Refuse, 0, |out| {
+            refusal.encode(out);
+        });
+    }
+
     fn broken(&mut self, error: WireError) {
         let detail = error.to_string();
         self.refuse(Refusal::Malformed { detail });

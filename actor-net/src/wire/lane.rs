@@ -241,6 +241,23 @@ impl Lane {
         self.events.pop_front()
     }
 
+    /// How many things it has to say.
+    pub(crate) fn backlog(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether nothing waits here to be sent.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Whether the peer should get room back before the delay is over.
+    pub(crate) fn owes_credit(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.receive.is_urgent())
+    }
+
     /// Bytes of everything half-received or half-decoded here.
     pub(crate) fn memory(&self) -> usize {
         self.connection.as_ref().map_or(0, |connection| {

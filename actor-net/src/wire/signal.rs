@@ -152,8 +152,14 @@ pub(crate) struct SignalOutbox {
 /// The peer does not take its signals: it is to be declared dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undeliverable {
-    TooMany { max: usize },
-    TooOld { age: Duration },
+    TooMany {
+        max: usize,
+    },
+    TooOld {
+        age: Duration,
+    },
+    /// Its life is over already. Said by the floor above.
+    Lost,
 }
 
 impl SignalOutbox {

@@ -263,6 +263,11 @@ impl Link for TcpLink {
 }
 
 impl TcpLink {
+    /// How many bytes may wait to be sent.
+    pub(crate) fn queue_bytes_max(&self) -> usize {
+        self.0.outbox.max()
+    }
+
     /// Sends a frame when there is room for it, by the link's own task.
     ///
     /// # Errors

@@ -125,6 +125,10 @@ impl Outbox {
         }
     }
 
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
     pub(super) fn queue(&self, frame: &[u8]) -> Result<(), SendRefused> {
         let mut state = self.state();
         state.fits(frame.len(), self.max)?;
