@@ -356,18 +356,27 @@ impl CellRef {
 
     #[inline(always)]
     pub(crate) fn numa_index(self) -> usize {
+        if memory::ONE_HOME {
+            return 0;
+        }
         usize::from((self.header().place.load(Ordering::Relaxed) >> 8) as u8)
     }
 
     /// The way to those who run it: its NUMA index, and whether it has a thread of its own (`dedicated`).
     #[inline(always)]
     pub(super) fn route(self) -> usize {
+        if memory::ONE_HOME {
+            return 0;
+        }
         (self.header().place.load(Ordering::Relaxed) >> 8) as usize & ROUTE
     }
 
     /// The arena of the actor's home.
     #[inline(always)]
     pub(crate) fn arena(self) -> u8 {
+        if memory::ONE_HOME {
+            return 0;
+        }
         (self.header().place.load(Ordering::Relaxed) >> 24) as u8
     }
 

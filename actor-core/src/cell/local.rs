@@ -17,6 +17,7 @@ use crate::id::ActorId;
 use crate::locality::{Row, SAMPLE_EVERY};
 use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
+use crate::memory::ONE_HOME;
 use crate::scheduler::{DEDICATED, Worker};
 
 fn no_pressure(runtime: &Runtime) -> Box<[Cell<u32>]> {
@@ -67,6 +68,9 @@ pub(crate) const MESSAGES_PER_TURN: u32 = 64;
 /// otherwise keep the first receiver waiting behind itself while other workers sleep.
 pub(crate) const SENDS_BEFORE_EXPOSE: u32 = 32;
 
+/// No actor's [`CellRef::way_mark`].
+const NOWHERE: u32 = u32::MAX;
+
 impl Local {
     /// Makes this thread a worker of `runtime`; the guard undoes it.
     pub(super) fn install(runtime: &'static Runtime, worker: &Worker) -> Installed {
@@ -90,7 +94,11 @@ impl Local {
             traffic: runtime.traffic().row(usize::from(worker.id().0)),
             until_sample: Cell::new(SAMPLE_EVERY),
             sampled: Cell::new(0),
-            home_mark: mark_of_home(worker.numa_index()),
+            home_mark: if worker.is_apart() {
+                NOWHERE
+            } else {
+                mark_of_home(worker.numa_index())
+            },
             crossings: runtime.crossings(),
             pressure: no_pressure(runtime),
             guest: Cell::new(false),
@@ -170,7 +178,9 @@ impl Local {
     pub(super) fn begin_turn(&self, cell: CellRef) {
         self.cell.set(Some(cell));
         self.sends.set(0);
-        self.guest.set(cell.numa_index() != self.numa_index);
+        if !ONE_HOME {
+            self.guest.set(cell.numa_index() != self.numa_index);
+        }
         self.running.begin_turn(cell);
     }
 
@@ -189,14 +199,14 @@ impl Local {
     /// Whether the turn is that of an actor that lives elsewhere.
     #[inline(always)]
     pub(super) fn is_guest(&self) -> bool {
-        self.guest.get()
+        !ONE_HOME && self.guest.get()
     }
 
-    /// Whether messages from here to that actor, of this system, stay on the NUMA node. Not those to one that
-    /// has moved here: some may still be on a lane to where it was.
+    /// Whether that actor, of this system, is run by this very worker or its neighbours. Not one that has moved
+    /// here, some of whose messages may still be on a lane to where it was, nor one with a thread of its own.
     #[inline(always)]
     pub(crate) fn is_home_of(&self, target: CellRef) -> bool {
-        target.home_mark() == self.home_mark
+        ONE_HOME || target.way_mark() == self.home_mark
     }
 
     pub(super) fn crossings(&self) -> Option<&'static Crossings> {
@@ -219,10 +229,12 @@ impl Local {
     /// Notes that the running handler sent a message to that actor of this system.
     #[inline(always)]
     pub(crate) fn note_send(&self, target: ActorId) {
-        let until_sample = self.until_sample.get() - 1;
-        self.until_sample.set(until_sample);
-        if until_sample == 0 {
-            self.sample(target);
+        if !ONE_HOME {
+            let until_sample = self.until_sample.get() - 1;
+            self.until_sample.set(until_sample);
+            if until_sample == 0 {
+                self.sample(target);
+            }
         }
         let sends = self.sends.get() + 1;
         if sends == SENDS_BEFORE_EXPOSE {

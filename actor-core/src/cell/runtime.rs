@@ -138,6 +138,9 @@ impl Runtime {
     /// The batch lanes between NUMA nodes.
     #[inline(always)]
     pub(crate) fn crossings(&self) -> Option<&Crossings> {
+        if memory::ONE_HOME {
+            return None;
+        }
         self.crossings.get()
     }
 
@@ -216,6 +219,17 @@ impl Runtime {
     pub(super) fn schedule(&'static self, task: Task, route: usize, hint: Hint) {
         let scheduler = self.scheduler();
         scheduler.schedule(task, route, hint);
+        if scheduler.is_stopping() {
+            self.sweep();
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn schedule_at_home(&'static self, cell: CellRef, hint: Hint) {
+        let scheduler = self.scheduler();
+        if !Worker::schedule_here(scheduler, cell.task(), hint) {
+            scheduler.schedule(cell.task(), cell.route(), hint);
+        }
         if scheduler.is_stopping() {
             self.sweep();
         }

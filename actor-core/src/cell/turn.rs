@@ -26,6 +26,7 @@ use crate::contain::panic_text;
 use crate::mailbox::inbox::{Look, Stamp, Taken};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node, Step};
+use crate::memory::ONE_HOME;
 use crate::scheduler::{After, Hint};
 
 /// A turn of slower messages ends after this long, so that the others need not wait for all of them.
@@ -49,7 +50,7 @@ pub(crate) unsafe fn take_turn(cell: CellRef, local: &Local) -> After {
     // SAFETY: by the caller.
     let after = unsafe { run(cell, local) };
     local.end_turn();
-    if after == After::Again && cell.route() != local.route() {
+    if !ONE_HOME && after == After::Again && cell.route() != local.route() {
         // A guest, or an actor that has moved: to where it belongs, whatever queue it came from.
         cell.schedule(Hint::Back);
         return After::Done;

@@ -15,7 +15,7 @@ use super::limit;
 use super::map::{self, Chunk, HUGE, HugePages};
 use super::prefault::{self, Wish};
 use super::residency::{Residency, count_huge, survey};
-use super::{ClassStats, MemoryStats, Purpose, bind, here};
+use super::{ClassStats, MemoryStats, ONE_HOME, Purpose, bind, here};
 use crate::id::{ActorId, NumaNodeId};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -125,6 +125,7 @@ pub(crate) fn set_home(number: u8, os_node: u8) {
 /// Both must come from an [`ActorId`], which is only made for a cell that exists.
 #[inline(always)]
 pub(crate) fn cell_address(number: u8, index: u32) -> *mut u8 {
+    let number = if ONE_HOME { 0 } else { number };
     // Relaxed: the id reached this thread after the base was set, by whatever way it came.
     let base = CELL_BASE[usize::from(number)].load(Ordering::Relaxed);
     debug_assert!(!base.is_null(), "no arena {number}");

@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use super::arena::{Arena, MAGAZINE, Magazine};
 use super::class::{Class, LARGE, SIZES};
 use super::large::footprint;
-use super::limit;
+use super::{ONE_HOME, limit};
 
 /// What a block is for: decides what happens at the memory limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,9 +41,20 @@ struct ThreadCache {
     arenas: [*mut ArenaCache; 256],
 }
 
+// SAFETY: for `NOTHING` alone, whose pointers are null and are not written.
+unsafe impl Sync for ThreadCache {}
+
+/// The cache of a thread that has none.
+static NOTHING: ThreadCache = ThreadCache {
+    arenas: [std::ptr::null_mut(); 256],
+};
+
 thread_local! {
-    /// Null until first use and again after the thread's destructors ran.
-    static CACHE: Cell<*mut ThreadCache> = const { Cell::new(std::ptr::null_mut()) };
+    /// [`NOTHING`] until first use and again after the thread's destructors ran: the way through it has one
+    /// question less than one past a null pointer.
+    static CACHE: Cell<*const ThreadCache> = const { Cell::new(&raw const NOTHING) };
+    /// With [`ONE_HOME`] a thread needs no table to find its magazines.
+    static ONLY: Cell<*mut ArenaCache> = const { Cell::new(std::ptr::null_mut()) };
     /// Hands the magazines back at the thread's end.
     static AT_EXIT: AtExit = const { AtExit };
 }
@@ -52,8 +63,11 @@ struct AtExit;
 
 impl Drop for AtExit {
     fn drop(&mut self) {
-        let cache = CACHE.replace(std::ptr::null_mut());
-        if cache.is_null() {
+        let cache = CACHE.replace(&NOTHING).cast_mut();
+        if ONE_HOME {
+            ONLY.set(std::ptr::null_mut());
+        }
+        if std::ptr::eq(cache, &NOTHING) {
             return;
         }
         // SAFETY: I2: the pointer came from `Box::into_raw` in `thread_cache`, and it was taken out
@@ -161,22 +175,25 @@ unsafe fn free_large(block: NonNull<u8>, number: u8, layout: Layout) {
 
 #[inline(always)]
 fn arena_cache(number: u8) -> *mut ArenaCache {
-    let cache = CACHE.get();
-    if !cache.is_null() {
-        // SAFETY: I2.
-        let arena = unsafe { (*cache).arenas[usize::from(number)] };
-        if !arena.is_null() {
-            return arena;
+    if ONE_HOME {
+        let only = ONLY.get();
+        if !only.is_null() {
+            return only;
         }
     }
-    make_arena_cache(number)
+    // SAFETY: I2, or it is a static.
+    let arena = unsafe { (*CACHE.get()).arenas[usize::from(number)] };
+    if arena.is_null() {
+        return make_arena_cache(number);
+    }
+    arena
 }
 
 #[cold]
 #[inline(never)]
 fn make_arena_cache(number: u8) -> *mut ArenaCache {
-    let mut cache = CACHE.get();
-    if cache.is_null() {
+    let mut cache = CACHE.get().cast_mut();
+    if std::ptr::eq(cache, &NOTHING) {
         cache = Box::into_raw(Box::new(ThreadCache {
             arenas: [std::ptr::null_mut(); 256],
         }));
@@ -188,6 +205,9 @@ fn make_arena_cache(number: u8) -> *mut ArenaCache {
     let arena = Box::into_raw(Box::new(ArenaCache::new(number)));
     // SAFETY: I2; the slot was null.
     unsafe { (*cache).arenas[usize::from(number)] = arena };
+    if ONE_HOME {
+        ONLY.set(arena);
+    }
     arena
 }
 

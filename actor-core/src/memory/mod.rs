@@ -54,6 +54,10 @@ pub use residency::Residency;
 
 use crate::id::NumaNodeId;
 
+/// There is one home, number 0, and the compiler may know it (`--cfg actor_one_home`): what `tools/numa-cost`
+/// compares with, to count what support for several costs where there is one. Never set in a build for use.
+pub(crate) const ONE_HOME: bool = cfg!(actor_one_home);
+
 /// What one arena holds, for `system.stats()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

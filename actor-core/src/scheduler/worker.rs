@@ -38,6 +38,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::id::WorkerId;
+use crate::memory::ONE_HOME;
 use crate::sync::hint::spin_loop;
 use crate::sync::thread;
 
@@ -218,6 +219,19 @@ impl Worker {
         }
     }
 
+    /// As [`Scheduler::schedule`], of a task for the NUMA node that this thread's worker serves; `false`, and
+    /// nothing done: the thread is no worker of this scheduler.
+    #[inline(always)]
+    pub(crate) fn schedule_here(scheduler: &Scheduler, task: Task, hint: Hint) -> bool {
+        match Self::current() {
+            Some(worker) if worker.belongs_to(scheduler) => {
+                worker.schedule_local(task, hint);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Moves the task in the LIFO slot, if any, to where thieves reach it, and wakes one.
     ///
     /// For a turn that goes on for long after it has scheduled something.
@@ -233,7 +247,7 @@ impl Worker {
 
     #[inline(always)]
     pub(super) fn serves(&self, scheduler: &Scheduler, route: usize) -> bool {
-        self.belongs_to(scheduler) & (self.route == route)
+        self.belongs_to(scheduler) & (ONE_HOME || self.route == route)
     }
 
     /// Whether it runs one task alone.

@@ -3,7 +3,8 @@
 //! The word is written by a read-modify-write, since others set marks in it (H5), and read without an edge: a
 //! sender that sees an old place takes a detour.
 
-use super::{CellRef, Owned, Phase, RestartPolicy, Runtime};
+use super::{CellRef, Owned, Phase, RestartPolicy, Runtime, marks};
+use crate::scheduler::Hint;
 use crate::sync::atomic::Ordering;
 
 /// The actor has moved away from where it was spawned (`rehome`): batch lanes no longer lead to it.
@@ -17,9 +18,23 @@ impl CellRef {
         self.header().place.load(Ordering::Relaxed) & (0xff00 | MOVED)
     }
 
+    /// As [`home_mark`](Self::home_mark), and different for who has a thread of its own, too: what is equal to
+    /// [`mark_of_home`] is run by any worker of that NUMA node.
+    #[inline(always)]
+    pub(in crate::cell) fn way_mark(self) -> u32 {
+        self.header().place.load(Ordering::Relaxed) & (0xff00 | MOVED | marks::DEDICATED)
+    }
+
     /// The arena that the cell was cut from: of the NUMA node where its actor was spawned.
     pub(in crate::cell) fn birth_arena(self) -> u8 {
         self.header().place.load(Ordering::Relaxed) as u8
+    }
+
+    /// As `schedule`, of a cell that this thread's worker serves if the thread is a worker: see
+    /// [`Local::is_home_of`](crate::cell::local::Local::is_home_of). The caller owns the cell.
+    #[inline(always)]
+    pub(crate) fn schedule_at_home(self, hint: Hint) {
+        self.runtime().schedule_at_home(self, hint);
     }
 
     /// Says where the actor lives from now on.
