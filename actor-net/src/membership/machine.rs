@@ -88,6 +88,8 @@ pub(crate) struct Membership {
     joined: bool,
     leaving: bool,
     over: bool,
+    /// As what it is over.
+    end: MemberState,
     isolated: bool,
     forgiven: bool,
     stability: Stability,
@@ -139,6 +141,7 @@ impl Membership {
             joined: false,
             leaving: false,
             over: false,
+            end: MemberState::Down,
             isolated: false,
             forgiven: false,
             stability,
@@ -189,6 +192,8 @@ impl Membership {
         }
         self.send_all(&packet::left(self.own.incarnation));
         self.over = true;
+        self.end = MemberState::Left;
+        self.touch();
         self.events.push_back(Event::Departed);
     }
 
@@ -428,7 +433,7 @@ impl Membership {
             peer: self.own.peer.clone(),
             incarnation: self.own.incarnation,
             state: match (self.over, self.leaving) {
-                (true, _) => MemberState::Left,
+                (true, _) => self.end,
                 (false, true) => MemberState::Leaving,
                 (false, false) => MemberState::Up,
             },

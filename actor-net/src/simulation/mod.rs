@@ -9,7 +9,7 @@
 //! What a connection promises (`datagram.rs`) it promises here too: datagrams come once and in order, or not
 //! at all, and not to another life. [`Weather`] can be made worse than that, for machines that promise to bear it.
 //!
-//! `ACTOR_SEED=<n> cargo test ..` runs every seeded test with that one seed.
+//! `ACTOR_SEED=<n> cargo test ..` runs every seeded test with that one seed, `ACTOR_SEEDS=<n>` with so many.
 
 mod network;
 mod random;
@@ -51,14 +51,19 @@ pub(crate) trait Machine {
     fn poll_event(&mut self) -> Option<Self::Event>;
 }
 
-/// Runs a test for each of so many seeds; or only for `ACTOR_SEED`, where that is set. A test that panics says
-/// with which seed.
+/// Runs a test for each of so many seeds; for `ACTOR_SEEDS` of them, or only for `ACTOR_SEED`, where these are set. A
+/// test that panics says with which seed.
 pub(crate) fn for_seeds(count: u64, mut test: impl FnMut(u64)) {
-    let only = std::env::var("ACTOR_SEED").ok();
-    let only = only.map(|seed| seed.parse::<u64>().expect("ACTOR_SEED is a number"));
-    let seeds = match only {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok();
+        text.map(|text| {
+            text.parse::<u64>()
+                .unwrap_or_else(|_| panic!("{name} is a number"))
+        })
+    };
+    let seeds = match number("ACTOR_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..count,
+        None => 0..number("ACTOR_SEEDS").unwrap_or(count),
     };
     for seed in seeds {
         let failing = SayOnPanic(seed);

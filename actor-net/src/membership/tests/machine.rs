@@ -252,6 +252,26 @@ fn g08_one_that_only_slept_learns_that_it_was_declared_down() {
 }
 
 #[test]
+fn g08_one_whose_connection_is_refused_as_dead_gives_up() {
+    let mut cluster = Cluster::formed(20, 3, settings());
+    cluster.restarts = false;
+    cluster.log.clear();
+    let own = cluster.network.with(&name(1), |machine, now| {
+        machine.handle_declared_dead();
+        assert!(machine.is_over());
+        // Nothing wakes it any more.
+        machine.handle_timeout(now + 60 * SECOND);
+        machine.handle_datagram(&name(0), &[8], now);
+        assert_eq!(machine.poll_timeout(), None);
+        machine.view().get(&name(1)).map(|own| own.state())
+    });
+    assert_eq!(own, Some(MemberState::Down));
+    cluster.run_for(SECOND);
+    let why = [(name(1), RestartReason::DeclaredDown)];
+    assert_eq!(cluster.restarted(), why);
+}
+
+#[test]
 fn unreachable_is_not_down_and_may_end() {
     let mut cluster = Cluster::formed(12, 5, with(Downing::Manual));
     cluster.log.clear();
