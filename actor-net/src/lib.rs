@@ -56,15 +56,18 @@ pub mod sharding;
 // Floor 9. The front door.
 pub mod cluster;
 
+// Floor 10. What the fuzzer calls.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 pub use remote::export;
 
-/// What the fuzz targets call (`fuzz/`): a decoder or machine of the wire by its name, and bytes for it.
+/// What the fuzz targets call (`fuzz/`): a decoder or machine by its name, and bytes for it.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub fn fuzz(target: &str, data: &[u8]) {
-    let (_, run) = wire::fuzz::TARGETS
-        .iter()
+    let (_, run) = fuzz::targets()
         .find(|(name, _)| *name == target)
-        .expect("a target of wire::fuzz::TARGETS");
+        .expect("a target of `fuzz::targets`");
     run(data);
 }

@@ -8,7 +8,8 @@
 //! | `rendezvous` | who of several takes a key |
 //! | `directory` | the machine, its lock, its subscribers |
 //! | `resolve` | what is asked of the floor below: references for addresses |
-//! | `group`, `group_error`, `subscription` | what users hold |
+//! | `group`, `group_error`, `subscription` | what users hold of groups |
+//! | `names`, `name_error` | unique names, over whatever all peers agree by |
 
 #![allow(dead_code, reason = "the driver in `cluster` is still to come")]
 
@@ -16,10 +17,14 @@ mod copy;
 pub(crate) mod directory;
 mod entry;
 mod frames;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod group;
 mod group_error;
 mod log;
 pub(crate) mod machine;
+mod name_error;
+pub(crate) mod names;
 pub(crate) mod rendezvous;
 pub(crate) mod resolve;
 mod subscription;
@@ -31,5 +36,7 @@ pub use entry::{GroupLimits, InvalidName, JoinError, Member, MemberId, NAME_BYTE
 pub use group::Group;
 pub use group_error::{Broadcast, GroupSendError, NoMember};
 pub use machine::Left;
+pub use name_error::NameError;
+pub use names::{Holder, UniqueName};
 pub use resolve::ResolveError;
 pub use subscription::{GroupEvent, GroupEvents, PENDING_EVENTS_MAX};

@@ -1,6 +1,7 @@
 mod groups;
 mod log;
 mod machine;
+mod names;
 mod simulation;
 
 use std::num::NonZeroU16;

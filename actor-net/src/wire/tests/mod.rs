@@ -3,7 +3,6 @@
 mod arbiter;
 mod bounded;
 mod control;
-mod corpus;
 mod fairness;
 mod forged;
 mod golden;
