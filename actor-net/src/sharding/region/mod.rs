@@ -7,7 +7,7 @@
 //! | [`Region::offer`] | a message, from here or from another peer's region |
 //! | [`Region::handle_packet`] | what another region says about a shard that moves |
 //! | [`Region::handle_ended`] | an actor of ours has ended |
-//! | [`Region::handle_lost`] | a life of a peer is over |
+//! | [`Region::handle_way`] | there is a way to another region, or none any more |
 //! | [`Region::handle_gone`] | the others have declared us down |
 //! | [`Region::handle_timeout`] | when [`Region::poll_timeout`] says so |
 //!
@@ -151,8 +151,8 @@ pub(crate) struct Region<T> {
     is_gone: bool,
     has_other_shards: bool,
     users: BTreeSet<Life>,
-    /// Users with whom we have no way any more, though the map still has them.
-    lost: BTreeSet<Life>,
+    /// Lives to whom there is a way now. What is for others waits.
+    ways: BTreeSet<Life>,
     shards: BTreeMap<u16, Shard<T>>,
     outputs: VecDeque<Output<T>>,
     /// What is said and proposed together at the end of a step.
@@ -174,7 +174,7 @@ impl<T> Region<T> {
             is_gone: false,
             has_other_shards: false,
             users: BTreeSet::new(),
-            lost: BTreeSet::new(),
+            ways: BTreeSet::new(),
             shards: BTreeMap::new(),
             outputs: VecDeque::new(),
             stopped: BTreeMap::new(),
@@ -206,7 +206,6 @@ impl<T> Region<T> {
         }
         self.is_declared = true;
         self.users = kind.users().cloned().collect();
-        self.lost.retain(|life| self.users.contains(life));
         let slice = usize::from(self.settings.slice);
         let slices = usize::from(self.settings.slices.max(1));
         for (at, slot) in kind.slots().skip(slice).step_by(slices) {
@@ -248,11 +247,23 @@ impl<T> Region<T> {
         self.finish();
     }
 
-    /// That life of a peer is over, as the connections with it show: what is for it waits until the map says who
-    /// comes after it.
-    pub(crate) fn handle_lost(&mut self, life: &Life) {
-        if self.users.contains(life) {
-            self.lost.insert(life.clone());
+    /// There is a way to the region of that life; or there is none any more, for good: the life is over, and
+    /// what is for it waits until the map says who comes after it.
+    pub(crate) fn handle_way(&mut self, life: &Life, is_there: bool, now: Instant) {
+        if self.is_gone {
+            return;
+        }
+        if !is_there {
+            self.ways.remove(life);
+            return;
+        }
+        if self.ways.insert(life.clone()) {
+            let all: Vec<_> = self.shards.keys().copied().collect();
+            for at in all {
+                self.stop_sending(at, now);
+                self.flush(at, now);
+            }
+            self.finish();
         }
     }
 
@@ -300,6 +311,11 @@ impl<T> Region<T> {
         &self.counts
     }
 
+    /// Who uses the kind, as far as is known here: to all of them there should be ways.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &Life> {
+        self.users.iter().filter(|user| **user != self.own)
+    }
+
     /// Shards that are ours now.
     pub(crate) fn owned(&self) -> usize {
         let owned = |shard: &&Shard<T>| shard.is_owner(&self.own);
@@ -323,7 +339,7 @@ impl<T> Region<T> {
 
     /// Whether what is sent to that life has a chance to arrive.
     fn is_there(&self, life: &Life) -> bool {
-        self.users.contains(life) && !self.lost.contains(life)
+        self.users.contains(life) && self.ways.contains(life)
     }
 
     fn shard_of(&self, key: &EntityKey) -> u16 {
@@ -362,13 +378,9 @@ impl<T> Region<T> {
                     Phase::Closing(closing) => closing.keep(|user| self.users.contains(user)),
                     Phase::Draining | Phase::Empty { .. } => {}
                 }
-            } else if shard.said == Said::Nothing {
-                shard.said = Said::Stopped;
-                let shards = self.stopped.entry(owner.clone()).or_default();
-                shards.push((at, slot.epoch));
-                wake_by(&mut self.wake, now + self.settings.retry);
             }
         }
+        self.stop_sending(at, now);
         self.advance(at, now);
         self.flush(at, now);
         self.activate_eager(at, now);
@@ -412,6 +424,24 @@ impl<T> Region<T> {
         wake_by(&mut self.wake, now + self.settings.retry);
     }
 
+    /// Tells another owner that is to let go of a shard that nothing more comes from here.
+    fn stop_sending(&mut self, at: u16, now: Instant) {
+        let Some(shard) = self.shards.get_mut(&at) else {
+            return;
+        };
+        if shard.said == Said::Nothing
+            && let (Some(owner), Some(_)) = (&shard.slot.owner, &shard.slot.next)
+            && *owner != self.own
+            && self.users.contains(owner)
+            && self.ways.contains(owner)
+        {
+            shard.said = Said::Stopped;
+            let shards = self.stopped.entry(owner.clone()).or_default();
+            shards.push((at, shard.slot.epoch));
+            wake_by(&mut self.wake, now + self.settings.retry);
+        }
+    }
+
     /// What has had no effect is said again.
     fn say_again(&mut self, at: u16, now: Instant) {
         let Some(shard) = self.shards.get_mut(&at) else {
@@ -420,7 +450,7 @@ impl<T> Region<T> {
         let retry = self.settings.retry;
         if let (Said::Stopped, Some(owner)) = (shard.said, &shard.slot.owner)
             && self.users.contains(owner)
-            && !self.lost.contains(owner)
+            && self.ways.contains(owner)
         {
             let shards = self.stopped.entry(owner.clone()).or_default();
             shards.push((at, shard.slot.epoch));

@@ -43,6 +43,10 @@ impl Setup {
             };
             setup.apply(&other);
         }
+        for other in ["a", "b"] {
+            let now = setup.now;
+            setup.region.handle_way(&life(other), true, now);
+        }
         setup
     }
 
@@ -355,7 +359,7 @@ fn what_is_for_a_life_that_is_over_waits_for_the_next_owner() {
     let mut setup = Setup::new(Settings::new(1));
     setup.assign(0, "a");
     setup.tell();
-    setup.region.handle_lost(&life("a"));
+    setup.region.handle_way(&life("a"), false, setup.now);
     assert_eq!(setup.offer(1, Origin::Here), []);
     setup.map.remove(&life("a"));
     setup.map.apply(
@@ -367,6 +371,20 @@ fn what_is_for_a_life_that_is_over_waits_for_the_next_owner() {
     );
     assert!(matches!(
         setup.tell()[..],
+        [Output::Forward { item: 1, .. }]
+    ));
+}
+
+#[test]
+fn what_is_for_a_peer_without_a_way_waits_for_one() {
+    let mut setup = Setup::new(Settings::new(1));
+    setup.region.handle_way(&life("a"), false, setup.now);
+    setup.assign(0, "a");
+    setup.tell();
+    assert_eq!(setup.offer(1, Origin::Here), []);
+    setup.region.handle_way(&life("a"), true, setup.now);
+    assert!(matches!(
+        setup.outputs()[..],
         [Output::Forward { item: 1, .. }]
     ));
 }

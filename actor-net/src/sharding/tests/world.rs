@@ -405,15 +405,19 @@ impl Machine for Seat {
         }
     }
 
-    fn handle_connected(&mut self, peer: &PeerId, incarnation: Incarnation, _now: Instant) {
-        // Lives before that one are over.
-        if let Self::Peer(seat) = self {
-            for before in 1..incarnation.0 {
-                seat.region.handle_lost(&Life {
+    fn handle_connected(&mut self, peer: &PeerId, incarnation: Incarnation, now: Instant) {
+        if let Self::Peer(seat) = self
+            && *peer != authority()
+        {
+            // Lives before that one are over.
+            for known in 1..=incarnation.0 {
+                let life = Life {
                     peer: peer.clone(),
-                    incarnation: Incarnation(before),
-                });
+                    incarnation: Incarnation(known),
+                };
+                seat.region.handle_way(&life, known == incarnation.0, now);
             }
+            seat.pump(now);
         }
     }
 
@@ -560,6 +564,7 @@ impl World {
             world.set(&life, HostState::Up);
             world.lives.push(life);
         }
+        world.net.connect_all();
         world
     }
 
