@@ -73,6 +73,29 @@ impl<M> SendError<M> {
         }
     }
 
+    /// The same error with another message: for who has wrapped what somebody else sent.
+    pub fn map<N>(self, change: impl FnOnce(M) -> N) -> SendError<N> {
+        let target = self.target();
+        let capacity = match &self {
+            Self::Full { capacity, .. } => *capacity,
+            _ => 0,
+        };
+        let wrap = match &self {
+            Self::Full { .. } => |target, capacity, message| SendError::Full {
+                target,
+                capacity,
+                message,
+            },
+            Self::Dead { .. } => |target, _, message| SendError::Dead { target, message },
+            Self::Overloaded { .. } => {
+                |target, _, message| SendError::Overloaded { target, message }
+            }
+            Self::Expired { .. } => |target, _, message| SendError::Expired { target, message },
+            Self::Cancelled { .. } => |target, _, message| SendError::Cancelled { target, message },
+        };
+        wrap(target, capacity, change(self.into_message()))
+    }
+
     /// The actor it was meant for.
     pub fn target(&self) -> ActorId {
         match self {
@@ -299,6 +322,56 @@ impl<M> AskError<M> {
                 .or_else(|| path.0.first())
                 .copied()
                 .unwrap_or(ActorId(0)),
+        }
+    }
+
+    /// The same error with another message: for who has wrapped what somebody else sent.
+    pub fn map<N>(self, change: impl FnOnce(M) -> N) -> AskError<N> {
+        match self {
+            Self::Full {
+                target,
+                capacity,
+                message,
+            } => AskError::Full {
+                target,
+                capacity,
+                message: change(message),
+            },
+            Self::Dead { target, message } => AskError::Dead {
+                target,
+                message: message.map(change),
+            },
+            Self::Expired {
+                target,
+                waited,
+                message,
+            } => AskError::Expired {
+                target,
+                waited,
+                message: message.map(change),
+            },
+            Self::Cancelled { target, message } => AskError::Cancelled {
+                target,
+                message: message.map(change),
+            },
+            Self::Panicked { target } => AskError::Panicked { target },
+            Self::NoReply { target } => AskError::NoReply { target },
+            Self::PeerGone { target } => AskError::PeerGone { target },
+            Self::Unreachable { target } => AskError::Unreachable { target },
+            Self::NotExported { target } => AskError::NotExported { target },
+            Self::TooLarge { target } => AskError::TooLarge { target },
+            Self::Deadlock { path, message } => AskError::Deadlock {
+                path,
+                message: change(message),
+            },
+            Self::Overloaded { target, message } => AskError::Overloaded {
+                target,
+                message: change(message),
+            },
+            Self::WouldBlock { target, message } => AskError::WouldBlock {
+                target,
+                message: change(message),
+            },
         }
     }
 

@@ -168,3 +168,18 @@ fn a_deadlock_names_the_actor_that_was_asked() {
     };
     assert_eq!(oneself.target(), asker);
 }
+
+#[test]
+fn an_error_keeps_its_words_and_its_message_when_it_is_mapped() {
+    for (error, words) in send_errors() {
+        let wrapped = error.clone().map(|order| (order, "wrapped"));
+        assert_eq!(wrapped.to_string(), words);
+        assert!(wrapped.map(|(order, _)| order) == error);
+        let asked = AskError::from(error);
+        let same = asked
+            .clone()
+            .map(|order| (order, 1))
+            .map(|(order, _)| order);
+        assert!(same == asked);
+    }
+}

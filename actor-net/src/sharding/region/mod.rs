@@ -365,19 +365,19 @@ impl<T> Region<T> {
             shard.said = Said::Nothing;
         }
         shard.slot.clone_from(slot);
-        if let (Some(owner), Some(_)) = (&slot.owner, &slot.next) {
-            if *owner == self.own {
-                match &mut shard.phase {
-                    Phase::Serving => {
-                        let users = self.users.iter();
-                        let closing =
-                            Closing::new(users, owner, &shard.early, self.settings.barrier, now);
-                        wake_by(&mut self.wake, closing.until());
-                        shard.phase = Phase::Closing(closing);
-                    }
-                    Phase::Closing(closing) => closing.keep(|user| self.users.contains(user)),
-                    Phase::Draining | Phase::Empty { .. } => {}
+        if let (Some(owner), Some(_)) = (&slot.owner, &slot.next)
+            && *owner == self.own
+        {
+            match &mut shard.phase {
+                Phase::Serving => {
+                    let users = self.users.iter();
+                    let closing =
+                        Closing::new(users, owner, &shard.early, self.settings.barrier, now);
+                    wake_by(&mut self.wake, closing.until());
+                    shard.phase = Phase::Closing(closing);
                 }
+                Phase::Closing(closing) => closing.keep(|user| self.users.contains(user)),
+                Phase::Draining | Phase::Empty { .. } => {}
             }
         }
         self.stop_sending(at, now);

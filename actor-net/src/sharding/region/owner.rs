@@ -45,6 +45,14 @@ impl<T> Region<T> {
         self.finish();
     }
 
+    /// An actor of ours did not take what it was given: it is ending by itself. That is not counted as delivered, and
+    /// what comes now is for the next one.
+    pub(crate) fn handle_ending(&mut self, key: &EntityKey) {
+        self.counts.offered -= 1;
+        self.counts.delivered -= 1;
+        self.passivate(key);
+    }
+
     /// An actor of ours has nothing more to do for now.
     pub(crate) fn passivate(&mut self, key: &EntityKey) {
         let at = self.shard_of(key);

@@ -1,5 +1,6 @@
 //! Whole clusters that move shards while everybody asks, in virtual time.
 
+mod runtime;
 mod world;
 
 use std::time::Duration;
