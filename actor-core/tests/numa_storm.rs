@@ -5,6 +5,7 @@
 //! machines with several, and CI over pretended ones (`ACTOR_TOPOLOGY=4x1`, `8x2`).
 
 mod common;
+mod fallback;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -180,6 +181,7 @@ fn order_and_books_hold_in_a_storm_between_numa_nodes_while_actors_move() {
         .samples(4)
         .stay(Duration::from_millis(1))
         .moves_per_second(10_000);
+    let fallback = fallback::Fallback::begin();
     let system = ActorSystem::builder().balancing(restless).build().unwrap();
     let nodes = system.numa_nodes();
     let (faults, tally) = (Faults::default(), Tally::new());
@@ -274,7 +276,7 @@ fn order_and_books_hold_in_a_storm_between_numa_nodes_while_actors_move() {
         nodes.len(),
         stats.actors.moves,
     );
-    tell_pages_at_home(&system);
+    fallback.tell(&system);
     let books: Conservation = finish(system);
     // The bursts, what they sent, what was asked; and what of the guests' post was not refused.
     let asked = (senders + senders * targets.len()) as u64;
@@ -282,32 +284,4 @@ fn order_and_books_hold_in_a_storm_between_numa_nodes_while_actors_move() {
     assert!(books.handled >= least, "{books}");
     assert!(books.offered <= least + 3 * guests, "{books}");
     tally.all_dropped();
-}
-
-/// Tells how many of the arenas' pages lie on the NUMA node that they are bound to. A figure, no check: these are
-/// few pages, and the binding is a preference. `numa_real` and `numa_memory_real` check it, on many.
-fn tell_pages_at_home(system: &SystemRef) {
-    let found = match system.residency() {
-        Ok(found) => found,
-        Err(error) => {
-            eprintln!("not checked: the kernel does not tell where pages lie: {error}");
-            return;
-        }
-    };
-    let stats = system.stats();
-    let refused = |node| {
-        let mut numa_nodes = stats.numa_nodes.iter();
-        numa_nodes.any(|numa| numa.numa_node == node && numa.memory.unbound_chunks > 0)
-    };
-    let (mut pages, mut misplaced) = (0, 0);
-    for (node, found) in &found {
-        if found.wanted.is_some() && !refused(*node) {
-            pages += found.resident();
-            misplaced += found.misplaced();
-        }
-    }
-    if pages > 0 {
-        let share = (pages - misplaced) as f64 * 100.0 / pages as f64;
-        println!("figure: pages at home after the storm: {share:.1} % of {pages}");
-    }
 }
