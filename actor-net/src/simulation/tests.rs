@@ -146,7 +146,7 @@ fn a_cut_is_one_way_and_ends_with_the_connection() {
     network.cut(&name(0), &name(1));
     network.run_for(2 * SECOND);
     assert!(got(&network.events(&name(0)), &name(1)).len() > 100);
-    assert_eq!(got(&network.events(&name(1)), &name(0)), []);
+    assert!(got(&network.events(&name(1)), &name(0)).is_empty());
     // Nothing comes for the time of silence: given up, and both know.
     network.run_for(4 * SECOND);
     assert!(!network.is_connected(&name(0), &name(1)));
@@ -215,6 +215,6 @@ fn a_partition_keeps_groups_together() {
     network.run_for(SECOND);
     let said = network.events(&name(0));
     assert!(!got(&said, &name(1)).is_empty());
-    assert_eq!(got(&said, &name(2)), []);
-    assert_eq!(got(&said, &name(3)), []);
+    assert!(got(&said, &name(2)).is_empty());
+    assert!(got(&said, &name(3)).is_empty());
 }
