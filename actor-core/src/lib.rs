@@ -128,7 +128,7 @@ pub mod remote {
     #[cfg(feature = "serde")]
     pub use crate::context::{Address, Addressing, with_addressing};
     pub use crate::context::{
-        CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
+        Anyone, CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
         Undelivered, ask_for_elsewhere as ask,
     };
 }

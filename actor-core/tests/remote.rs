@@ -27,6 +27,7 @@ impl Message for Add {
     type Reply = u64;
     const EXPORT: Option<Export<Self>> = Some(Export {
         name: "add",
+        schema: || 7,
         encode: |Self(n), bytes| {
             if *n == NOT_TO_BE_WRITTEN {
                 bytes.extend([1, 2, 3]);
@@ -144,7 +145,7 @@ impl Gateway for Way {
             assert_eq!(bytes, [9], "what failed leaves nothing behind");
             return Err(Undelivered::NotExported);
         }
-        assert_eq!(message.name(), "add");
+        assert_eq!((message.name(), message.schema()), ("add", 7));
         assert_ne!(bytes[1..], PANICS.to_le_bytes(), "on purpose");
         self.0.forwarded.fetch_add(1, Ordering::SeqCst);
         let reply = message.reply();

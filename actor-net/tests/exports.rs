@@ -72,11 +72,12 @@ impl Addressing for Link {
             peer: "self".into(),
             incarnation: 3,
             number: actor.as_u64(),
+            key: 5,
         })
     }
 
     fn actor_at(&self, address: &Address, actor_type: TypeId) -> Result<ActorId, CodecError> {
-        if (&*address.peer, address.incarnation) != ("self", 3) {
+        if (&*address.peer, address.incarnation, address.key) != ("self", 3, 5) {
             return Err(CodecError::new("another life of another peer"));
         }
         self.system
@@ -120,6 +121,7 @@ fn a_reference_travels_inside_of_a_message_on_a_link_only() {
             left >>= 7;
         }
         forged.push(left as u8);
+        forged.push(5);
         assert!(with_addressing(link.clone(), || (export.decode)(&forged)).is_err());
     }
     assert!(

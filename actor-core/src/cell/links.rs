@@ -69,11 +69,18 @@ impl CellRef {
         if links.get_mut(other).is_some() {
             return;
         }
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: only distinct.
-        let own = NEXT.fetch_add(1, Ordering::Relaxed);
+        let own = next_number();
         links.insert(other, Numbers { own, theirs: 0 });
         send(other, me, Bond::Made(own));
+    }
+
+    /// An actor elsewhere, for which the proxy `other` stands, was linked with this one and has failed. The
+    /// link was known there only, so it is made and broken in one breath.
+    pub(crate) fn share_fate(self, generation: u32, other: ActorId, reason: StopReason) {
+        let me = self.id_of(generation);
+        let own = next_number();
+        send(me, other, Bond::Made(own));
+        send(me, other, Bond::Broken(Numbers { own, theirs: 0 }, reason));
     }
 
     /// Takes that back: nothing of the other's end is felt any more, not even if it is on its way.
@@ -198,6 +205,12 @@ impl CellRef {
         let at = extra.broken.iter().position(|each| *each == other);
         at.map(|at| extra.broken.remove(at)).is_some()
     }
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only distinct.
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Whether an end takes the other side of a link down: all but those that somebody in charge wanted.

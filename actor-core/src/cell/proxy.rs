@@ -53,4 +53,10 @@ impl CellRef {
         self.vtable_of(generation)
             .is_some_and(|vtable| (vtable.kind)() == kind)
     }
+
+    /// Whether an actor of that generation lives here, and not elsewhere.
+    pub(crate) fn lives_here(self, generation: u32) -> bool {
+        self.vtable_of(generation)
+            .is_some_and(|vtable| vtable.proxy.is_none())
+    }
 }

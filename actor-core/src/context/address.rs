@@ -1,7 +1,7 @@
 //! References inside of messages that travel.
 //!
 //! A reference is eight bytes that mean something in this process only. Written down it is an
-//! [`Address`]: a peer, its incarnation, a number there. Which peers there are is the network layer's
+//! [`Address`]: a peer, its incarnation, a number and a key there. Which peers there are is the network layer's
 //! knowledge, so it says what an address means while a message is written or read: it puts an
 //! [`Addressing`] in force on the thread. Without one a reference cannot be written.
 
@@ -27,6 +27,9 @@ pub struct Address {
     pub incarnation: u64,
     /// The actor's number there.
     pub number: u64,
+    /// What a stranger cannot guess: whoever has it was given the address. The network layer makes it, and
+    /// looks at it before anything else.
+    pub key: u64,
 }
 
 /// What addresses mean, on one link between two peers.

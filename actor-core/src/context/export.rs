@@ -1,5 +1,5 @@
 //! How a message is written down for actors on other peers. The runtime knows no format: a network layer
-//! brings one, as four functions.
+//! brings one, as a few functions.
 
 use std::fmt;
 
@@ -11,6 +11,9 @@ use super::actor::Message;
 pub struct Export<M: Message> {
     /// What the type is called between peers: the same in every build that knows it.
     pub name: &'static str,
+    /// A number for the shape of the message and its reply: where two builds have different ones, it is not
+    /// sent. May be costly; who needs it often keeps it.
+    pub schema: fn() -> u64,
     /// Appends the message.
     pub encode: fn(&M, &mut Vec<u8>) -> Result<(), CodecError>,
     /// Reads a message; the bytes come from a stranger.

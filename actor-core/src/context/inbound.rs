@@ -10,9 +10,9 @@ use super::actor_ref::ActorRef;
 use super::envelope::head;
 use super::message_context::Context;
 use super::outgoing::Target;
-use super::proxy::RemoteFailure;
+use super::proxy::{ProxyHandle, RemoteFailure};
 use super::reply::{Reply, Table};
-use crate::cell::{CellRef, Runtime, contain};
+use crate::cell::{CellRef, Runtime, StopMode, StopReason, contain};
 use crate::id::ActorId;
 use crate::mailbox::SendError;
 use crate::mailbox::node::{End, Fate, Node, NodeVtable, Step};
@@ -38,6 +38,56 @@ pub(crate) fn resolve_kind(
     let known =
         cell.is_kind(id.generation(), kind) && std::ptr::eq(Target::of(id).runtime, runtime);
     known.then_some(id)
+}
+
+/// As [`resolve_kind`], and also one that has ended: its identity is refused by everything it is used for,
+/// whatever its type was.
+pub(crate) fn resolve_or_gone(
+    runtime: &'static Runtime,
+    number: u64,
+    kind: TypeId,
+) -> Option<ActorId> {
+    resolve_kind(runtime, number, kind).or_else(|| {
+        let id = ActorId::from_u64(number)?;
+        if !memory::has_cell(id.numa_node().0, id.index()) {
+            return None;
+        }
+        // A generation that is still to come could become somebody else's.
+        (id.generation() < CellRef::of(id).generation()).then_some(id)
+    })
+}
+
+/// An actor here, of whatever type: nothing can be told to it, for no message is known to be its own. It
+/// can be watched and awaited, as any [`ActorRef`].
+#[derive(Debug)]
+pub enum Anyone {}
+
+/// The living actor of a system with that number, whatever it is; never a proxy.
+pub(crate) fn resolve_anyone(runtime: &'static Runtime, number: u64) -> Option<ActorRef<Anyone>> {
+    let id = ActorId::from_u64(number)?;
+    if !memory::has_cell(id.numa_node().0, id.index()) {
+        return None;
+    }
+    let cell = CellRef::of(id);
+    let known = cell.lives_here(id.generation()) && std::ptr::eq(Target::of(id).runtime, runtime);
+    known.then_some(ActorRef::new(id))
+}
+
+impl ActorRef<Anyone> {
+    /// Stops it, as [`ActorRef::stop_with`].
+    pub fn stop_for_elsewhere(&self, mode: StopMode) {
+        let reason = match mode {
+            StopMode::Kill => StopReason::Killed,
+            StopMode::Drain | StopMode::Now => StopReason::Normal,
+        };
+        CellRef::of(self.id()).stop(self.id().generation(), mode, reason);
+    }
+
+    /// The actor that the proxy stands for has failed, and this one was linked with it there: it fails too,
+    /// or hears of it if it traps links.
+    pub fn link_broken(&self, proxy: &ProxyHandle, reason: StopReason) {
+        CellRef::of(self.id()).share_fate(self.id().generation(), proxy.id(), reason);
+    }
 }
 
 /// Asks an actor here for somebody elsewhere: `answer` is called once, on whatever thread the outcome is

@@ -70,7 +70,7 @@ pub use event_bus::{EventBus, Published};
 pub use export::{CodecError, Export};
 pub use forward::ForwardError;
 pub use fsm::Fsm;
-pub use inbound::ask as ask_for_elsewhere;
+pub use inbound::{Anyone, ask as ask_for_elsewhere};
 pub use message_context::{Context, Scoped};
 pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};
@@ -98,7 +98,7 @@ pub use trace::{
 pub use watching::TerminatedFuture;
 
 pub(crate) use blocking_work::{blocking_in, serve_here};
-pub(crate) use inbound::{resolve, resolve_kind};
+pub(crate) use inbound::{resolve, resolve_anyone, resolve_kind, resolve_or_gone};
 pub(crate) use naming::{lookup, register, registered, unregister};
 pub(crate) use proxy::spawn_proxy;
 pub(crate) use spawn::{Parent, builder};

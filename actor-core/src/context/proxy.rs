@@ -49,6 +49,7 @@ use crate::supervision::Restart;
 ///     // Usually written by `#[message(remote)]`.
 ///     const EXPORT: Option<Export<Self>> = Some(Export {
 ///         name: "square",
+///         schema: || 1,
 ///         encode: |Self(n), bytes| Ok(bytes.push(*n)),
 ///         decode: |bytes| byte(bytes).map(Square),
 ///         encode_reply: |n, bytes| Ok(bytes.push(*n)),
@@ -212,6 +213,7 @@ impl std::error::Error for RemoteFailure {}
 /// A message on its way out.
 pub struct Outbound<'a> {
     name: &'static str,
+    schema: fn() -> u64,
     encode: &'a dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>,
     context: &'a Context,
     is_ask: bool,
@@ -222,6 +224,11 @@ impl Outbound<'_> {
     /// What the type of message is called between peers.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What the shape of the message and its reply is, as [`Export::schema`](super::Export::schema) says.
+    pub fn schema(&self) -> u64 {
+        (self.schema)()
     }
 
     /// Its context: deadline, cancellation, trace, baggage.
@@ -408,6 +415,12 @@ impl ProxyHandle {
         self.id
     }
 
+    /// The proxy as an actor of the type that the one elsewhere is said to be. A message that it does not
+    /// take is refused there.
+    pub const fn actor_ref<A: Actor>(&self) -> ActorRef<A> {
+        ActorRef::new(self.id)
+    }
+
     /// The actor has ended, for that reason, or its peer is gone: whoever watches or is linked with the
     /// proxy hears it. With [`StopMode::Drain`] what waits in its mailbox still goes to the gateway.
     /// Nothing happens the second time.
@@ -485,6 +498,7 @@ unsafe fn hand_over<M: Message, F: FnOnce() -> Reply<M::Reply>>(
         let _in_force = unsafe { InForce::enter_raw(node.as_ref().context) };
         let mut outbound = Outbound {
             name: export.name,
+            schema: export.schema,
             encode: &|bytes| (export.encode)(&moved, bytes),
             context: &context,
             is_ask,

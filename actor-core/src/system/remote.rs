@@ -5,7 +5,8 @@ use std::any::TypeId;
 
 use super::SystemRef;
 use crate::context::{
-    Actor, ActorRef, Gateway, ProxyHandle, SpawnError, resolve, resolve_kind, spawn_proxy,
+    Actor, ActorRef, Anyone, Gateway, ProxyHandle, SpawnError, resolve, resolve_anyone,
+    resolve_kind, resolve_or_gone, spawn_proxy,
 };
 use crate::id::ActorId;
 use crate::mailbox::Mailbox;
@@ -38,5 +39,17 @@ impl SystemRef {
     /// As [`resolve`](Self::resolve), for a type that only its `TypeId` is known of.
     pub fn resolve_type(&self, number: u64, actor_type: TypeId) -> Option<ActorId> {
         resolve_kind(self.runtime, number, actor_type)
+    }
+
+    /// As [`resolve_type`](Self::resolve_type), and also an actor that has ended: a reference to it is
+    /// refused, as it would be had it never left this process.
+    pub fn resolve_type_or_gone(&self, number: u64, actor_type: TypeId) -> Option<ActorId> {
+        resolve_or_gone(self.runtime, number, actor_type)
+    }
+
+    /// The actor of this system with that number, if it lives, of whatever type: to be watched or stopped
+    /// for somebody elsewhere. A proxy is none.
+    pub fn resolve_anyone(&self, number: u64) -> Option<ActorRef<Anyone>> {
+        resolve_anyone(self.runtime, number)
     }
 }

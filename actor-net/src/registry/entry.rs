@@ -27,12 +27,14 @@ pub struct MemberId {
 }
 
 impl MemberId {
-    /// The same as an address, which references are made of.
+    /// The same as an address, which references are made of, but for the key: that is not gossiped yet, so it
+    /// is 0, and what makes a reference of it has to put the key in.
     pub fn address(&self) -> Address {
         Address {
             peer: self.peer.as_str().into(),
             incarnation: self.incarnation.0,
             number: self.number,
+            key: 0,
         }
     }
 }

@@ -10,6 +10,7 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::schema;
 use crate::wire::bounded;
 
 /// How `M` travels, under a name that all builds share: for [`Message::EXPORT`]. `#[message(remote)]` writes
@@ -37,6 +38,7 @@ where
 {
     Export {
         name,
+        schema: schema::of::<M, M::Reply>,
         encode: write,
         decode: read,
         encode_reply: write,
@@ -44,7 +46,7 @@ where
     }
 }
 
-fn write<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+pub(super) fn write<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
     postcard::serialize_with_flavor(value, Append(bytes)).map_err(CodecError::new)
 }
 
@@ -69,7 +71,7 @@ impl Flavor for Append<'_> {
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let mut format = postcard::Deserializer::from_bytes(bytes);
     let value = bounded::read(&mut format, bytes.len()).map_err(CodecError::new)?;
     let rest = format.finalize().map_err(CodecError::new)?;

@@ -41,6 +41,7 @@ impl<M: Message> Message for Keyed<M> {
     const EXPORT: Option<Export<Self>> = match M::EXPORT {
         Some(export) => Some(Export {
             name: Name::<M>::TEXT,
+            schema: export.schema,
             encode,
             decode,
             encode_reply: export.encode_reply,

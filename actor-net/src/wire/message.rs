@@ -100,11 +100,13 @@ pub(crate) enum FailCode {
     TooLarge,
     /// The actors that wait for each other are in the detail.
     Deadlock,
+    /// There was an answer, and it was lost with a connection.
+    Lost,
     /// A code of a later version.
     Other(u8),
 }
 
-const FAIL_CODES: [(FailCode, u8); 12] = [
+const FAIL_CODES: [(FailCode, u8); 13] = [
     (FailCode::Dead, 1),
     (FailCode::NotExported, 2),
     (FailCode::SchemaDiffers, 3),
@@ -117,6 +119,7 @@ const FAIL_CODES: [(FailCode, u8); 12] = [
     (FailCode::Malformed, 10),
     (FailCode::TooLarge, 11),
     (FailCode::Deadlock, 12),
+    (FailCode::Lost, 13),
 ];
 
 impl FailCode {

@@ -29,7 +29,7 @@ pub(crate) enum SignalKind {
     Unlink,
     /// `from`, which was linked with `to`, has ended.
     Exit(End),
-    /// `to` is asked to stop; 0 orderly, 1 at once.
+    /// `to` is asked to stop: 0 what waits first, 1 after this message, 2 at once.
     Stop {
         mode: u8,
     },

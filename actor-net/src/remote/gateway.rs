@@ -1,0 +1,281 @@
+//! The way from a proxy to its actor: what is told or asked here goes over a lane there.
+//!
+//! All that goes to one actor goes through one proxy, one message at a time, and has one number (`pair`) on
+//! the lane: so it arrives in the order in which it was sent, whoever sent it. While the lane has no room the
+//! proxy takes nothing, its mailbox fills, and its senders wait or are refused as with any full mailbox.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actor_core::remote::{Gateway, Outbound, Undelivered};
+use actor_core::{Actor, ActorContext, ActorId, StopMode, StopReason, SyncHandler};
+use bytes::Bytes;
+
+use super::addressing::on_link;
+use super::answer::{TOKEN_ASK, TOKEN_TELL};
+use super::association::Association;
+use super::calls::Pending;
+use super::desk::DESK;
+use super::farewell::Barrier;
+use super::fate::{end_of, number_of_mode};
+use super::way::Way;
+use crate::peers::PushError;
+use crate::wire::context::ContextBlock;
+use crate::wire::message::{Address, Addressed, Head, Target};
+use crate::wire::outbox::Outgoing;
+use crate::wire::signal::{Signal, SignalKind};
+
+/// The gateway of one proxy.
+pub(super) struct Gate {
+    association: Arc<Association>,
+    address: Address,
+    /// As a sender on its lane.
+    pair: u64,
+    /// The lane, when it is known: with the first message.
+    lane: Option<usize>,
+    /// Taken from the mailbox, and not yet by the lane.
+    stash: Option<Outgoing>,
+    /// The numbers that the peer has given to types of messages, by where their names lie.
+    types: Vec<(usize, u32)>,
+}
+
+/// What stands in the types for the actor of a proxy, where only this floor tells it something.
+pub(super) struct Elsewhere;
+
+impl Actor for Elsewhere {}
+
+impl SyncHandler<Barrier> for Elsewhere {
+    fn handle(&mut self, _: Barrier, _: &mut ActorContext<Self>) {}
+}
+
+/// What stands for the desk of a peer, which is reached by its name.
+pub(super) const DESK_ADDRESS: Address = Address { id: 0, key: 0 };
+
+/// How often a lane that says it has room may be found full before others have their turn.
+const TRIES: usize = 4;
+
+impl Gate {
+    pub(super) fn new(association: Arc<Association>, address: Address) -> Self {
+        Self {
+            pair: association.next_pair(),
+            association,
+            address,
+            lane: None,
+            stash: None,
+            types: Vec::new(),
+        }
+    }
+
+    pub(super) const fn pair(&self) -> u64 {
+        self.pair
+    }
+
+    fn lane(&mut self, way: &dyn Way) -> usize {
+        let number = self.address.id;
+        *self.lane.get_or_insert_with(|| lane_of(way, number))
+    }
+
+    fn type_number(&mut self, way: &dyn Way, message: &Outbound<'_>) -> Result<u32, Undelivered> {
+        let place = message.name().as_ptr().addr();
+        if let Some((_, number)) = self.types.iter().find(|(known, _)| *known == place) {
+            return Ok(*number);
+        }
+        let number = way
+            .find_type(message.name(), message.schema())
+            .map_err(|error| {
+                let peer = &self.association.peer;
+                tracing::debug!(%peer, %error, "a message was not sent");
+                Undelivered::NotExported
+            })?;
+        self.types.push((place, number));
+        Ok(number)
+    }
+
+    /// Pushes what is in the stash, as far as there is room.
+    fn push_stash(&mut self, way: &dyn Way) {
+        let Some(message) = self.stash.take() else {
+            return;
+        };
+        let lane = self.lane(way);
+        let (token, call) = (message.token, call_of(&message.head));
+        match way.push(lane, message) {
+            Ok(()) => self.association.note_out(call.is_some()),
+            Err(PushError::Full(message)) => self.stash = Some(message),
+            Err(PushError::TooLarge { .. }) => {
+                self.association
+                    .not_sent(lane, token, Undelivered::TooLarge);
+            }
+            Err(PushError::Lost(_)) => {
+                self.association
+                    .not_sent(lane, token, Undelivered::PeerGone);
+            }
+        }
+    }
+}
+
+/// Which lane goes to the NUMA node that an actor lives on.
+fn lane_of(way: &dyn Way, number: u64) -> usize {
+    // As `ActorId::numa_node`: of what is said to be an actor's number there.
+    let node = u8::try_from(number >> 30 & 0xff).unwrap_or_default();
+    let place = way.numa_nodes().iter().position(|known| *known == node);
+    place.unwrap_or_default() % way.lanes().max(1)
+}
+
+fn call_of(head: &Head) -> Option<u64> {
+    match head {
+        Head::Ask { call, .. } => Some(*call),
+        _ => None,
+    }
+}
+
+impl Gateway for Gate {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let association = self.association.clone();
+        let way = match association.poll_way(cx) {
+            None => return Poll::Pending,
+            // Lost: what comes is refused.
+            Some(None) => {
+                self.push_nothing();
+                return Poll::Ready(());
+            }
+            Some(Some(way)) => way,
+        };
+        let lane = self.lane(&*way);
+        for _ in 0..TRIES {
+            self.push_stash(&*way);
+            if way.poll_room(lane, self.pair, cx).is_pending() {
+                return Poll::Pending;
+            }
+            if self.stash.is_none() {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn forward(&mut self, message: &mut Outbound<'_>) -> Result<(), Undelivered> {
+        if message.name() == Barrier::NAME {
+            // It is dropped when this returns; that is all there is to it.
+            return Ok(());
+        }
+        let association = self.association.clone();
+        if association.is_lost() {
+            return Err(Undelivered::PeerGone);
+        }
+        let way = association.way().ok_or(Undelivered::Unreachable)?;
+        let message_type = self.type_number(&**way, message)?;
+        let mut payload = Vec::new();
+        on_link(&association, || message.encode(&mut payload)).map_err(|error| {
+            let peer = &association.peer;
+            tracing::debug!(%peer, message = message.name(), %error, "a message was not sent");
+            Undelivered::NotExported
+        })?;
+        let context = message.context();
+        let block = (!context.is_empty()).then(|| ContextBlock::of(context));
+        let to = Addressed {
+            message_type,
+            target: self.target(),
+            sender: None,
+            context: block.filter(|block| !block.is_empty()).map(Box::new),
+        };
+        let (deadline, cancel) = (context.deadline(), context.cancel_token().cloned());
+        let lane = self.lane(&**way);
+        let pair = self.pair;
+        let outgoing = |head, token, cancel| Outgoing {
+            pair,
+            head,
+            payload: Bytes::from(payload),
+            deadline,
+            cancel,
+            token,
+        };
+        let (message, is_ask) = match message.reply() {
+            None => (outgoing(Head::Tell(to), TOKEN_TELL, cancel), false),
+            Some(reply) => {
+                let pending = Pending {
+                    reply,
+                    pair,
+                    cancel: cancel.clone(),
+                    deadline,
+                };
+                // In the table before it is sent: the answer may be here before `push` returns.
+                let call = association.begin_call(lane, pending);
+                let reply_lane = u8::try_from(lane).unwrap_or_default();
+                let head = Head::Ask {
+                    call,
+                    reply_lane,
+                    to,
+                };
+                (outgoing(head, call << 2 | TOKEN_ASK, cancel), true)
+            }
+        };
+        let message = association.number_large(message);
+        let token = message.token;
+        let why = match way.push(lane, message) {
+            Ok(()) => {
+                association.note_out(is_ask);
+                return Ok(());
+            }
+            Err(PushError::Full(message)) => {
+                self.stash = Some(message);
+                return Ok(());
+            }
+            Err(PushError::TooLarge { .. }) => Undelivered::TooLarge,
+            Err(PushError::Lost(_)) => Undelivered::PeerGone,
+        };
+        if is_ask {
+            association.not_sent(lane, token, why);
+            return Ok(());
+        }
+        association.token_is_gone(token);
+        Err(why)
+    }
+
+    fn stop(&mut self, mode: StopMode) {
+        self.association.signal(Signal {
+            from: self.association.nobody(),
+            to: self.address,
+            kind: SignalKind::Stop {
+                mode: number_of_mode(mode),
+            },
+        });
+    }
+
+    fn link_broken(&mut self, failed: ActorId, reason: &StopReason) {
+        self.association.signal(Signal {
+            from: self.association.own.wire_address(failed),
+            to: self.address,
+            kind: SignalKind::Exit(end_of(reason, false)),
+        });
+    }
+}
+
+impl Gate {
+    fn target(&self) -> Target {
+        if self.address == DESK_ADDRESS {
+            Target::Name(DESK.to_owned())
+        } else {
+            Target::Actor(self.address)
+        }
+    }
+
+    /// The peer is lost, and what could not be pushed with it.
+    fn push_nothing(&mut self) {
+        if let Some(message) = self.stash.take() {
+            let lane = self.lane.unwrap_or_default();
+            self.association
+                .not_sent(lane, message.token, Undelivered::PeerGone);
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.push_nothing();
+        if let (Some(way), Some(lane)) = (self.association.way(), self.lane) {
+            way.forget(lane, self.pair);
+        }
+        self.association.proxy_ended(self.pair, self.address);
+    }
+}

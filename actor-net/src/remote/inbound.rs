@@ -1,0 +1,459 @@
+//! What comes over the lanes: messages for actors here, answers for askers here, word of what became of what
+//! was sent.
+//!
+//! All of it is done on the lane's own thread, beside the mailboxes it goes to. The room that a message took
+//! of the peer's window is given back when it is in a mailbox. A message for a mailbox that is full *and lets
+//! senders wait* is held here until there is room, and everything for the same actor behind it; it keeps its
+//! room of the window so long, so a peer that sends on to a full actor is held up in the end. An ask does not
+//! wait: its asker hears that the mailbox is full. What a policy drops or refuses is dropped or refused as for
+//! a sender here, and counted. Nothing is dropped in silence.
+//!
+//! What cannot be read, by its frame or its type, is refused alone: the asker is told, the link goes on.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use actor_core::remote::{CodecError, RemoteFailure, Undelivered};
+use actor_core::{CancelToken, Context};
+
+use super::addressing::on_link;
+use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, send_failure};
+use super::association::{Association, lock};
+use super::calls::Table;
+use super::exports::{Asked, Refusal, Taker, Told, Waiting, contained};
+use super::fate::failure_of;
+use crate::wire::credit::Charge;
+use crate::wire::lane::{Incoming, LaneEvent};
+use crate::wire::message::{Addressed, Cancelled, FailCode, Head, Target};
+use crate::wire::outbox::DropReason;
+
+/// Messages that wait for room in mailboxes, by the number of the actor.
+#[derive(Default)]
+pub(super) struct Held {
+    actors: AtomicUsize,
+    queues: Mutex<Table<VecDeque<(usize, Incoming)>>>,
+}
+
+/// A message that waits for room, and what it takes of the window meanwhile.
+struct Blocked {
+    number: u64,
+    waiting: Waiting,
+    lane: usize,
+    charge: Charge,
+}
+
+impl Association {
+    /// Something came over a lane, or became of what went out by it.
+    pub(super) fn lane_event(self: &Arc<Self>, lane: usize, event: LaneEvent) {
+        let books = &self.own.books;
+        match event {
+            LaneEvent::Message(incoming) => match &incoming.head {
+                Head::Reply { call } => {
+                    books.answers_in.one_more();
+                    let Some(pending) = self.end_call(lane, *call) else {
+                        return books.answers_late.one_more();
+                    };
+                    let read = on_link(self, || pending.reply.send(&incoming.payload));
+                    if let Err(error) = read {
+                        tracing::debug!(peer = %self.peer, %error, "an answer was not read");
+                        books.refused_malformed.one_more();
+                    }
+                }
+                Head::Fail { call, code, detail } => {
+                    books.answers_in.one_more();
+                    let Some(pending) = self.end_call(lane, *call) else {
+                        return books.answers_late.one_more();
+                    };
+                    if !detail.is_empty() {
+                        tracing::debug!(peer = %self.peer, ?code, detail, "an ask was refused");
+                    }
+                    pending.reply.fail(failure_of(*code));
+                }
+                Head::Tell(_) => {
+                    books.tells_in.one_more();
+                    self.arrived(lane, incoming);
+                }
+                Head::Ask { call, .. } => {
+                    books.asks_in.one_more();
+                    if *call <= CALL_MAX {
+                        self.asked(lane).insert(*call, CancelToken::new());
+                    }
+                    self.arrived(lane, incoming);
+                }
+            },
+            LaneEvent::Refused { error, call } => {
+                books.refused_malformed.one_more();
+                tracing::debug!(peer = %self.peer, %error, "a message was not read");
+                if let Some(call) = call.filter(|call| *call <= CALL_MAX) {
+                    send_failure(self, lane, call, FailCode::Malformed, error.to_string());
+                }
+            }
+            LaneEvent::Incomplete { stream, bytes } => {
+                books.refused_malformed.one_more();
+                tracing::debug!(peer = %self.peer, stream, bytes, "a message never became whole");
+            }
+            LaneEvent::Cancel(Cancelled::Call(call)) => {
+                // Taken out first: whoever is woken may answer.
+                let token = self.asked(lane).remove(&call);
+                if let Some(token) = token {
+                    books.cancelled_there.one_more();
+                    token.cancel();
+                }
+            }
+            LaneEvent::Delivered { token } => self.token_is_gone(token),
+            LaneEvent::Lost { token } => self.lost_on_the_way(lane, token),
+            LaneEvent::Dropped { message, reason } => {
+                self.dropped(lane, &message.head, message.token, reason);
+            }
+            LaneEvent::Cancel(Cancelled::Scope(_))
+            | LaneEvent::Flush(_)
+            | LaneEvent::Unblocked { .. }
+            | LaneEvent::Drained
+            | LaneEvent::Goodbye(_) => {}
+        }
+    }
+
+    /// The connection broke when it was on its way: it may have arrived or not.
+    fn lost_on_the_way(self: &Arc<Self>, lane: usize, token: u64) {
+        let books = &self.own.books;
+        if is_answer(token) {
+            books.lost_answers.one_more();
+            // The asker would wait for ever: told again, by the next connection, in other words.
+            let call = token >> 2;
+            send_failure(self, lane, call, FailCode::Lost, String::new());
+        } else if token & 3 == TOKEN_ASK {
+            books.lost_asks.one_more();
+            if let Some(pending) = self.end_call(lane, token >> 2) {
+                let unknown = RemoteFailure::Undelivered(Undelivered::Unreachable);
+                pending.reply.fail(unknown);
+            }
+        } else if token & 3 == TOKEN_TELL {
+            books.lost_tells.one_more();
+        }
+        self.token_is_gone(token);
+    }
+
+    /// It was not sent.
+    fn dropped(self: &Arc<Self>, lane: usize, head: &Head, token: u64, reason: DropReason) {
+        let books = &self.own.books;
+        let (count, failure) = match reason {
+            DropReason::Expired => (&books.dropped_expired, RemoteFailure::Expired),
+            DropReason::Cancelled => (&books.dropped_cancelled, RemoteFailure::Cancelled),
+            DropReason::TooLarge => (
+                &books.dropped_too_large,
+                RemoteFailure::Undelivered(Undelivered::TooLarge),
+            ),
+            DropReason::Discarded => (
+                &books.dropped_discarded,
+                RemoteFailure::Undelivered(Undelivered::Unreachable),
+            ),
+            DropReason::Unreachable => (
+                &books.dropped_peer_gone,
+                RemoteFailure::Undelivered(Undelivered::PeerGone),
+            ),
+        };
+        count.one_more();
+        match head {
+            Head::Ask { call, .. } => {
+                if let Some(pending) = self.end_call(lane, *call) {
+                    pending.reply.fail(failure);
+                }
+            }
+            Head::Reply { call } if reason != DropReason::Unreachable => {
+                let code = match reason {
+                    DropReason::TooLarge => FailCode::TooLarge,
+                    _ => FailCode::Lost,
+                };
+                send_failure(self, lane, *call, code, String::new());
+            }
+            Head::Reply { .. } | Head::Fail { .. } | Head::Tell(_) => {}
+        }
+        self.token_is_gone(token);
+    }
+
+    // ---- Messages for actors here -------------------------------------------------------------------
+
+    /// A tell or an ask has come.
+    fn arrived(self: &Arc<Self>, lane: usize, incoming: Incoming) {
+        // Behind what waits for the same actor already.
+        if self.held.actors.load(Ordering::Acquire) > 0
+            && let Some(number) = self.number_of(&incoming.head)
+            && let Some(queue) = lock(&self.held.queues).get_mut(&number)
+        {
+            self.own.books.held.one_more();
+            // Copied out: a few bytes would keep a whole chunk of the connection.
+            queue.push_back((lane, incoming.detach()));
+            return;
+        }
+        if let Some(blocked) = self.hand_in(lane, incoming) {
+            let mut queues = lock(&self.held.queues);
+            queues.entry(blocked.number).or_default();
+            self.held.actors.fetch_add(1, Ordering::AcqRel);
+            drop(queues);
+            self.own.books.held.one_more();
+            self.own.system.tokio().spawn(pump(self.clone(), blocked));
+        }
+    }
+
+    /// The actor that a message is for, by its number here.
+    fn number_of(&self, head: &Head) -> Option<u64> {
+        let (Head::Tell(to) | Head::Ask { to, .. }) = head else {
+            return None;
+        };
+        match &to.target {
+            Target::Actor(address) => self.own.is_ours(*address).then_some(address.id),
+            Target::Name(name) => self.own.named(name).map(|actor| actor.as_u64()),
+        }
+    }
+
+    /// Gives a message to its actor; back if that has no room now.
+    fn hand_in(self: &Arc<Self>, lane: usize, incoming: Incoming) -> Option<Blocked> {
+        let charge = incoming.charge;
+        let number = self.number_of(&incoming.head);
+        let Incoming {
+            head,
+            payload,
+            deadline,
+            ..
+        } = incoming;
+        let blocked = match head {
+            Head::Tell(to) => {
+                // User code: reading a message, and dropping one that is refused.
+                let told = contained(|| {
+                    let Some(number) = number else {
+                        return Err(self.no_such(&to));
+                    };
+                    let context = context_of(&to, deadline);
+                    self.tell(number, &to, &payload, context)
+                });
+                match told {
+                    Some(Ok(Some(waiting))) => number.map(|number| Blocked {
+                        number,
+                        waiting,
+                        lane,
+                        charge,
+                    }),
+                    Some(Ok(None)) => {
+                        self.own.books.delivered.one_more();
+                        None
+                    }
+                    Some(Err(code)) => {
+                        self.refused(code);
+                        None
+                    }
+                    None => {
+                        self.refused(FailCode::Malformed);
+                        None
+                    }
+                }
+            }
+            Head::Ask {
+                call,
+                reply_lane,
+                to,
+            } => {
+                self.ask(lane, call, reply_lane, number, &to, &payload, deadline);
+                None
+            }
+            Head::Reply { .. } | Head::Fail { .. } => None,
+        };
+        if blocked.is_none() {
+            self.release(lane, charge);
+        }
+        blocked
+    }
+
+    fn release(&self, lane: usize, charge: Charge) {
+        if let Some(way) = self.way() {
+            way.release(lane, charge);
+        }
+    }
+
+    fn takers(&self, to: &Addressed) -> &[Taker] {
+        usize::try_from(to.message_type)
+            .ok()
+            .and_then(|number| self.own.takers.get(number))
+            .map_or(&[], |takers| takers)
+    }
+
+    fn no_such(&self, to: &Addressed) -> FailCode {
+        match &to.target {
+            Target::Actor(_) => FailCode::Dead,
+            Target::Name(_) => FailCode::NotExported,
+        }
+    }
+
+    /// Why nobody of those who take such messages took it.
+    fn not_taken(&self, number: u64) -> FailCode {
+        match self.own.system.resolve_anyone(number) {
+            Some(_) => FailCode::NotExported,
+            None => FailCode::Dead,
+        }
+    }
+
+    fn tell(
+        self: &Arc<Self>,
+        number: u64,
+        to: &Addressed,
+        payload: &[u8],
+        context: Context,
+    ) -> Result<Option<Waiting>, FailCode> {
+        for taker in self.takers(to) {
+            let system = &self.own.system;
+            let told = on_link(self, || {
+                (taker.tell)(system, number, payload, context.clone())
+            });
+            return match told {
+                Told::NotThis => continue,
+                Told::Done => Ok(None),
+                Told::Full(waiting) => Ok(Some(waiting)),
+                Told::Unreadable(error) => {
+                    self.unreadable(to, &error);
+                    Err(FailCode::Malformed)
+                }
+                Told::Refused(refusal) => Err(code_of_refusal(refusal)),
+            };
+        }
+        Err(self.not_taken(number))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one message")]
+    fn ask(
+        self: &Arc<Self>,
+        lane: usize,
+        call: u64,
+        reply_lane: u8,
+        number: Option<u64>,
+        to: &Addressed,
+        payload: &[u8],
+        deadline: Option<std::time::Instant>,
+    ) {
+        let token = self.asked(lane).get(&call).cloned();
+        let Some(token) = token else {
+            // Cancelled while it was held; or its number is none that can be answered.
+            self.refused(FailCode::Cancelled);
+            return;
+        };
+        let lanes = self.way().map_or(1, |way| way.lanes());
+        let reply_lane = Some(usize::from(reply_lane)).filter(|wanted| *wanted < lanes);
+        let mut answer = Some(Answer {
+            association: self.clone(),
+            came: lane,
+            lane: reply_lane.unwrap_or(lane),
+            call,
+            is_given: false,
+        });
+        let asked = contained(|| {
+            let number = number.ok_or_else(|| (self.no_such(to), CodecError::new("nobody")))?;
+            let context = context_of(to, deadline).with_cancel(token);
+            for taker in self.takers(to) {
+                let system = &self.own.system;
+                let Some(mine) = answer.take() else {
+                    return Ok(());
+                };
+                let asked = on_link(self, || {
+                    (taker.ask)(system, number, payload, context.clone(), mine)
+                });
+                match asked {
+                    Asked::Done => return Ok(()),
+                    Asked::NotThis(back) => answer = Some(back),
+                    Asked::Unreadable(error, back) => {
+                        answer = Some(back);
+                        self.unreadable(to, &error);
+                        return Err((FailCode::Malformed, error));
+                    }
+                }
+            }
+            Err((self.not_taken(number), CodecError::new("nobody")))
+        });
+        let (code, detail) = match asked {
+            Some(Ok(())) => return self.own.books.delivered.one_more(),
+            Some(Err((FailCode::Malformed, error))) => (FailCode::Malformed, error.to_string()),
+            Some(Err((code, _))) => (code, String::new()),
+            None => (FailCode::Malformed, "reading it panicked".to_owned()),
+        };
+        self.refused(code);
+        if let Some(answer) = answer {
+            answer.fail(code, detail);
+        }
+    }
+
+    fn unreadable(&self, to: &Addressed, error: &CodecError) {
+        let name = usize::try_from(to.message_type)
+            .ok()
+            .and_then(|number| self.own.type_names.get(number));
+        tracing::debug!(peer = %self.peer, message = name, %error, "a message was not read");
+    }
+
+    fn refused(&self, code: FailCode) {
+        let books = &self.own.books;
+        match code {
+            FailCode::Dead | FailCode::Stopped => books.refused_dead.one_more(),
+            FailCode::NotExported | FailCode::SchemaDiffers => {
+                books.refused_not_exported.one_more();
+            }
+            FailCode::Full => books.refused_full.one_more(),
+            FailCode::Other(_) => books.refused_overloaded.one_more(),
+            FailCode::Expired | FailCode::Cancelled => books.refused_expired.one_more(),
+            _ => books.refused_malformed.one_more(),
+        }
+    }
+}
+
+const fn code_of_refusal(refusal: Refusal) -> FailCode {
+    match refusal {
+        Refusal::Full => FailCode::Full,
+        Refusal::Dead => FailCode::Dead,
+        Refusal::Overloaded => FailCode::Other(0),
+        Refusal::Expired => FailCode::Expired,
+        Refusal::Cancelled => FailCode::Cancelled,
+    }
+}
+
+fn context_of(to: &Addressed, deadline: Option<std::time::Instant>) -> Context {
+    match (&to.context, deadline) {
+        (Some(block), deadline) => block.to_context(deadline),
+        (None, Some(at)) => Context::empty().with_deadline(at),
+        (None, None) => Context::empty(),
+    }
+}
+
+/// Puts what is held for one actor into its mailbox, one by one, as it has room.
+async fn pump(association: Arc<Association>, first: Blocked) {
+    let number = first.number;
+    let mut blocked = Some(first);
+    loop {
+        if let Some(Blocked {
+            waiting,
+            lane,
+            charge,
+            ..
+        }) = blocked.take()
+        {
+            let sent = waiting.await;
+            match sent {
+                Ok(()) => association.own.books.delivered.one_more(),
+                Err(refusal) => association.refused(code_of_refusal(refusal)),
+            }
+            association.own.books.held.one_less();
+            association.release(lane, charge);
+        }
+        let next = {
+            let mut queues = lock(&association.held.queues);
+            let next = queues.get_mut(&number).and_then(VecDeque::pop_front);
+            if next.is_none() {
+                queues.remove(&number);
+                association.held.actors.fetch_sub(1, Ordering::AcqRel);
+            }
+            next
+        };
+        let Some((lane, incoming)) = next else {
+            return;
+        };
+        blocked = association.hand_in(lane, incoming);
+        if blocked.is_none() {
+            association.own.books.held.one_less();
+        }
+    }
+}

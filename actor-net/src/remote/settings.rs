@@ -1,0 +1,29 @@
+//! How much this floor allows, each number with its default.
+
+use actor_core::Mailbox;
+
+/// What peers may do here besides sending exported messages, and how much is kept for them.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RemoteSettings {
+    /// Whether a peer may stop actors here that it has a reference to. Yes: who has a reference was given it,
+    /// peers are authenticated, and a stop from elsewhere is as one from here. Say no where peers are trusted
+    /// less than the code in this process; a stop is then counted and not followed.
+    pub stops: bool,
+    /// The mailboxes of proxies: what waits here for one actor elsewhere while the network has no room. As
+    /// [`Mailbox::default`]: bounded, and who awaits `send` waits.
+    pub mailbox: Mailbox,
+    /// References to actors of one peer that are known here at a time: more in a message make it
+    /// unreadable. 262,144.
+    pub proxies_max: usize,
+}
+
+impl Default for RemoteSettings {
+    fn default() -> Self {
+        Self {
+            stops: true,
+            mailbox: Mailbox::default(),
+            proxies_max: 262_144,
+        }
+    }
+}
