@@ -5,7 +5,11 @@ use crate::wire::fuzz::Target;
 
 /// All of them.
 pub(crate) fn targets() -> impl Iterator<Item = (&'static str, Target)> {
-    let floors = [crate::wire::fuzz::TARGETS, crate::registry::fuzz::TARGETS];
+    let floors = [
+        crate::wire::fuzz::TARGETS,
+        crate::membership::fuzz::TARGETS,
+        crate::registry::fuzz::TARGETS,
+    ];
     floors.into_iter().flatten().copied()
 }
 

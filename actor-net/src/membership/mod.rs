@@ -29,6 +29,8 @@ mod stability;
 mod suspicion;
 
 // foca, and the machine around it.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod machine;
 mod swim;
 
