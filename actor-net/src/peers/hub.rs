@@ -151,12 +151,13 @@ impl Hub {
             received_through: if fresh { 0 } else { wire.received_through },
             schema: wire.peer.schema,
         };
-        life.begin_session(wire.session);
         let id = (wire.session, wire.epoch);
         let peer = life.clone();
         let decoder = wire.decoder;
         let started = session.start(self.reactor(), |link| {
             let number = peer.control.attach(link, id, &rest, |machine, now| {
+                // Under the port's lock: of two that come at once the later one's session counts, too.
+                peer.begin_session(id.0);
                 machine.connect(decoder, resumed, now)
             });
             Ears::<Control> {

@@ -1,8 +1,26 @@
 //! One association with every peer: who is dialled, who is let in, what goes over which connection.
 //!
-//! `Peers` listens and dials. Of a peer that is there it makes a `Peer`: one life of it, with a control
-//! connection and one data lane for each NUMA node of the larger machine. Connections break and come back
-//! under it; what the floors above hear of is in `PeerEvents`.
+//! `Peers` listens and dials. Of a peer that is there it makes a `Peer`: one *life* of it, with a control
+//! connection and one data lane for each NUMA node of the larger machine. Connections break and come back under
+//! it; what the floors above hear is in `PeerEvents`.
+//!
+//! ```text
+//!           meet.rs: dial, accept          book.rs: which connection counts
+//!                 │ handshake (shake.rs)         │
+//!                 v                              v
+//!   Peer ── control ── port ── link      up ──> interrupted ──> up ... ──> lost, once
+//!      └─── lane 0.. ─ port ── link
+//! ```
+//!
+//! **Interrupted and lost.** A peer whose connection breaks is interrupted: what is sent waits, signals are
+//! kept, whoever dialled dials again. It is lost when it is declared dead, comes back as a later life, says
+//! goodbye for good, or does not take its signals for too long; that life is then never let in again.
+//!
+//! **What became of a message** is told by lane events: delivered, lost (it may have arrived), or dropped (it
+//! has not). Each token has one of them in the end, also of a life that is over.
+//!
+//! **Locks.** The book's, and one for each port; a port's may be taken under the book's, never the other way
+//! round. None is held for a system call or while somebody above is called.
 #![allow(
     dead_code,
     unused_imports,

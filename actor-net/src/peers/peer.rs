@@ -204,9 +204,8 @@ impl Peer {
         let port = &self.lane(lane).port;
         let mut state = port.lock();
         state.machine.release(charge, now());
-        if state.machine.owes_credit() {
-            port.wake_held(state);
-        }
+        let urgent = state.machine.owes_credit();
+        port.released(state, urgent);
     }
 
     /// Sends bytes of a floor above; they may be lost with the connection.

@@ -194,7 +194,12 @@ impl<M: Machine> Port<M> {
             let link = connection.link.clone();
             if held.out.is_empty() {
                 let close = connection.closing && !std::mem::replace(&mut connection.closed, true);
-                drop(state);
+                // It may have something to say now.
+                if state.machine.backlog() > 0 {
+                    self.wake_held(state);
+                } else {
+                    drop(state);
+                }
                 if close {
                     link.close();
                 }
@@ -301,6 +306,13 @@ impl<M: Machine> Port<M> {
         self.wake();
     }
 
+    /// Room was given back: has the pump say so, now or when it is due.
+    pub(super) fn released(&self, state: Held<'_, M>, urgent: bool) {
+        if urgent || state.is_due_earlier() {
+            self.wake_held(state);
+        }
+    }
+
     /// Cuts its connection, if it is of this session.
     pub(super) fn cut(&self, session: u128, why: &str) {
         let state = self.lock();
@@ -387,6 +399,12 @@ impl<M: Machine> State<M> {
             .filter(|connection| connection.number == number)
     }
 
+    /// Whether the machine wants to be looked at before the pump will.
+    fn is_due_earlier(&self) -> bool {
+        let next = self.machine.poll_timeout();
+        next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed))
+    }
+
     fn backlog(&self) -> usize {
         self.notices.len() + self.machine.backlog()
     }
@@ -419,9 +437,14 @@ fn deliver<M: Machine>(peer: &Arc<Peer>, at: usize) {
                 .connection
                 .as_mut()
                 .and_then(|it| std::mem::take(&mut it.paused).then(|| it.link.clone()));
+            // The pump may have looked while this was delivering, and waits for it to be done.
+            let over = state.over;
             drop(state);
             if let Some(link) = resume {
                 link.resume();
+            }
+            if over {
+                port.wake();
             }
             return;
         }
@@ -464,9 +487,7 @@ impl<M: Machine> LinkEvents for Ears<M> {
         deliver::<M>(&self.peer, self.at);
         port.write(port.lock(), now, ROUNDS_HERE);
         let mut state = port.lock();
-        let next = state.machine.poll_timeout();
-        let earlier = next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed));
-        let wake = earlier && !std::mem::replace(&mut state.woken, true);
+        let wake = state.is_due_earlier() && !std::mem::replace(&mut state.woken, true);
         let late = state.delivering && state.backlog() > BACKLOG_MAX;
         let pause = match state.of(self.number) {
             Some(connection) if late => {

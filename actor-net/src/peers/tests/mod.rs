@@ -1,5 +1,6 @@
 //! Peers over loopback: what every test begins with, and one file for each subject.
 
+mod coming_back;
 mod meeting;
 mod traffic;
 
@@ -238,6 +239,15 @@ impl Party {
             || self.log.refusals().iter().any(|it| it.contains(text)),
         )
         .await;
+    }
+
+    /// Its connections are cut without a word, and nobody answers any more.
+    async fn dies(&self) {
+        self.peers.0.closing.cancel();
+        for peer in self.peers.all() {
+            self.peers.0.lose(&peer, PeerLost::ShutdownHere);
+        }
+        patiently("its end", self.transport.shutdown(Duration::ZERO)).await;
     }
 
     async fn ends(self) {
