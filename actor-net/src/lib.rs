@@ -1,9 +1,7 @@
-//! The network layer that will bridge actor systems over TCP. **It bridges nothing yet**: its lower floors
-//! are being built.
+//! The network layer: processes become peers of a cluster over TCP, and a reference to an actor elsewhere is an
+//! ordinary `ActorRef`, whose cell forwards what it is sent. It begins at [`cluster::Cluster`].
 //!
-//! A reference to an actor elsewhere will be an ordinary `ActorRef`, whose cell forwards what it is sent.
-//!
-//! | floor | holds, or will hold |
+//! | floor | holds |
 //! |---|---|
 //! | [`id`] | peers, clusters, incarnations |
 //! | `datagram` | what the machines of the upper floors say to each other |

@@ -1,4 +1,4 @@
-//! A name for a peer that was given none: the host's, and the port.
+//! A name for a peer that was given none: the host's, and the port, or the process where the port is any.
 //!
 //! It stays over restarts where host names do (a machine, a pod of a StatefulSet) and the port is a fixed one.
 
@@ -13,9 +13,9 @@ pub(super) fn host_name() -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
-/// A peer's name of a host's name, whatever that is made of, and a port.
-pub(super) fn peer_name(host: Option<&str>, port: u16) -> PeerId {
-    let tail = format!("-{port}");
+/// A peer's name of a host's name, whatever that is made of, and a number: the port, or the process.
+pub(super) fn peer_name(host: Option<&str>, number: u32) -> PeerId {
+    let tail = format!("-{number}");
     let keep = |c: char| {
         if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') {
             c
