@@ -1,7 +1,7 @@
 //! The one task that drives the machines of a life: news, datagrams and the time in; datagrams, dials and events out.
 //!
-//! The machines know neither sockets nor clocks. Whatever comes, all of them are asked afterwards what they have to
-//! say, until none has anything.
+//! The machines know neither sockets nor clocks, and are joined without them ([`Machines`]). Whatever comes, they
+//! are asked afterwards what is to be done, until there is nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,25 +12,18 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::life::Life;
 use super::lives::Shared;
+use super::machines::{Machines, Output};
 use super::status::Status;
-use crate::consensus::{Seen, Sight};
-use crate::datagram::{Channel, Datagram};
-use crate::id::{Incarnation, Life as LifeId, PeerId};
-use crate::membership::{Event, MemberChange, MemberState, Membership, RestartReason, View};
+use crate::datagram::Channel;
+use crate::id::{Incarnation, PeerId};
+use crate::membership::{MemberEvent, RestartReason, View};
 use crate::peers::{ConnectError, Contact};
-use crate::registry::machine::Groups;
 use crate::transport::Endpoint;
 use crate::wire::handshake::HandshakeError;
 use crate::wire::hello::Refusal;
 
 /// Inputs that are taken before the machines are asked.
 const BATCH: usize = 64;
-
-/// How long a peer that leaves waits at most until the others have agreed that it is gone: 3 s.
-const AGREE_WITHIN: Duration = Duration::from_secs(3);
-
-/// How often it looks whether they have.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What comes to a driver.
 pub(super) enum Input {
@@ -61,12 +54,6 @@ pub(super) enum Input {
 /// Done with the machines in hand.
 pub(super) type Work = Box<dyn FnOnce(&mut Machines, Instant) + Send>;
 
-/// The machines of a life.
-pub(super) struct Machines {
-    pub(super) membership: Membership,
-    pub(super) groups: Groups,
-}
-
 /// How a life ended.
 pub(super) enum End {
     Left {
@@ -84,32 +71,23 @@ pub(super) struct Driver {
     life: Arc<Life>,
     received: mpsc::UnboundedReceiver<Input>,
     machines: Machines,
-    leaving: Option<Leaving>,
+    /// Who waits until this peer has left.
+    leaving: Option<oneshot::Sender<()>>,
     end: Option<End>,
-    /// The view that everybody was told.
-    told: u64,
-}
-
-struct Leaving {
-    done: oneshot::Sender<()>,
-    until: Instant,
-    look_at: Instant,
 }
 
 impl Driver {
     pub(super) fn new(
         life: Arc<Life>,
         received: mpsc::UnboundedReceiver<Input>,
-        membership: Membership,
-        groups: Groups,
+        machines: Machines,
     ) -> Self {
         Self {
             life,
             received,
-            machines: Machines { membership, groups },
+            machines,
             leaving: None,
             end: None,
-            told: 0,
         }
     }
 
@@ -118,7 +96,7 @@ impl Driver {
     }
 
     pub(super) fn view(&mut self) -> Arc<View> {
-        self.machines.membership.view()
+        self.machines.view()
     }
 
     /// Looks for others there.
@@ -133,7 +111,7 @@ impl Driver {
             if let Some(end) = self.end.take() {
                 return end;
             }
-            let wake = self.wake_at();
+            let wake = self.machines.poll_timeout();
             let input = async {
                 match wake {
                     Some(at) => tokio::time::timeout_at(at.into(), self.received.recv()).await,
@@ -155,56 +133,22 @@ impl Driver {
                 // The life holds a sender, so the queue is never closed.
                 Ok(None) | Err(_) => Instant::now(),
             };
-            self.tick(now);
-        }
-    }
-
-    fn wake_at(&self) -> Option<Instant> {
-        let machines = &self.machines;
-        let times = [
-            machines.membership.poll_timeout(),
-            machines.groups.poll_timeout(),
-            self.leaving.as_ref().map(|leaving| leaving.look_at),
-        ];
-        times.into_iter().flatten().min()
-    }
-
-    fn tick(&mut self, now: Instant) {
-        let Machines { membership, groups } = &mut self.machines;
-        if membership.poll_timeout().is_some_and(|at| at <= now) {
-            membership.handle_timeout(now);
-        }
-        if groups.poll_timeout().is_some_and(|at| at <= now) {
-            groups.handle_timeout(now);
-        }
-        if let Some(leaving) = &mut self.leaving
-            && leaving.look_at <= now
-        {
-            leaving.look_at = now + LOOK_EVERY;
-            let own = membership.own();
-            let own = LifeId {
-                peer: own.peer.clone(),
-                incarnation: own.incarnation,
-            };
-            let is_alone = membership.up() <= 1;
-            if is_alone || now >= leaving.until || !self.life.consensus.authority().is_up(&own) {
-                membership.depart();
-            }
+            let authority = self.life.consensus.authority();
+            self.machines.handle_timeout(now, &authority);
         }
     }
 
     fn take(&mut self, input: Input, now: Instant) {
-        let Machines { membership, groups } = &mut self.machines;
+        let machines = &mut self.machines;
         match input {
             Input::Connected(peer, incarnation) => {
-                membership.handle_connected(&peer, incarnation, now);
-                groups.handle_connected(&peer, now);
+                machines.handle_connected(&peer, incarnation, now);
             }
             Input::Disconnected(peer, incarnation) => {
                 // A later life may be connected by now.
                 let present = self.life.peers.get(&peer);
                 if present.is_none_or(|life| life.incarnation() == incarnation) {
-                    membership.handle_disconnected(&peer, now);
+                    machines.handle_disconnected(&peer, now);
                 }
             }
             Input::Datagram {
@@ -213,33 +157,25 @@ impl Driver {
                 bytes,
             } => {
                 self.life.wiring().taken();
-                match channel {
-                    Channel::Membership => membership.handle_datagram(&from, &bytes, now),
-                    Channel::Registry => groups.handle_datagram(&from, &bytes, now),
-                    Channel::Consensus => {
-                        if let Err(error) = self.life.consensus.handle_datagram(&from, &bytes) {
-                            tracing::debug!(peer = %from, ?error, "a datagram of the consensus is none");
-                        }
-                    }
-                    Channel::Sharding => {}
+                if !machines.handle_datagram(&from, channel, &bytes, now)
+                    && channel == Channel::Consensus
+                    && let Err(error) = self.life.consensus.handle_datagram(&from, &bytes)
+                {
+                    tracing::debug!(peer = %from, ?error, "a datagram of the consensus is none");
                 }
             }
             Input::Wanted(peer) => {
-                if let Some(endpoint) = membership.endpoint(&peer) {
+                if let Some(endpoint) = machines.membership.endpoint(&peer) {
                     self.life.peers.connect(endpoint, Some(peer));
                 }
             }
             Input::Refused { who, error } => self.refused(&who, &error),
-            Input::Seeds(seeds) => membership.join(seeds),
-            Input::Lease(granted) => membership.handle_lease(granted, now),
-            Input::Do(work) => work(&mut self.machines, now),
+            Input::Seeds(seeds) => machines.membership.join(seeds),
+            Input::Lease(granted) => machines.membership.handle_lease(granted, now),
+            Input::Do(work) => work(machines, now),
             Input::Leave { grace, done } => {
-                membership.leave(now);
-                self.leaving.get_or_insert(Leaving {
-                    done,
-                    until: now + grace.min(AGREE_WITHIN),
-                    look_at: now,
-                });
+                machines.handle_leave(grace, now);
+                self.leaving.get_or_insert(done);
             }
         }
     }
@@ -249,133 +185,57 @@ impl Driver {
         let ConnectError::Handshake(HandshakeError::RefusedByPeer(refusal)) = error else {
             return;
         };
-        match refusal {
-            Refusal::DeclaredDead => self.machines.membership.handle_declared_dead(),
-            Refusal::StaleIncarnation { known } => {
-                tracing::error!(
-                    %who, known,
-                    "another process has this peer's name, or the clock was set back; give each process a name of \
-                     its own"
-                );
-                let by = Incarnation(*known);
-                let why = RestartReason::Replaced { by };
-                self.end.get_or_insert(End::Restart { why, above: by });
-            }
-            _ => {}
+        if let Refusal::StaleIncarnation { known } = refusal {
+            tracing::error!(
+                %who, known,
+                "another process has this peer's name, or the clock was set back; give each process a name of its own"
+            );
         }
+        self.machines.handle_refusal(refusal);
     }
 
-    /// Everything that the machines have to say.
+    /// Does everything that is to be done.
     fn settle(&mut self, shared: &Arc<Shared>) {
         let now = Instant::now();
-        loop {
-            let mut is_quiet = true;
-            while let Some(Datagram { to, bytes }) = self.machines.membership.poll_transmit() {
-                is_quiet = false;
-                self.send(&to, Channel::Membership, &bytes);
+        while let Some(output) = self.machines.poll_output(now) {
+            self.act(output, shared);
+        }
+    }
+
+    fn act(&mut self, output: Output, shared: &Arc<Shared>) {
+        let incarnation = self.life.incarnation;
+        match output {
+            Output::Send { to, channel, bytes } => self.send(&to, channel, &bytes),
+            Output::Dial { peer, endpoint } => self.life.peers.connect(endpoint, peer),
+            Output::Bury { peer, incarnation } => self.life.peers.declare_dead(&peer, incarnation),
+            Output::Seen(seen) => self.life.consensus.set_members(seen),
+            Output::View(view) => _ = shared.view.send_replace(view),
+            Output::Joined => tracing::info!(peer = %shared.plan.peer, "joined the cluster"),
+            Output::Member(event) => tell(event, shared),
+            Output::Isolated => {
+                tracing::warn!("half of the members of the cluster, or more, do not answer");
+                shared.status.send_replace(Status::Isolated { incarnation });
             }
-            while let Some(Datagram { to, bytes }) = self.machines.groups.poll_transmit() {
-                is_quiet = false;
-                self.send(&to, Channel::Registry, &bytes);
+            Output::NoLongerIsolated => {
+                shared.status.send_replace(Status::Running { incarnation });
             }
-            while let Some(event) = self.machines.membership.poll_event() {
-                is_quiet = false;
-                self.happened(event, shared);
+            Output::AcquireLease(side) => self.acquire(side, shared),
+            Output::Groups(event) => tracing::debug!(?event, "groups"),
+            Output::Restart { why, above } => {
+                self.end.get_or_insert(End::Restart { why, above });
             }
-            while let Some(event) = self.machines.groups.poll_event() {
-                is_quiet = false;
-                tracing::debug!(?event, "groups");
-            }
-            let view = self.machines.membership.view();
-            if view.version() != self.told {
-                is_quiet = false;
-                self.tell_view(&view, shared, now);
-            }
-            if is_quiet {
-                return;
+            Output::Departed { left } => {
+                let (done, grace) = (self.leaving.take(), left);
+                self.end.get_or_insert(End::Left { done, grace });
             }
         }
     }
 
-    /// A datagram that finds no connection is lost, as one on a connection that breaks; who must repeat does.
     fn send(&self, to: &PeerId, channel: Channel, bytes: &[u8]) {
         if let Some(peer) = self.life.peers.get(to)
             && let Err(error) = peer.datagram(channel, bytes)
         {
             tracing::trace!(peer = %to, ?channel, ?error, "a datagram was not sent");
-        }
-    }
-
-    fn tell_view(&mut self, view: &Arc<View>, shared: &Arc<Shared>, now: Instant) {
-        self.told = view.version();
-        let alive = view
-            .members()
-            .iter()
-            .filter(|member| !member.state().is_over());
-        let lives = alive.map(|member| (member.peer(), member.incarnation()));
-        self.machines.groups.handle_members(lives, now);
-        let leaving = self.leaving.is_some();
-        let seen = view.members().iter().filter_map(|member| {
-            let sight = match member.state() {
-                MemberState::Joining => return None,
-                // It has asked for it: what it owns is given to others while it still answers.
-                MemberState::Leaving => Sight::Left,
-                MemberState::Up if leaving && member.peer() == view.own() => Sight::Left,
-                MemberState::Up => Sight::Up,
-                MemberState::Unreachable => Sight::Unreachable,
-                MemberState::Down => Sight::Down,
-                MemberState::Left => Sight::Left,
-            };
-            let life = LifeId {
-                peer: member.peer().clone(),
-                incarnation: member.incarnation(),
-            };
-            Some(Seen { life, sight })
-        });
-        self.life.consensus.set_members(seen);
-        shared.view.send_replace(view.clone());
-    }
-
-    fn happened(&mut self, event: Event, shared: &Arc<Shared>) {
-        let incarnation = self.life.incarnation;
-        match event {
-            Event::Joined => tracing::info!(peer = %shared.plan.peer, "joined the cluster"),
-            Event::Dial { peer, endpoint } => self.life.peers.connect(endpoint, peer),
-            Event::Member(event) => {
-                let member = &event.member;
-                tracing::info!(
-                    peer = %member.peer(), incarnation = member.incarnation().0, change = ?event.change,
-                    "a member of the cluster"
-                );
-                if let MemberChange::Down(_) | MemberChange::Left = event.change
-                    && *member.peer() != shared.plan.peer
-                {
-                    self.life
-                        .peers
-                        .declare_dead(member.peer(), member.incarnation());
-                }
-                // Nobody listens: nobody misses it.
-                let _ = shared.events.send(event);
-            }
-            Event::Isolated => {
-                tracing::warn!("half of the members of the cluster, or more, do not answer");
-                shared.status.send_replace(Status::Isolated { incarnation });
-            }
-            Event::NoLongerIsolated => {
-                shared.status.send_replace(Status::Running { incarnation });
-            }
-            Event::AcquireLease { side } => self.acquire(side, shared),
-            Event::MustRestart { why, above } => {
-                self.end.get_or_insert(End::Restart { why, above });
-            }
-            Event::Departed => {
-                let leaving = self.leaving.take();
-                let grace = leaving.as_ref().map_or(Duration::ZERO, |leaving| {
-                    leaving.until.saturating_duration_since(Instant::now())
-                });
-                let done = leaving.map(|leaving| leaving.done);
-                self.end.get_or_insert(End::Left { done, grace });
-            }
         }
     }
 
@@ -402,4 +262,14 @@ impl Driver {
             let _ = inputs.send(Input::Lease(granted));
         });
     }
+}
+
+fn tell(event: MemberEvent, shared: &Shared) {
+    let member = &event.member;
+    tracing::info!(
+        peer = %member.peer(), incarnation = member.incarnation().0, change = ?event.change,
+        "a member of the cluster"
+    );
+    // Nobody listens: nobody misses it.
+    let _ = shared.events.send(event);
 }

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::driver::{Driver, Input};
 use super::error::ClusterError;
 use super::lives::Plan;
+use super::machines::Machines;
 use crate::consensus::{self, Bootstrap, Consensus, ConsensusSettings, NotSent, Post};
 use crate::datagram::Channel;
 use crate::id::{Incarnation, Life as LifeId, PeerId};
@@ -179,7 +180,8 @@ impl Opened {
         let mut groups = GroupsConfig::new(plan.peer.clone(), incarnation, seed);
         groups.limits = plan.groups.clone();
         let life = Arc::new(self.life);
-        let driver = Driver::new(life.clone(), received, membership, Groups::new(groups));
+        let machines = Machines::new(membership, Groups::new(groups));
+        let driver = Driver::new(life.clone(), received, machines);
         (life, driver)
     }
 }

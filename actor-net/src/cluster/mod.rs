@@ -12,7 +12,8 @@
 //! | `builder`, `error` | what can be set, and what can be wrong with it |
 //! | `lives` | one life of this peer after the other |
 //! | `life` | all floors of one life, joined |
-//! | `driver` | the task that drives the machines |
+//! | `machines` | membership and groups of one life, joined: pure |
+//! | `driver` | the task that drives them |
 //! | `seeds` | where to look for the first peers |
 //! | `status`, `follow` | how this peer stands, and how that is followed |
 
@@ -23,6 +24,7 @@ mod follow;
 mod incarnation;
 mod life;
 mod lives;
+mod machines;
 mod name;
 mod published;
 mod seeds;

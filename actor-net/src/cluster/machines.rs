@@ -1,0 +1,284 @@
+//! The machines of a life, joined: pure.
+//!
+//! What is there and what is said goes in (`handle_*`, with the time), what is to be done comes out
+//! ([`Machines::poll_output`], until there is nothing more). [`Driver`](super::driver::Driver) does it with sockets and a
+//! clock; the simulation of whole clusters does it with a seed. Both run this, so what the simulation shows holds.
+//!
+//! The consensus is not in here, because its engine is not pure. It hears from here how the peers are seen
+//! ([`Output::Seen`]); back comes what all agreed on, which only who leaves looks at.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::consensus::{Authority, Seen, Sight};
+use crate::datagram::{Channel, Datagram};
+use crate::id::{Incarnation, Life as LifeId, PeerId};
+use crate::membership::{
+    Event, MemberChange, MemberEvent, MemberState, Membership, RestartReason, View,
+};
+use crate::registry::machine::{Event as GroupsEvent, Groups};
+use crate::transport::Endpoint;
+use crate::wire::hello::Refusal;
+
+/// How long a peer that leaves waits at most until the others have agreed that it is gone: 3 s.
+const AGREE_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often it looks whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The machines of a life.
+pub(super) struct Machines {
+    pub(super) membership: Membership,
+    pub(super) groups: Groups,
+    leaving: Option<Leaving>,
+    /// The view that everybody was told.
+    told: u64,
+    outputs: VecDeque<Output>,
+}
+
+struct Leaving {
+    until: Instant,
+    look_at: Instant,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// Bytes for a peer. Without a connection they are lost, as on one that breaks; who must repeat does.
+    Send {
+        to: PeerId,
+        channel: Channel,
+        bytes: Vec<u8>,
+    },
+    /// A connection is wanted; without a name: with whoever is there.
+    Dial {
+        peer: Option<PeerId>,
+        endpoint: Endpoint,
+    },
+    /// That life of a peer is over: it is not spoken to any more.
+    Bury {
+        peer: PeerId,
+        incarnation: Incarnation,
+    },
+    /// For the consensus: how the peers are seen from now on.
+    Seen(Vec<Seen>),
+    /// This is who is there, from now on.
+    View(Arc<View>),
+    /// Somebody was found.
+    Joined,
+    Member(MemberEvent),
+    /// Half of the members, or more, do not answer.
+    Isolated,
+    NoLongerIsolated,
+    /// The lease is to be asked for; the outcome goes to `Membership::handle_lease`.
+    AcquireLease(BTreeSet<PeerId>),
+    Groups(GroupsEvent),
+    /// This life is over. The next must have a number above that.
+    Restart {
+        why: RestartReason,
+        above: Incarnation,
+    },
+    /// This peer has left; so much is left of the time that it was given.
+    Departed {
+        left: Duration,
+    },
+}
+
+impl Machines {
+    pub(super) fn new(membership: Membership, groups: Groups) -> Self {
+        Self {
+            membership,
+            groups,
+            leaving: None,
+            told: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn view(&mut self) -> Arc<View> {
+        self.membership.view()
+    }
+
+    // ---- In
+
+    pub(super) fn handle_connected(&mut self, peer: &PeerId, life: Incarnation, now: Instant) {
+        self.membership.handle_connected(peer, life, now);
+        self.groups.handle_connected(peer, now);
+    }
+
+    pub(super) fn handle_disconnected(&mut self, peer: &PeerId, now: Instant) {
+        self.membership.handle_disconnected(peer, now);
+    }
+
+    /// A datagram for one of them; whether that channel is one of theirs.
+    pub(super) fn handle_datagram(
+        &mut self,
+        from: &PeerId,
+        channel: Channel,
+        bytes: &[u8],
+        now: Instant,
+    ) -> bool {
+        match channel {
+            Channel::Membership => self.membership.handle_datagram(from, bytes, now),
+            Channel::Registry => self.groups.handle_datagram(from, bytes, now),
+            Channel::Consensus | Channel::Sharding => return false,
+        }
+        true
+    }
+
+    /// A peer has refused to talk to us.
+    pub(super) fn handle_refusal(&mut self, refusal: &Refusal) {
+        match refusal {
+            Refusal::DeclaredDead => self.membership.handle_declared_dead(),
+            Refusal::StaleIncarnation { known } => {
+                let above = Incarnation(*known);
+                let why = RestartReason::Replaced { by: above };
+                self.outputs.push_back(Output::Restart { why, above });
+            }
+            _ => {}
+        }
+    }
+
+    /// To leave in good order, within this time.
+    pub(super) fn handle_leave(&mut self, grace: Duration, now: Instant) {
+        self.membership.leave(now);
+        self.leaving.get_or_insert_with(|| Leaving {
+            until: now + grace.min(AGREE_WITHIN),
+            look_at: now,
+        });
+    }
+
+    /// Time has passed; this is what all have agreed on, as far as is known here.
+    pub(super) fn handle_timeout(&mut self, now: Instant, authority: &Authority) {
+        let Self {
+            membership, groups, ..
+        } = self;
+        if membership.poll_timeout().is_some_and(|at| at <= now) {
+            membership.handle_timeout(now);
+        }
+        if groups.poll_timeout().is_some_and(|at| at <= now) {
+            groups.handle_timeout(now);
+        }
+        if let Some(leaving) = &mut self.leaving
+            && leaving.look_at <= now
+        {
+            leaving.look_at = now + LOOK_EVERY;
+            let own = membership.own();
+            let own = LifeId {
+                peer: own.peer.clone(),
+                incarnation: own.incarnation,
+            };
+            let is_alone = membership.up() <= 1;
+            if is_alone || now >= leaving.until || !authority.is_up(&own) {
+                membership.depart();
+            }
+        }
+    }
+
+    // ---- Out
+
+    /// When `handle_timeout` is to be called.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let times = [
+            self.membership.poll_timeout(),
+            self.groups.poll_timeout(),
+            self.leaving.as_ref().map(|leaving| leaving.look_at),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// What is to be done next; to be asked until there is nothing more.
+    pub(super) fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if let Some(Datagram { to, bytes }) = self.membership.poll_transmit() {
+                let channel = Channel::Membership;
+                return Some(Output::Send { to, channel, bytes });
+            }
+            if let Some(Datagram { to, bytes }) = self.groups.poll_transmit() {
+                let channel = Channel::Registry;
+                return Some(Output::Send { to, channel, bytes });
+            }
+            if let Some(event) = self.membership.poll_event() {
+                return Some(self.happened(event, now));
+            }
+            if let Some(event) = self.groups.poll_event() {
+                return Some(Output::Groups(event));
+            }
+            let view = self.membership.view();
+            if view.version() == self.told {
+                return None;
+            }
+            self.tell_view(view, now);
+        }
+    }
+
+    fn tell_view(&mut self, view: Arc<View>, now: Instant) {
+        self.told = view.version();
+        let alive = view
+            .members()
+            .iter()
+            .filter(|member| !member.state().is_over());
+        let lives = alive.map(|member| (member.peer(), member.incarnation()));
+        self.groups.handle_members(lives, now);
+        let leaving = self.leaving.is_some();
+        let seen = view.members().iter().filter_map(|member| {
+            let sight = match member.state() {
+                MemberState::Joining => return None,
+                // It has asked for it: what it owns is given to others while it still answers.
+                MemberState::Leaving => Sight::Left,
+                MemberState::Up if leaving && member.peer() == view.own() => Sight::Left,
+                MemberState::Up => Sight::Up,
+                MemberState::Unreachable => Sight::Unreachable,
+                MemberState::Down => Sight::Down,
+                MemberState::Left => Sight::Left,
+            };
+            let life = LifeId {
+                peer: member.peer().clone(),
+                incarnation: member.incarnation(),
+            };
+            Some(Seen { life, sight })
+        });
+        self.outputs.push_back(Output::Seen(seen.collect()));
+        self.outputs.push_back(Output::View(view));
+    }
+
+    fn happened(&mut self, event: Event, now: Instant) -> Output {
+        match event {
+            Event::Joined => Output::Joined,
+            Event::Dial { peer, endpoint } => Output::Dial { peer, endpoint },
+            Event::Member(event) => {
+                let member = &event.member;
+                let is_over = matches!(event.change, MemberChange::Down(_) | MemberChange::Left);
+                if !is_over || *member.peer() == self.membership.own().peer {
+                    return Output::Member(event);
+                }
+                let (peer, incarnation) = (member.peer().clone(), member.incarnation());
+                self.outputs.push_back(Output::Member(event));
+                Output::Bury { peer, incarnation }
+            }
+            Event::Isolated => Output::Isolated,
+            Event::NoLongerIsolated => Output::NoLongerIsolated,
+            Event::AcquireLease { side } => Output::AcquireLease(side),
+            Event::MustRestart { why, above } => Output::Restart { why, above },
+            Event::Departed => {
+                let left = self.leaving.take().map_or(Duration::ZERO, |leaving| {
+                    leaving.until.saturating_duration_since(now)
+                });
+                Output::Departed { left }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Machines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machines")
+            .field("membership", &self.membership)
+            .finish_non_exhaustive()
+    }
+}
