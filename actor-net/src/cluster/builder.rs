@@ -14,6 +14,7 @@ use super::{Cluster, lives};
 use crate::consensus::{Bootstrap, ConsensusSettings};
 use crate::id::{ClusterId, PeerId};
 use crate::membership::{Lease, MembershipSettings, PeerNumaNode, Profile};
+use crate::peers::LinkSettings;
 use crate::registry::GroupLimits;
 use crate::remote::{Exports, Remote, RemoteSettings};
 use crate::transport::{Endpoint, Security, TransportSettings};
@@ -38,6 +39,7 @@ pub struct ClusterBuilder {
     advertise: Vec<Endpoint>,
     security: Security,
     transport: TransportSettings,
+    links: LinkSettings,
     seeds: Seeds,
     roles: Vec<String>,
     metadata: Vec<(String, String)>,
@@ -60,6 +62,7 @@ impl ClusterBuilder {
             advertise: Vec::new(),
             security: Security::insecure(),
             transport: TransportSettings::default(),
+            links: LinkSettings::default(),
             seeds: Seeds::none(),
             roles: Vec::new(),
             metadata: Vec::new(),
@@ -101,6 +104,12 @@ impl ClusterBuilder {
     /// Limits and times of connections.
     pub fn transport(mut self, settings: TransportSettings) -> Self {
         self.transport = settings;
+        self
+    }
+
+    /// How much peers may have under way here, and when a silent one counts as gone.
+    pub fn links(mut self, settings: LinkSettings) -> Self {
+        self.links = settings;
         self
     }
 
@@ -204,6 +213,7 @@ impl ClusterBuilder {
             profile,
             security: self.security,
             transport: self.transport,
+            links: self.links,
             seeds: self.seeds,
             membership: self.membership,
             lease: self.lease,

@@ -24,6 +24,7 @@ use crate::id::{ClusterId, Incarnation, PeerId};
 use crate::membership::{
     Lease, MemberEvent, MemberState, MembershipSettings, Profile, RestartReason, View,
 };
+use crate::peers::LinkSettings;
 use crate::registry::GroupLimits;
 use crate::remote::{Exports, RemoteSettings};
 use crate::transport::{Endpoint, Security, TransportSettings};
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     pub(super) profile: Profile,
     pub(super) security: Security,
     pub(super) transport: TransportSettings,
+    pub(super) links: LinkSettings,
     pub(super) seeds: Seeds,
     pub(super) membership: MembershipSettings,
     pub(super) lease: Option<Arc<dyn Lease>>,

@@ -46,6 +46,7 @@ pub use seeds::{SeedError, Seeds};
 pub use status::Status;
 
 pub use crate::consensus::{Bootstrap, ConsensusSettings, Storage};
+pub use crate::peers::LinkSettings;
 
 use self::driver::{Input, Work};
 use self::lives::Shared;

@@ -45,12 +45,14 @@ mod hub;
 mod meet;
 mod peer;
 mod port;
+mod settings;
 mod shake;
 
 pub(crate) use config::{Config, InvalidConfig};
 pub(crate) use error::{ConnectError, Interruption, PeerLost, PushError};
 pub(crate) use events::{Contact, PeerEvents};
 pub(crate) use peer::Peer;
+pub use settings::LinkSettings;
 
 use hub::{Dialled, Hub};
 
