@@ -482,7 +482,7 @@ impl Handler<Pass> for Ring {
             Ok(Ok(n)) => Ok(n + 1),
             Ok(Err(deeper)) => Err(deeper),
             Err(AskError::Deadlock { path, message }) => {
-                assert_eq!(message.0, left - 1);
+                assert_eq!(message.map(|message| message.0), Some(left - 1));
                 Err(path.to_string())
             }
             Err(other) => Err(format!("{other}")),

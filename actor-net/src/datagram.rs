@@ -22,6 +22,8 @@ pub(crate) enum Channel {
     Consensus = 2,
     Registry = 3,
     Sharding = 4,
+    /// Of the actors themselves: circles of asks.
+    Remote = 5,
 }
 
 impl Channel {
@@ -32,6 +34,7 @@ impl Channel {
             2 => Some(Self::Consensus),
             3 => Some(Self::Registry),
             4 => Some(Self::Sharding),
+            5 => Some(Self::Remote),
             _ => None,
         }
     }

@@ -9,10 +9,11 @@ use super::actor::{Actor, Handler, Message};
 use super::actor_ref::{ActorRef, refused, tell};
 use super::blocking::block_on;
 use super::cancel::CancelToken;
+use super::circles;
 use super::envelope::{AskNode, NoMemory};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
-use super::reply::failure_of;
+use super::reply::{CIRCLE, failure_of};
 use super::send::Send;
 use crate::cell::{CellRef, Local, Runtime};
 use crate::clock::Tick;
@@ -227,7 +228,13 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                 return Poll::Pending;
             }
             if let Some(path) = self.wait_for(target, cx) {
-                return self.refuse(Count::RefusedOther, AskError::Deadlock { path, message });
+                return self.refuse(
+                    Count::RefusedOther,
+                    AskError::Deadlock {
+                        path,
+                        message: Some(message),
+                    },
+                );
             }
             let (arena, generation) = (target.cell.arena(), target.id.generation());
             let waker = cx.waker().clone();
@@ -371,6 +378,14 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             AskNode::free(node);
             failure
         };
+        if fate == CIRCLE {
+            let circle = blame.and_then(|number| circles::take(number.as_u64()));
+            let path = DeadlockPath(circle.unwrap_or_else(|| vec![self.target.id()]));
+            return Err(AskError::Deadlock {
+                path,
+                message: None,
+            });
+        }
         let target = blame.unwrap_or_else(|| self.target.id());
         Err(match fate {
             fate if fate == Fate::Panicked as u8 => AskError::Panicked { target },

@@ -438,8 +438,17 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
                 return Step::Skipped(Fate::Abandoned);
             }
             let owner = CellRef::from_raw(cell.cast());
+            // The note of whom the asker waits for goes when the message has left: this is the last to see it.
+            let mut asker = None;
+            let left_behind = (*this.as_ptr()).reply.peek(|waker| {
+                let waits = |cell: &CellRef| {
+                    cell.waiting_on().load(Ordering::Relaxed) == owner.id().as_u64()
+                };
+                asker = CellRef::of_waker(waker).filter(waits).map(CellRef::id);
+            });
+            contain(|| drop(left_behind));
             let content = (&raw mut (*this.as_ptr()).content.message).cast::<MaybeUninit<M>>();
-            proxy::forward(cell, node, &mut *content, || {
+            proxy::forward(cell, node, &mut *content, asker, || {
                 Reply::to_asker::<M>(this, owner)
             })
         }

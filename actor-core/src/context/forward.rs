@@ -314,7 +314,7 @@ impl<B: Handler<M>, M: Message> Forwarded<B, M> {
                 return proxy::forward_told(cell, node, &mut (*this).message);
             }
             let handle = (&raw const (*this).reply).cast::<Reply<M::Reply>>();
-            proxy::forward(cell, node, &mut (*this).message, || handle.read())
+            proxy::forward(cell, node, &mut (*this).message, None, || handle.read())
         }
     }
 

@@ -18,6 +18,7 @@ use crate::mailbox::SendError;
 use crate::mailbox::node::{End, Fate, Node, NodeVtable, Step};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
+use crate::sync::atomic::Ordering;
 
 /// The actor of a system with that number, if there is one, it lives, and is an `A`.
 pub(crate) fn resolve<A: Actor>(runtime: &'static Runtime, number: u64) -> Option<ActorRef<A>> {
@@ -55,6 +56,14 @@ pub(crate) fn resolve_or_gone(
         // A generation that is still to come could become somebody else's.
         (id.generation() < CellRef::of(id).generation()).then_some(id)
     })
+}
+
+/// Whom an actor's handler waits for.
+pub(crate) fn waits_for(actor: ActorId) -> Option<ActorId> {
+    let cell = CellRef::of(actor);
+    let lives = cell.generation() == actor.generation();
+    let next = cell.waiting_on().load(Ordering::SeqCst);
+    ActorId::from_u64(next).filter(|_| lives && next != 0)
 }
 
 /// An actor here, of whatever type: nothing can be told to it, for no message is known to be its own. It

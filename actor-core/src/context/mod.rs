@@ -24,6 +24,7 @@ mod blocking_work;
 mod call;
 mod cancel;
 mod children;
+mod circles;
 mod envelope;
 mod event_bus;
 mod export;
@@ -98,7 +99,7 @@ pub use trace::{
 pub use watching::TerminatedFuture;
 
 pub(crate) use blocking_work::{blocking_in, serve_here};
-pub(crate) use inbound::{resolve, resolve_anyone, resolve_kind, resolve_or_gone};
+pub(crate) use inbound::{resolve, resolve_anyone, resolve_kind, resolve_or_gone, waits_for};
 pub(crate) use naming::{lookup, register, registered, unregister};
 pub(crate) use proxy::spawn_proxy;
 pub(crate) use spawn::{Parent, builder};

@@ -217,6 +217,7 @@ pub struct Outbound<'a> {
     encode: &'a dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>,
     context: &'a Context,
     is_ask: bool,
+    asker: Option<ActorId>,
     reply: &'a mut dyn FnMut() -> Option<RemoteReply>,
 }
 
@@ -239,6 +240,12 @@ impl Outbound<'_> {
     /// Whether somebody waits for a reply.
     pub const fn is_ask(&self) -> bool {
         self.is_ask
+    }
+
+    /// The actor of this system whose handler waits for the reply and does nothing else; `None` where nobody of
+    /// that kind is known to wait: a task, a thread, a handler that waits for several things.
+    pub const fn asker(&self) -> Option<ActorId> {
+        self.asker
     }
 
     /// Appends the message to `bytes`, which keeps what it had if that fails.
@@ -277,7 +284,14 @@ pub struct RemoteReply {
 }
 
 /// Uses the handle up: with the bytes of a reply, or why there is none.
-type Complete = unsafe fn(Erased, Result<&[u8], Fate>) -> Result<(), CodecError>;
+type Complete = unsafe fn(Erased, Result<&[u8], Failure>) -> Result<(), CodecError>;
+
+/// Why there is no reply.
+enum Failure {
+    Fate(Fate),
+    /// The actors that wait for each other, the asker first.
+    Circle(Vec<ActorId>),
+}
 
 impl RemoteReply {
     fn new<M: Message>(reply: Reply<M::Reply>) -> Self {
@@ -305,7 +319,13 @@ impl RemoteReply {
     /// Answers with a failure.
     pub fn fail(mut self, why: RemoteFailure) {
         // Nothing is read, so nothing can go wrong with it.
-        _ = self.end(Err(why.fate()));
+        _ = self.end(Err(Failure::Fate(why.fate())));
+    }
+
+    /// Answers that the asker would wait for ever: it gets [`Deadlock`](crate::AskError::Deadlock) with these
+    /// actors, of which it is the first, and each waits for the next.
+    pub fn fail_in_circle(mut self, actors: Vec<ActorId>) {
+        _ = self.end(Err(Failure::Circle(actors)));
     }
 
     /// Whether the asker has given up.
@@ -317,7 +337,7 @@ impl RemoteReply {
         unsafe { (self.is_abandoned)(reply) }
     }
 
-    fn end(&mut self, answer: Result<&[u8], Fate>) -> Result<(), CodecError> {
+    fn end(&mut self, answer: Result<&[u8], Failure>) -> Result<(), CodecError> {
         match self.reply.take() {
             // SAFETY: the handle that this was made with, used up here.
             Some(reply) => unsafe { (self.complete)(reply, answer) },
@@ -329,7 +349,7 @@ impl RemoteReply {
 impl Drop for RemoteReply {
     fn drop(&mut self) {
         // Nothing is read.
-        _ = self.end(Err(Fate::NoReply));
+        _ = self.end(Err(Failure::Fate(Fate::NoReply)));
     }
 }
 
@@ -341,7 +361,7 @@ impl fmt::Debug for RemoteReply {
 
 fn complete<M: Message>(
     reply: Reply<M::Reply>,
-    answer: Result<&[u8], Fate>,
+    answer: Result<&[u8], Failure>,
 ) -> Result<(), CodecError> {
     let target = reply.target();
     let fate = match (answer, M::EXPORT) {
@@ -364,7 +384,11 @@ fn complete<M: Message>(
             }
         }
         (Ok(_), None) => Fate::NotExported,
-        (Err(fate), _) => fate,
+        (Err(Failure::Fate(fate)), _) => fate,
+        (Err(Failure::Circle(actors)), _) => {
+            reply.fail_in_circle(actors);
+            return Ok(());
+        }
     };
     reply.fail(fate, target);
     Ok(())
@@ -457,7 +481,7 @@ pub(super) unsafe fn forward_told<M: Message>(
     message: &mut MaybeUninit<M>,
 ) -> Step {
     // SAFETY: by the caller.
-    unsafe { hand_over(cell, node, message, None::<fn() -> Reply<M::Reply>>) }
+    unsafe { hand_over(cell, node, message, None, None::<fn() -> Reply<M::Reply>>) }
 }
 
 /// Hands a message to the gateway, with the right to answer.
@@ -470,16 +494,18 @@ pub(super) unsafe fn forward<M: Message>(
     cell: NonNull<()>,
     node: NonNull<Node>,
     message: &mut MaybeUninit<M>,
+    asker: Option<ActorId>,
     make: impl FnOnce() -> Reply<M::Reply>,
 ) -> Step {
     // SAFETY: by the caller.
-    unsafe { hand_over(cell, node, message, Some(make)) }
+    unsafe { hand_over(cell, node, message, asker, Some(make)) }
 }
 
 unsafe fn hand_over<M: Message, F: FnOnce() -> Reply<M::Reply>>(
     cell: NonNull<()>,
     node: NonNull<Node>,
     message: &mut MaybeUninit<M>,
+    asker: Option<ActorId>,
     mut make: Option<F>,
 ) -> Step {
     // SAFETY: by the callers.
@@ -502,6 +528,7 @@ unsafe fn hand_over<M: Message, F: FnOnce() -> Reply<M::Reply>>(
             encode: &|bytes| (export.encode)(&moved, bytes),
             context: &context,
             is_ask,
+            asker,
             reply: &mut || make.take().map(|make| RemoteReply::new::<M>(make())),
         };
         // SAFETY: by the callers we own the cell, in which a `Proxy` lives.

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 
 use super::actor::{Actor, Message, SyncHandler};
 use super::actor_context::ActorContext;
+use super::circles;
 use super::envelope::{AskNode, context_of};
 use super::message_context::Context;
 use super::stash::Accept;
@@ -205,6 +206,9 @@ unsafe impl<R: Send> Send for Reply<R> {}
 // SAFETY: through a shared reference only atomics and the context, which is Sync, are read.
 unsafe impl<R: Send> Sync for Reply<R> {}
 
+/// Beside the fates, always with [`BLAMED`]: the node's link is the number of a circle.
+pub(super) const CIRCLE: u8 = 0x3d;
+
 /// In the number of a failure: the node's link is the id of the actor that failed, not the one asked.
 pub(super) const BLAMED: u8 = 0x40;
 
@@ -317,6 +321,20 @@ impl<R: Send + 'static> Reply<R> {
     pub(super) fn fail(mut self, fate: Fate, blame: ActorId) {
         self.end(fate, Some(blame));
         std::mem::forget(self);
+    }
+
+    /// Ends the ask: these actors wait for each other.
+    pub(super) fn fail_in_circle(self, actors: Vec<ActorId>) {
+        let mut this = ManuallyDrop::new(self);
+        if let Some(node) = this.node.take() {
+            let number = circles::keep(actors) as usize;
+            // SAFETY: N2: the node is being handled or was, and we are its responder, by the one handle of it,
+            // which gives it up.
+            unsafe {
+                Node::set_next(node, std::ptr::without_provenance_mut(number));
+                (this.table.hand_in)(node, Err(CIRCLE | BLAMED), this.books);
+            }
+        }
     }
 
     /// Ends the ask with a number that the table knows; it was never accepted.

@@ -165,7 +165,7 @@ impl<M> Error for SendError<M> {}
 
 /// Why an ask has no reply.
 ///
-/// `Full`, `Deadlock`, `Overloaded` and `WouldBlock` give the message back; `Dead`, `Expired` and `Cancelled`
+/// `Full`, `Overloaded` and `WouldBlock` give the message back; `Dead`, `Deadlock`, `Expired` and `Cancelled`
 /// do if it was never accepted. After `Expired` and `Cancelled` the handler may or may not have run.
 #[non_exhaustive]
 #[derive(Clone, PartialEq, Eq)]
@@ -239,8 +239,8 @@ pub enum AskError<M> {
     Deadlock {
         /// The circle: the asker first, each asks the next, the last asks the first.
         path: DeadlockPath,
-        /// The message.
-        message: M,
+        /// The message; gone if the circle goes over several peers, where it is found only after a while.
+        message: Option<M>,
     },
     /// The process is at its memory limit for messages.
     Overloaded {
@@ -286,10 +286,10 @@ impl<M> AskError<M> {
     pub fn into_message(self) -> Option<M> {
         match self {
             Self::Full { message, .. }
-            | Self::Deadlock { message, .. }
             | Self::Overloaded { message, .. }
             | Self::WouldBlock { message, .. } => Some(message),
             Self::Dead { message, .. }
+            | Self::Deadlock { message, .. }
             | Self::Expired { message, .. }
             | Self::Cancelled { message, .. } => message,
             Self::Panicked { .. }
@@ -362,7 +362,7 @@ impl<M> AskError<M> {
             Self::TooLarge { target } => AskError::TooLarge { target },
             Self::Deadlock { path, message } => AskError::Deadlock {
                 path,
-                message: change(message),
+                message: message.map(change),
             },
             Self::Overloaded { target, message } => AskError::Overloaded {
                 target,
@@ -404,7 +404,10 @@ impl<M> AskError<M> {
             Self::Unreachable { target } => AskError::Unreachable { target },
             Self::NotExported { target } => AskError::NotExported { target },
             Self::TooLarge { target } => AskError::TooLarge { target },
-            Self::Deadlock { path, .. } => AskError::Deadlock { path, message: () },
+            Self::Deadlock { path, .. } => AskError::Deadlock {
+                path,
+                message: None,
+            },
             Self::Overloaded { target, .. } => AskError::Overloaded {
                 target,
                 message: (),

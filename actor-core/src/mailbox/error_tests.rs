@@ -125,7 +125,7 @@ fn an_ask_says_what_became_of_it() {
         (
             AskError::Deadlock {
                 path,
-                message: Order(4),
+                message: Some(Order(4)),
             },
             "actor:1.7.3 -> actor:0.1.1 -> actor:1.7.3; use tell in one direction",
             true,
@@ -157,14 +157,14 @@ fn an_ask_says_what_became_of_it() {
 #[test]
 fn a_deadlock_names_the_actor_that_was_asked() {
     let (asker, asked) = (ActorId::new(0, 1, 1), ActorId::new(0, 2, 1));
-    let error = AskError::Deadlock {
+    let error: AskError<()> = AskError::Deadlock {
         path: DeadlockPath(vec![asker, asked]),
-        message: (),
+        message: None,
     };
     assert_eq!(error.target(), asked);
-    let oneself = AskError::Deadlock {
+    let oneself: AskError<()> = AskError::Deadlock {
         path: DeadlockPath(vec![asker]),
-        message: (),
+        message: None,
     };
     assert_eq!(oneself.target(), asker);
 }

@@ -6,7 +6,7 @@ use std::any::TypeId;
 use super::SystemRef;
 use crate::context::{
     Actor, ActorRef, Anyone, Gateway, ProxyHandle, SpawnError, resolve, resolve_anyone,
-    resolve_kind, resolve_or_gone, spawn_proxy,
+    resolve_kind, resolve_or_gone, spawn_proxy, waits_for,
 };
 use crate::id::ActorId;
 use crate::mailbox::Mailbox;
@@ -51,5 +51,11 @@ impl SystemRef {
     /// for somebody elsewhere. A proxy is none.
     pub fn resolve_anyone(&self, number: u64) -> Option<ActorRef<Anyone>> {
         resolve_anyone(self.runtime, number)
+    }
+
+    /// The actor that a handler of this one waits for by an ask, at this moment: one of this system, or a proxy
+    /// that the ask has not left yet. For finding circles that go over several peers.
+    pub fn waits_for(&self, actor: ActorId) -> Option<ActorId> {
+        waits_for(actor)
     }
 }

@@ -80,6 +80,7 @@ impl Life {
         );
         config.numa_nodes = numa_nodes.iter().map(|node| node.0).collect();
         config.exports = plan.exports.table();
+        plan.links.apply(&mut config);
         let wanted = inputs.clone();
         let remote = Remote::start(
             system,
@@ -242,6 +243,10 @@ impl PeerEvents for Wiring {
             tracing::debug!(peer = %peer.id(), channel, "a datagram on a channel that is not known");
             return;
         };
+        if channel == Channel::Remote {
+            self.remote.datagram(&**peer, &bytes);
+            return;
+        }
         if self.datagrams.fetch_add(1, Ordering::Relaxed) >= DATAGRAMS_MAX {
             self.taken();
             return;

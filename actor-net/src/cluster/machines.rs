@@ -123,7 +123,7 @@ impl Machines {
         match channel {
             Channel::Membership => self.membership.handle_datagram(from, bytes, now),
             Channel::Registry => self.groups.handle_datagram(from, bytes, now),
-            Channel::Consensus | Channel::Sharding => return false,
+            Channel::Consensus | Channel::Sharding | Channel::Remote => return false,
         }
         true
     }

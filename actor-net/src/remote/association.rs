@@ -13,11 +13,12 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use actor_core::remote::{CodecError, ProxyHandle, RemoteFailure, Undelivered};
-use actor_core::{CancelToken, StopMode, StopReason};
+use actor_core::{ActorId, CancelToken, StopMode, StopReason};
 use tokio::task::AbortHandle;
 
 use super::answer::{TOKEN_ASK, TOKEN_TELL};
 use super::calls::{Calls, GivenUp, Pending, Table};
+use super::circles::Waiting;
 use super::farewell::Farewells;
 use super::gateway::{DESK_ADDRESS, Elsewhere, Gate};
 use super::inbound::Held;
@@ -40,12 +41,21 @@ pub(super) struct Association {
     proxies: Mutex<HashMap<Address, Proxy>>,
     calls: Calls,
     /// Asks of the peer, by lane and number.
-    asked: Box<[Mutex<Table<CancelToken>>]>,
+    asked: Box<[Mutex<Table<Open>>]>,
     next_pair: AtomicU64,
     /// Who watches whom, of those here.
     pub(super) watches: Mutex<HashMap<(u64, Address), AbortHandle>>,
     pub(super) farewells: Farewells,
     pub(super) held: Held,
+    /// Actors here that have waited for one there for a while: by which lane and call.
+    pub(super) waits: Mutex<HashMap<ActorId, (usize, u64)>>,
+}
+
+/// An ask of the peer that is not answered yet.
+pub(super) struct Open {
+    pub(super) token: CancelToken,
+    /// The number of the actor that is asked; 0: not known, or somebody else may answer.
+    pub(super) target: u64,
 }
 
 struct Proxy {
@@ -77,6 +87,7 @@ impl Association {
             watches: Mutex::default(),
             farewells: Farewells::default(),
             held: Held::default(),
+            waits: Mutex::default(),
         })
     }
 
@@ -260,7 +271,12 @@ impl Association {
 
     /// Asks that nobody waits for any more are cancelled there.
     pub(super) fn sweep(&self, now: Instant) {
-        for (lane, call, pending, why) in self.calls.given_up(now) {
+        let mut waits = Waiting::new(now);
+        let gone = self
+            .calls
+            .sweep(now, |lane, call, pending| waits.note(lane, call, pending));
+        self.look_for_circles(waits);
+        for (lane, call, pending, why) in gone {
             self.own.books.cancelled_here.one_more();
             if let Some(way) = self.way() {
                 way.cancel_call(lane, pending.pair, call);
@@ -270,6 +286,18 @@ impl Association {
                 GivenUp::Abandoned | GivenUp::Cancelled => RemoteFailure::Cancelled,
             });
         }
+    }
+
+    /// The asker of this call waits for itself, by way of the others.
+    pub(super) fn give_up_circle(&self, lane: usize, call: u64, circle: Vec<ActorId>) {
+        let Some(pending) = self.end_call(lane, call) else {
+            return;
+        };
+        self.own.books.cancelled_here.one_more();
+        if let Some(way) = self.way() {
+            way.cancel_call(lane, pending.pair, call);
+        }
+        pending.reply.fail_in_circle(circle);
     }
 
     pub(super) fn note_out(&self, is_ask: bool) {
@@ -313,7 +341,7 @@ impl Association {
 
     // ---- Asks that come from there ------------------------------------------------------------------
 
-    pub(super) fn asked(&self, lane: usize) -> MutexGuard<'_, Table<CancelToken>> {
+    pub(super) fn asked(&self, lane: usize) -> MutexGuard<'_, Table<Open>> {
         lock(&self.asked[lane % self.asked.len()])
     }
 
@@ -335,7 +363,7 @@ impl Association {
         }
         for lane in 0..self.asked.len() {
             let asked = std::mem::take(&mut *self.asked(lane));
-            asked.values().for_each(CancelToken::cancel);
+            asked.values().for_each(|open| open.token.cancel());
         }
         for (_, watch) in std::mem::take(&mut *lock(&self.watches)) {
             watch.abort();

@@ -2,7 +2,7 @@
 //!
 //! A call has a number, given once in the life of an association. Whoever takes it out of the table answers
 //! it; so it is answered once, whatever comes twice. Who has given up does not say so: the table is looked
-//! through now and then ([`Calls::given_up`]), and the callee is told.
+//! through now and then ([`Calls::sweep`]), and the callee is told.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use actor_core::CancelToken;
 use actor_core::remote::RemoteReply;
+use actor_core::{ActorId, CancelToken};
 
 /// Numbers of our own: spread, not guarded against attack.
 #[derive(Default)]
@@ -43,6 +43,17 @@ pub(super) struct Pending {
     pub(super) pair: u64,
     pub(super) cancel: Option<CancelToken>,
     pub(super) deadline: Option<Instant>,
+    /// The actor here whose handler waits for it, if one does.
+    pub(super) asker: Option<ActorId>,
+    /// When it was first seen waiting, and when its circle is looked for next.
+    pub(super) waits: Option<Waits>,
+}
+
+/// How long an ask has been seen to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    pub(super) since: Instant,
+    pub(super) look_at: Instant,
 }
 
 /// Why an ask is given up here.
@@ -97,15 +108,22 @@ impl Calls {
         self.of(lane).remove(&call)
     }
 
-    /// Takes out those that nobody waits for any more: the lane, the call.
-    pub(super) fn given_up(&self, now: Instant) -> Vec<(usize, u64, Pending, GivenUp)> {
+    /// Takes out those that nobody waits for any more, and shows the others to `stays` with their lane and call.
+    pub(super) fn sweep(
+        &self,
+        now: Instant,
+        mut stays: impl FnMut(usize, u64, &mut Pending),
+    ) -> Vec<(usize, u64, Pending, GivenUp)> {
         let mut gone = Vec::new();
         for lane in 0..self.lanes.len() {
             let mut calls = self.of(lane);
-            let which: Vec<_> = calls
-                .iter()
-                .filter_map(|(call, pending)| Some((*call, pending.given_up(now)?)))
-                .collect();
+            let mut which = Vec::new();
+            for (call, pending) in calls.iter_mut() {
+                match pending.given_up(now) {
+                    Some(why) => which.push((*call, why)),
+                    None => stays(lane, *call, pending),
+                }
+            }
             for (call, why) in which {
                 gone.extend(calls.remove(&call).map(|of| (lane, call, of, why)));
             }

@@ -83,6 +83,8 @@ pub(super) struct Taker {
     actor: fn() -> TypeId,
     pub(super) tell: fn(&SystemRef, u64, &[u8], Context) -> Told,
     pub(super) ask: fn(&SystemRef, u64, &[u8], Context, Answer) -> Asked,
+    /// Whether it may keep the right to answer when its handler is done.
+    pub(super) answers_later: bool,
 }
 
 /// What became of a message that was told.
@@ -233,6 +235,7 @@ impl Exports {
                 actor,
                 tell: tell::<A, M>,
                 ask: ask::<A, M>,
+                answers_later: <A as Handler<M>>::DEFERRED,
             });
         }
         self

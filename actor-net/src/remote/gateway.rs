@@ -190,6 +190,7 @@ impl Gateway for Gate {
             cancel,
             token,
         };
+        let asker = message.asker();
         let (message, is_ask) = match message.reply() {
             None => (outgoing(Head::Tell(to), TOKEN_TELL, cancel), false),
             Some(reply) => {
@@ -198,6 +199,8 @@ impl Gateway for Gate {
                     pair,
                     cancel: cancel.clone(),
                     deadline,
+                    asker,
+                    waits: None,
                 };
                 // In the table before it is sent: the answer may be here before `push` returns.
                 let call = association.begin_call(lane, pending);

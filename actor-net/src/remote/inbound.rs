@@ -19,7 +19,7 @@ use actor_core::{CancelToken, Context};
 
 use super::addressing::on_link;
 use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, send_failure};
-use super::association::{Association, lock};
+use super::association::{Association, Open, lock};
 use super::calls::Table;
 use super::exports::{Asked, Refusal, Taker, Told, Waiting, contained};
 use super::fate::failure_of;
@@ -74,10 +74,15 @@ impl Association {
                     books.tells_in.one_more();
                     self.arrived(lane, incoming);
                 }
-                Head::Ask { call, .. } => {
+                Head::Ask { call, to, .. } => {
                     books.asks_in.one_more();
                     if *call <= CALL_MAX {
-                        self.asked(lane).insert(*call, CancelToken::new());
+                        let target = match to.target {
+                            Target::Actor(address) => address.id,
+                            Target::Name(_) => 0,
+                        };
+                        let token = CancelToken::new();
+                        self.asked(lane).insert(*call, Open { token, target });
                     }
                     self.arrived(lane, incoming);
                 }
@@ -95,10 +100,10 @@ impl Association {
             }
             LaneEvent::Cancel(Cancelled::Call(call)) => {
                 // Taken out first: whoever is woken may answer.
-                let token = self.asked(lane).remove(&call);
-                if let Some(token) = token {
+                let open = self.asked(lane).remove(&call);
+                if let Some(open) = open {
                     books.cancelled_there.one_more();
-                    token.cancel();
+                    open.token.cancel();
                 }
             }
             LaneEvent::Delivered { token } => self.token_is_gone(token),
@@ -329,7 +334,7 @@ impl Association {
         payload: &[u8],
         deadline: Option<std::time::Instant>,
     ) {
-        let token = self.asked(lane).get(&call).cloned();
+        let token = self.asked(lane).get(&call).map(|open| open.token.clone());
         let Some(token) = token else {
             // Cancelled while it was held; or its number is none that can be answered.
             self.refused(FailCode::Cancelled);
@@ -352,6 +357,12 @@ impl Association {
                 let Some(mine) = answer.take() else {
                     return Ok(());
                 };
+                if taker.answers_later {
+                    // Its handler may be done with it, and somebody else be about to answer.
+                    if let Some(open) = self.asked(lane).get_mut(&call) {
+                        open.target = 0;
+                    }
+                }
                 let asked = on_link(self, || {
                     (taker.ask)(system, number, payload, context.clone(), mine)
                 });

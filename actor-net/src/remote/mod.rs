@@ -14,6 +14,7 @@
 //! | `association`, `calls` | one life of one peer: its proxies, the asks under way |
 //! | `gateway` | from a proxy into a lane |
 //! | `inbound`, `answer` | from a lane into a mailbox, and the answer back |
+//! | `circles` | asks that wait for each other over several peers |
 //! | `signals`, `farewell` | watches, links, stops; the last word about an actor |
 //! | `desk` | names and spawns at first contact |
 //! | `books` | what became of every message |
@@ -26,6 +27,7 @@ mod answer;
 mod association;
 mod books;
 mod calls;
+mod circles;
 mod desk;
 mod export;
 mod exports;
@@ -159,6 +161,13 @@ impl Remote {
     pub(crate) fn signal(&self, way: &dyn Way, signal: Signal) {
         if let Some(association) = self.of(way) {
             association.take_signal(signal);
+        }
+    }
+
+    /// Bytes of this floor over there.
+    pub(crate) fn datagram(&self, way: &dyn Way, bytes: &[u8]) {
+        if let Some(association) = self.of(way) {
+            association.probed(bytes);
         }
     }
 

@@ -147,6 +147,10 @@ impl Own {
         write(&self.proxies).insert(proxy, there);
     }
 
+    pub(super) fn is_proxy(&self, actor: ActorId) -> bool {
+        read(&self.proxies).contains_key(&actor)
+    }
+
     pub(super) fn proxy_ended(&self, proxy: ActorId) {
         write(&self.proxies).remove(&proxy);
     }

@@ -3,6 +3,7 @@
 
 use std::task::{Context, Poll};
 
+use crate::datagram::Channel;
 use crate::id::{Incarnation, PeerId};
 use crate::peers::{Peer, PushError};
 use crate::wire::credit::Charge;
@@ -42,6 +43,9 @@ pub(crate) trait Way: Send + Sync + 'static {
     fn signal(&self, signal: Signal) -> Result<u64, Undeliverable>;
 
     fn release(&self, lane: usize, charge: Charge);
+
+    /// Bytes for this floor over there; they may be lost.
+    fn datagram(&self, bytes: &[u8]);
 }
 
 impl Way for Peer {
@@ -91,5 +95,11 @@ impl Way for Peer {
 
     fn release(&self, lane: usize, charge: Charge) {
         self.release(lane, charge);
+    }
+
+    fn datagram(&self, bytes: &[u8]) {
+        if let Err(error) = self.datagram(Channel::Remote, bytes) {
+            tracing::trace!(peer = %self.id(), ?error, "a datagram was not sent");
+        }
     }
 }

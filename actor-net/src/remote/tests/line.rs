@@ -40,6 +40,7 @@ enum Item {
     Cancel(usize, u64),
     Flush(u64),
     Signal(u64, Signal),
+    Datagram(Vec<u8>),
 }
 
 /// Where one end of a line delivers.
@@ -109,6 +110,7 @@ fn deliver(line: &Arc<Line>, own: &Remote, remote: &Remote, back: &Arc<Line>) {
                     marks.insert(signal);
                 }
                 Item::Signal(number, signal) => held.push((number, signal)),
+                Item::Datagram(bytes) => remote.datagram(&*back, &bytes),
             }
             held.retain(|(number, signal)| {
                 let is_marked = match &signal.kind {
@@ -239,5 +241,9 @@ impl Way for Line {
 
     fn release(&self, _lane: usize, _charge: Charge) {
         self.released.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn datagram(&self, bytes: &[u8]) {
+        self.send(Item::Datagram(bytes.to_vec()));
     }
 }
