@@ -1,12 +1,14 @@
 //! How a peer is declared: names, addresses, keys, seeds, limits. Everything has a default but the cluster's name,
 //! and everything is looked at before a socket is opened.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actor_core::SystemRef;
+use actor_core::{Actor, SystemRef};
 
+use super::entities::Kind;
 use super::error::ClusterError;
 use super::name::{host_name, peer_name};
 use super::seeds::Seeds;
@@ -17,6 +19,7 @@ use crate::membership::{Lease, MembershipSettings, PeerNumaNode, Profile};
 use crate::peers::LinkSettings;
 use crate::registry::GroupLimits;
 use crate::remote::{Exports, Remote, RemoteSettings};
+use crate::sharding::{Entity, InvalidEntity};
 use crate::transport::{Endpoint, Security, TransportSettings};
 
 /// Declares a peer of a cluster; made by [`Cluster::builder`].
@@ -30,6 +33,7 @@ use crate::transport::{Endpoint, Security, TransportSettings};
 /// | [`seeds`](Self::seeds) | none: a cluster of one, which others may join |
 /// | [`bootstrap`](Self::bootstrap) | alone without seeds, else only join |
 /// | [`exports`](Self::exports) | nothing arrives |
+/// | [`entity`](Self::entity) | no entities, no singletons |
 #[must_use = "a peer begins with start()"]
 pub struct ClusterBuilder {
     system: SystemRef,
@@ -50,6 +54,7 @@ pub struct ClusterBuilder {
     exports: Exports,
     remote: RemoteSettings,
     groups: GroupLimits,
+    kinds: Vec<Kind>,
 }
 
 impl ClusterBuilder {
@@ -73,6 +78,7 @@ impl ClusterBuilder {
             exports: Exports::new(),
             remote: RemoteSettings::default(),
             groups: GroupLimits::default(),
+            kinds: Vec::new(),
         }
     }
 
@@ -163,6 +169,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// A kind of entities, or a singleton, that this peer runs, or with
+    /// [`hosts(false)`](crate::sharding::Entity::hosts) only sends to; may be said several times. What entities take
+    /// from other peers is said with the kind ([`Entity::handles`]), and not in the exports.
+    pub fn entity<A: Actor>(mut self, entity: Entity<A>) -> Self {
+        self.kinds.push(Kind::new(entity));
+        self
+    }
+
     /// What else peers may do here, and how much is kept for them.
     pub fn remote(mut self, settings: RemoteSettings) -> Self {
         self.remote = settings;
@@ -196,7 +210,12 @@ impl ClusterBuilder {
             }
         };
         self.membership.check()?;
-        let exports = Remote::with_own(self.exports);
+        check_kinds(&self.kinds)?;
+        let exports = self
+            .kinds
+            .iter()
+            .fold(self.exports, |exports, kind| (kind.export)(exports));
+        let exports = Remote::with_own(exports);
         exports.check().map_err(ClusterError::Exports)?;
         let profile = profile(&self.system, &self.advertise, &self.roles, &self.metadata)?;
         let alone = if self.seeds.is_none() {
@@ -225,7 +244,8 @@ impl ClusterBuilder {
             remote: self.remote,
             groups: self.groups,
         };
-        lives::begin(plan).await
+        let declares = self.kinds.into_iter().map(|kind| kind.declare).collect();
+        lives::begin(plan, declares).await
     }
 }
 
@@ -238,6 +258,18 @@ impl std::fmt::Debug for ClusterBuilder {
             .field("seeds", &self.seeds)
             .finish_non_exhaustive()
     }
+}
+
+fn check_kinds(kinds: &[Kind]) -> Result<(), ClusterError> {
+    let mut names = BTreeSet::new();
+    for kind in kinds {
+        kind.check.clone().map_err(ClusterError::Entity)?;
+        if !names.insert(&kind.name) {
+            let name = kind.name.get(2..).unwrap_or_default().into();
+            return Err(ClusterError::Entity(InvalidEntity::Declared { name }));
+        }
+    }
+    Ok(())
 }
 
 fn profile(

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::life::Life;
 use super::lives::Shared;
 use super::machines::{Machines, Output};
+use super::shards;
 use super::status::Status;
 use crate::datagram::Channel;
 use crate::id::{Incarnation, PeerId};
@@ -95,6 +96,10 @@ impl Driver {
         self.life.inputs.clone()
     }
 
+    pub(super) fn life(&self) -> Arc<Life> {
+        self.life.clone()
+    }
+
     pub(super) fn view(&mut self) -> Arc<View> {
         self.machines.view()
     }
@@ -121,10 +126,10 @@ impl Driver {
             let now = match input.await {
                 Ok(Some(input)) => {
                     let now = Instant::now();
-                    self.take(input, now);
+                    self.take(input, now, shared);
                     for _ in 1..BATCH {
                         match self.received.try_recv() {
-                            Ok(input) => self.take(input, now),
+                            Ok(input) => self.take(input, now, shared),
                             Err(_) => break,
                         }
                     }
@@ -133,12 +138,11 @@ impl Driver {
                 // The life holds a sender, so the queue is never closed.
                 Ok(None) | Err(_) => Instant::now(),
             };
-            let authority = self.life.consensus.authority();
-            self.machines.handle_timeout(now, &authority);
+            self.machines.handle_timeout(now);
         }
     }
 
-    fn take(&mut self, input: Input, now: Instant) {
+    fn take(&mut self, input: Input, now: Instant, shared: &Arc<Shared>) {
         let machines = &mut self.machines;
         match input {
             Input::Connected(peer, incarnation) => {
@@ -174,8 +178,12 @@ impl Driver {
             Input::Lease(granted) => machines.membership.handle_lease(granted, now),
             Input::Do(work) => work(machines, now),
             Input::Leave { grace, done } => {
-                machines.handle_leave(grace, now);
-                self.leaving.get_or_insert(done);
+                if self.leaving.is_none() {
+                    machines.handle_leave(grace, now);
+                    self.leaving = Some(done);
+                    let until = now + grace;
+                    tokio::spawn(shards::leave(self.life.clone(), shared.clone(), until));
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::consensus;
 use crate::id::InvalidId;
 use crate::membership::{InvalidMembershipSettings, InvalidProfile};
 use crate::remote::ExportError;
+use crate::sharding::InvalidEntity;
 use crate::transport::{self, ListenError};
 
 /// Why a peer does not start. Nothing of it is left running.
@@ -26,6 +27,8 @@ pub enum ClusterError {
     Listen(ListenError),
     /// The exports cannot be.
     Exports(ExportError),
+    /// A kind of entities cannot be.
+    Entity(InvalidEntity),
     /// An actor of its own could not be spawned.
     Spawn(SpawnError),
     /// Connections cannot be made as they are set up.
@@ -46,6 +49,7 @@ impl fmt::Display for ClusterError {
             Self::Transport(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
             Self::Exports(error) => error.fmt(f),
+            Self::Entity(error) => error.fmt(f),
             Self::Spawn(error) => error.fmt(f),
             Self::Peers(text) => f.write_str(text),
             Self::Consensus(error) => error.fmt(f),
@@ -65,6 +69,7 @@ impl std::error::Error for ClusterError {
             Self::Transport(error) => Some(error),
             Self::Listen(error) => Some(error),
             Self::Exports(error) => Some(error),
+            Self::Entity(error) => Some(error),
             Self::Spawn(error) => Some(error),
             Self::Consensus(error) => Some(error),
             Self::Peers(_) | Self::SystemEnded => None,

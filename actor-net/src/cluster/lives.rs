@@ -17,6 +17,7 @@ use super::error::ClusterError;
 use super::incarnation::incarnation_at;
 use super::life::Life;
 use super::seeds::Seeds;
+use super::shards::{self, Tending};
 use super::status::Status;
 use super::{Cluster, published::Published};
 use crate::consensus::{Bootstrap, ConsensusSettings};
@@ -26,7 +27,8 @@ use crate::membership::{
 };
 use crate::peers::LinkSettings;
 use crate::registry::GroupLimits;
-use crate::remote::{Exports, RemoteSettings};
+use crate::remote::{Exports, Remote, RemoteSettings};
+use crate::sharding::{DeclareError, Entities};
 use crate::transport::{Endpoint, Security, TransportSettings};
 
 /// Events that a slow reader may be behind: 1,024.
@@ -58,6 +60,9 @@ pub(super) struct Plan {
     pub(super) groups: GroupLimits,
 }
 
+/// Starts a kind of entities.
+pub(super) type Declare = Box<dyn FnOnce(&Entities<Remote>) -> Result<(), DeclareError> + Send>;
+
 /// What users hold, over all lives.
 pub(super) struct Shared {
     pub(super) plan: Plan,
@@ -66,6 +71,7 @@ pub(super) struct Shared {
     pub(super) events: broadcast::Sender<MemberEvent>,
     pub(super) status: watch::Sender<Status>,
     pub(super) published: Published,
+    pub(super) entities: Entities<Remote>,
     life: Mutex<Option<Arc<Life>>>,
 }
 
@@ -81,11 +87,18 @@ impl Shared {
 }
 
 /// Starts the first life, and what makes the next.
-pub(super) async fn begin(mut plan: Plan) -> Result<Cluster, ClusterError> {
+pub(super) async fn begin(mut plan: Plan, declares: Vec<Declare>) -> Result<Cluster, ClusterError> {
     let incarnation = incarnation_at(SystemTime::now(), None);
     let (inputs, received) = mpsc::unbounded_channel();
     let bootstrap = plan.consensus.bootstrap;
     let opened = Life::open(&plan, incarnation, bootstrap, plan.listen, inputs).await?;
+    let entities = match shards::declare(&opened.life, &plan, declares) {
+        Ok(entities) => entities,
+        Err(error) => {
+            opened.life.close(Duration::ZERO).await;
+            return Err(error);
+        }
+    };
     let addr = opened.life.addr;
     // A later life listens where this one does.
     plan.listen = addr;
@@ -99,6 +112,7 @@ pub(super) async fn begin(mut plan: Plan) -> Result<Cluster, ClusterError> {
         events: broadcast::Sender::new(EVENTS),
         status: watch::Sender::new(Status::Running { incarnation }),
         published: Published::default(),
+        entities,
         life: Mutex::new(Some(life)),
         plan,
     });
@@ -111,11 +125,14 @@ pub(super) async fn begin(mut plan: Plan) -> Result<Cluster, ClusterError> {
 async fn live(shared: Arc<Shared>, mut driver: Driver) {
     loop {
         let seeds = tokio::spawn(look_for_seeds(shared.clone(), driver.inputs()));
+        let tending = Tending::start(&driver.life(), &shared);
         let end = driver.run(&shared).await;
         seeds.abort();
+        tending.stop().await;
         let life = shared.lock().take();
         let (why, above) = match end {
             End::Left { done, grace } => {
+                shared.entities.end(true).await;
                 if let Some(life) = life {
                     life.close(grace).await;
                 }
@@ -126,6 +143,9 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
             }
             End::Restart { why, above } => (why, above),
         };
+        // Two processes with one name would end each other for ever.
+        let is_last = matches!(why, RestartReason::Replaced { .. });
+        shards::end(&shared.entities, is_last).await;
         if let Some(life) = life {
             life.close(GOODBYE).await;
         }
@@ -133,8 +153,7 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
             cluster = %shared.plan.cluster, peer = %shared.plan.peer, %why,
             "this life of the peer is over; references to actors of other peers are, too"
         );
-        if let RestartReason::Replaced { .. } = why {
-            // Two processes with one name would end each other for ever.
+        if is_last {
             shared.status.send_replace(Status::Ended { why });
             return;
         }
@@ -144,6 +163,7 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
         match next_life(&shared, above).await {
             Some(next) => driver = next,
             None => {
+                shared.entities.end(true).await;
                 shared.status.send_replace(Status::Ended { why });
                 return;
             }
@@ -174,6 +194,7 @@ async fn next_life(shared: &Arc<Shared>, above: Incarnation) -> Option<Driver> {
         let (life, mut driver) = opened.drive(plan, received);
         driver.join(known);
         shared.published.announce(&life.remote);
+        shards::begin(&shared.entities, &life, plan).await;
         *shared.lock() = Some(life);
         shared.view.send_replace(driver.view());
         shared.status.send_replace(Status::Running { incarnation });

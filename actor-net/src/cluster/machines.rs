@@ -5,14 +5,14 @@
 //! clock; the simulation of whole clusters does it with a seed. Both run this, so what the simulation shows holds.
 //!
 //! The consensus is not in here, because its engine is not pure. It hears from here how the peers are seen
-//! ([`Output::Seen`]); back comes what all agreed on, which only who leaves looks at.
+//! ([`Output::Seen`]); back comes only that a peer that leaves has been let go ([`Machines::handle_let_go`]).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::consensus::{Authority, Seen, Sight};
+use crate::consensus::{Seen, Sight};
 use crate::datagram::{Channel, Datagram};
 use crate::id::{Incarnation, Life as LifeId, PeerId};
 use crate::membership::{
@@ -22,25 +22,15 @@ use crate::registry::machine::{Event as GroupsEvent, Groups};
 use crate::transport::Endpoint;
 use crate::wire::hello::Refusal;
 
-/// How long a peer that leaves waits at most until the others have agreed that it is gone: 3 s.
-const AGREE_WITHIN: Duration = Duration::from_secs(3);
-
-/// How often it looks whether they have.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
 /// The machines of a life.
 pub(super) struct Machines {
     pub(super) membership: Membership,
     pub(super) groups: Groups,
-    leaving: Option<Leaving>,
+    /// Until when this peer has left, if it leaves.
+    leaving: Option<Instant>,
     /// The view that everybody was told.
     told: u64,
     outputs: VecDeque<Output>,
-}
-
-struct Leaving {
-    until: Instant,
-    look_at: Instant,
 }
 
 /// What is to be done.
@@ -141,17 +131,20 @@ impl Machines {
         }
     }
 
-    /// To leave in good order, within this time.
+    /// To leave in good order, within this time: others hear of it at once. Then what this peer has is handed over, all
+    /// agree that it has left, and [`handle_let_go`](Self::handle_let_go) ends it.
     pub(super) fn handle_leave(&mut self, grace: Duration, now: Instant) {
         self.membership.leave(now);
-        self.leaving.get_or_insert_with(|| Leaving {
-            until: now + grace.min(AGREE_WITHIN),
-            look_at: now,
-        });
+        self.leaving.get_or_insert(now + grace);
     }
 
-    /// Time has passed; this is what all have agreed on, as far as is known here.
-    pub(super) fn handle_timeout(&mut self, now: Instant, authority: &Authority) {
+    /// Nobody needs this peer any more; or nobody is waited for any longer.
+    pub(super) fn handle_let_go(&mut self) {
+        self.membership.depart();
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         let Self {
             membership, groups, ..
         } = self;
@@ -161,19 +154,8 @@ impl Machines {
         if groups.poll_timeout().is_some_and(|at| at <= now) {
             groups.handle_timeout(now);
         }
-        if let Some(leaving) = &mut self.leaving
-            && leaving.look_at <= now
-        {
-            leaving.look_at = now + LOOK_EVERY;
-            let own = membership.own();
-            let own = LifeId {
-                peer: own.peer.clone(),
-                incarnation: own.incarnation,
-            };
-            let is_alone = membership.up() <= 1;
-            if is_alone || now >= leaving.until || !authority.is_up(&own) {
-                membership.depart();
-            }
+        if self.leaving.is_some_and(|until| until <= now) {
+            membership.depart();
         }
     }
 
@@ -184,7 +166,7 @@ impl Machines {
         let times = [
             self.membership.poll_timeout(),
             self.groups.poll_timeout(),
-            self.leaving.as_ref().map(|leaving| leaving.look_at),
+            self.leaving,
         ];
         times.into_iter().flatten().min()
     }
@@ -225,14 +207,11 @@ impl Machines {
             .filter(|member| !member.state().is_over());
         let lives = alive.map(|member| (member.peer(), member.incarnation()));
         self.groups.handle_members(lives, now);
-        let leaving = self.leaving.is_some();
         let seen = view.members().iter().filter_map(|member| {
             let sight = match member.state() {
                 MemberState::Joining => return None,
-                // It has asked for it: what it owns is given to others while it still answers.
-                MemberState::Leaving => Sight::Left,
-                MemberState::Up if leaving && member.peer() == view.own() => Sight::Left,
-                MemberState::Up => Sight::Up,
+                // What it has it hands over first, and says itself when it is done.
+                MemberState::Leaving | MemberState::Up => Sight::Up,
                 MemberState::Unreachable => Sight::Unreachable,
                 MemberState::Down => Sight::Down,
                 MemberState::Left => Sight::Left,
@@ -266,9 +245,10 @@ impl Machines {
             Event::AcquireLease { side } => Output::AcquireLease(side),
             Event::MustRestart { why, above } => Output::Restart { why, above },
             Event::Departed => {
-                let left = self.leaving.take().map_or(Duration::ZERO, |leaving| {
-                    leaving.until.saturating_duration_since(now)
-                });
+                let left = self
+                    .leaving
+                    .take()
+                    .map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
                 Output::Departed { left }
             }
         }

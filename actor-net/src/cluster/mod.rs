@@ -14,11 +14,13 @@
 //! | `life` | all floors of one life, joined |
 //! | `machines` | membership and groups of one life, joined: pure |
 //! | `driver` | the task that drives them |
+//! | `entities`, `shards` | actors by key: as users reach them; what a life does for them |
 //! | `seeds` | where to look for the first peers |
 //! | `status`, `follow` | how this peer stands, and how that is followed |
 
 mod builder;
 mod driver;
+mod entities;
 mod error;
 mod follow;
 mod incarnation;
@@ -28,6 +30,7 @@ mod machines;
 mod name;
 mod published;
 mod seeds;
+mod shards;
 mod status;
 
 use std::fmt;
@@ -271,8 +274,14 @@ impl Cluster {
         life.inputs.send(Input::Do(work)).is_ok() && told.await.unwrap_or(false)
     }
 
-    /// Leaves in good order: others hear of it and take over, and all connections are closed; within `grace`, of which
-    /// up to 3 s are given to the others to agree. Returns when it is done, also to who calls it again.
+    /// Leaves in good order: what [entities](Self::entity) this peer has are handed over, others hear of it and take over,
+    /// and all connections are closed; within `grace`, of which up to 3 s are given to the others to agree. Returns when
+    /// it is done, also to who calls it again.
+    ///
+    /// First all shards of this peer go to others, and each entity finishes what it has. Then messages for entities are
+    /// taken no more from this process (`Dead`), and what it has asked of them is waited for. So no ask of an entity
+    /// that was accepted here or elsewhere is lost, if `grace` is long enough. Where there is nobody who takes shards,
+    /// entities finish what they have and end.
     ///
     /// Actors of other peers are gone for this one then, and the other way round.
     ///

@@ -397,6 +397,30 @@ impl Consensus {
         }))
     }
 
+    /// Leaves for good: all agree that this life is over, and what it still owns is free; then the others see to it
+    /// that they do without its vote. Whether they did within that time.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is over, or not, as far as it came.
+    pub(crate) async fn leave(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let life = self.shared.own.clone();
+        let over = Command::Down { life, left: true };
+        match self.propose_within(over, patience).await {
+            // It may not be told any more, as it takes part no more.
+            Ok(_) => self.shared.is_over.store(true, Ordering::Relaxed),
+            Err(ProposeError::Stopped(_)) => return true,
+            Err(error) => {
+                tracing::debug!(%error, "leaving without the others' word");
+                return false;
+            }
+        }
+        let mut standings = self.standings();
+        let stopped = standings.wait_for(|standing| matches!(standing, Standing::Stopped(_)));
+        timeout_at(until, stopped).await.is_ok()
+    }
+
     /// Takes part no more. What this peer owns stays its own until its life is declared down.
     pub(crate) async fn shutdown(&self) {
         self.shared.stop(Stopped::ShutDown);

@@ -60,7 +60,7 @@ pub(crate) struct Slot {
 }
 
 /// A wish about the map. What it says about epochs is compared with what is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum ShardCommand {
     /// This life uses the kind, and takes shards of it if `hosts`. Makes the kind if it is not there.
     Declare {

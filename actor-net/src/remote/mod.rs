@@ -54,7 +54,7 @@ use self::desk::{DESK, Desk, Find, NotSpawned, Spawn};
 use self::gateway::DESK_ADDRESS;
 use self::own::Own;
 pub(crate) use self::way::Way;
-use crate::id::{Incarnation, PeerId};
+use crate::id::{Incarnation, Life, PeerId};
 use crate::wire::lane::LaneEvent;
 use crate::wire::message::Address;
 use crate::wire::signal::Signal;
@@ -187,7 +187,26 @@ impl Remote {
         let association = self.0.present(peer).ok_or_else(|| LookupError::Unknown {
             peer: peer.to_string(),
         })?;
-        let desk = desk_of(&association).map_err(LookupError::TooMany)?;
+        self.lookup_at(&association, name).await
+    }
+
+    /// The same in one life of a peer, and no other; `None`: it is not connected now, or has no such name.
+    pub(crate) async fn lookup_in<A: Actor>(&self, life: &Life, name: &str) -> Option<ActorRef<A>> {
+        let association = self.0.present(&life.peer);
+        let association = association.filter(|known| known.incarnation == life.incarnation)?;
+        let found = self.lookup_at(&association, name).await;
+        found
+            .map_err(|error| tracing::debug!(%life, name, %error, "not found there"))
+            .ok()
+    }
+
+    async fn lookup_at<A: Actor>(
+        &self,
+        association: &Arc<Association>,
+        name: &str,
+    ) -> Result<ActorRef<A>, LookupError> {
+        let peer = &association.peer;
+        let desk = desk_of(association).map_err(LookupError::TooMany)?;
         let find = Find {
             name: name.to_owned(),
         };
@@ -198,7 +217,7 @@ impl Remote {
                 peer: peer.to_string(),
                 name: name.to_owned(),
             })?;
-        let proxy = proxy_at(&association, &address).map_err(LookupError::TooMany)?;
+        let proxy = proxy_at(association, &address).map_err(LookupError::TooMany)?;
         Ok(proxy.actor_ref())
     }
 

@@ -1,25 +1,21 @@
-//! The kinds of entities that this peer uses: their routers, and what comes to all of them.
+//! The kinds of entities that this peer uses, over all its lives.
 
-use std::any::{Any, TypeId};
+use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use actor_core::{Actor, ActorRef, Mailbox, OnPanic, SpawnError, SystemRef};
+use actor_core::{Actor, ActorRef, SystemRef};
 
 use super::allocation::{Host, Limits, plan};
 use super::entity::{Entity, InvalidEntity};
 use super::entity_ref::EntityRef;
-use super::hash::shard_of;
+use super::error::{DeclareError, NotDeclared};
 use super::key::EntityKey;
-use super::router::{Council, MapIs, Report, Router, Shared, slices};
-use crate::consensus::shard_map::{Kind, ShardCommand, ShardMap};
+use super::kind::{AnyKind, KindStats, Present, Routers};
+use super::router::Council;
+use crate::consensus::shard_map::{ShardCommand, ShardMap};
 use crate::id::Life;
-
-/// Messages that may wait in a router: what one peer sends to an eighth of a kind's entities at a time.
-const ROUTER_MAILBOX: Mailbox = Mailbox::bounded(8192);
 
 /// What the floors below do for entities.
 pub(crate) trait Links: Clone + Send + Sync + 'static {
@@ -35,87 +31,38 @@ pub(crate) trait Links: Clone + Send + Sync + 'static {
 }
 
 /// The kinds of entities that this peer uses. A handle: clones are the same.
-#[derive(Clone)]
+///
+/// The order of `begin`, `end` and `handle_map` is the caller's matter: they are awaited one after the other.
 pub(crate) struct Entities<L> {
-    own: Life,
     system: SystemRef,
-    council: Arc<dyn Council>,
-    links: L,
-    kinds: Arc<Mutex<BTreeMap<String, Arc<Declared>>>>,
+    present: Arc<Mutex<Present<L>>>,
+    kinds: Arc<Mutex<Kinds<L>>>,
 }
 
-/// The routers of a kind, without its type.
-struct Declared {
-    actor: TypeId,
-    /// An `Arc<Routers<A>>`.
-    routers: Box<dyn Any + Send + Sync>,
-    tell_map: Box<dyn Fn(u64, Option<Arc<Kind>>) -> Done + Send + Sync>,
-    report: Box<dyn Fn() -> Pin<Box<dyn Future<Output = KindStats> + Send>> + Send + Sync>,
-}
+/// By what all peers call them.
+type Kinds<L> = BTreeMap<String, Arc<dyn AnyKind<L>>>;
 
-type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-struct Routers<A: Actor> {
-    routers: Vec<(ActorRef<Router<A>>, Arc<AtomicBool>)>,
-    shards: u16,
-    buffer: usize,
-}
-
-/// Why a kind of entity was not declared.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum DeclareError {
-    /// It cannot be.
-    Invalid(InvalidEntity),
-    /// Its routers cannot be spawned.
-    Spawn(SpawnError),
-}
-
-impl fmt::Display for DeclareError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(error) => error.fmt(f),
-            Self::Spawn(error) => error.fmt(f),
+impl<L> Clone for Entities<L> {
+    fn clone(&self) -> Self {
+        Self {
+            system: self.system,
+            present: self.present.clone(),
+            kinds: self.kinds.clone(),
         }
     }
 }
 
-impl std::error::Error for DeclareError {}
-
-/// What one peer knows of a kind of entity. `offered` is the sum of what follows it, but for `refused`, which
-/// holds besides what was delivered or forwarded and not taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KindStats {
-    /// Messages for entities that came to this peer's routers.
-    pub offered: u64,
-    /// Given to entities here.
-    pub delivered: u64,
-    /// Sent to other peers.
-    pub forwarded: u64,
-    /// Waiting for owners of shards, or behind entities that are being passivated.
-    pub waiting: u64,
-    /// Refused: too many waited, or one too long, or there was no room.
-    pub refused: u64,
-    /// Shards that moved away before everybody had said that nothing more comes.
-    pub barriers_cut_short: u64,
-    /// Shards that this peer owns.
-    pub shards: usize,
-    /// Entities that live here.
-    pub entities: usize,
-    /// The other peers have declared this one down.
-    pub is_gone: bool,
-    /// The cluster has the kind with another number of shards: nothing is delivered.
-    pub has_other_shards: bool,
-}
-
 impl<L: Links> Entities<L> {
+    /// For the first life.
     pub(crate) fn new(own: Life, system: SystemRef, council: Arc<dyn Council>, links: L) -> Self {
-        Self {
+        let present = Present {
             own,
-            system,
             council,
             links,
+        };
+        Self {
+            system,
+            present: Arc::new(Mutex::new(present)),
             kinds: Arc::default(),
         }
     }
@@ -124,77 +71,49 @@ impl<L: Links> Entities<L> {
     pub(crate) fn declare<A: Actor>(&self, entity: Entity<A>) -> Result<(), DeclareError> {
         entity.check().map_err(DeclareError::Invalid)?;
         let kind = entity.kind.to_string();
+        let present = lock(&self.present).clone();
         // Held until the routers are there: nobody else declares the same meanwhile.
         let mut kinds = lock(&self.kinds);
         if kinds.contains_key(&kind) {
             let name = kind.get(2..).unwrap_or_default().into();
             return Err(DeclareError::Invalid(InvalidEntity::Declared { name }));
         }
-        let links = self.links.clone();
-        let shared = Arc::new(Shared {
-            own: self.own.clone(),
-            kind: entity.kind,
-            system: self.system,
-            create: entity.create,
-            mailbox: entity.mailbox,
-            council: self.council.clone(),
-            find: Arc::new(move |life, name| {
-                let links = links.clone();
-                Box::pin(async move { links.find(&life, &name).await })
-            }),
-            settings: entity.settings,
-        });
-        let mut routers = Vec::new();
-        for slice in 0..slices(shared.settings.shards) {
-            let is_full = Arc::new(AtomicBool::new(false));
-            let name = Router::<A>::name(&kind, slice);
-            let router = self
-                .system
-                .actor(Router::new(shared.clone(), slice, is_full.clone()))
-                .name(&name)
-                .mailbox(ROUTER_MAILBOX)
-                // A message that panics when it is dropped is not the end of all entities.
-                .on_panic(OnPanic::Resume)
-                .spawn()
-                .map_err(DeclareError::Spawn)?;
-            self.links.publish(&name, router);
-            routers.push((router, is_full));
-        }
-        let all: Vec<_> = routers.iter().map(|(router, _)| *router).collect();
-        let told = all.clone();
-        let routers = Arc::new(Routers {
-            routers,
-            shards: shared.settings.shards,
-            buffer: shared.settings.buffer,
-        });
-        let declared = Declared {
-            actor: TypeId::of::<A>(),
-            routers: Box::new(routers),
-            tell_map: Box::new(move |version, kind| {
-                let routers = told.clone();
-                Box::pin(async move {
-                    for router in routers {
-                        let kind = kind.clone();
-                        // Dead: the system shuts down.
-                        _ = router.send(MapIs { version, kind }).await;
-                    }
-                })
-            }),
-            report: Box::new(move || {
-                let routers = all.clone();
-                Box::pin(async move {
-                    let mut stats = KindStats::default();
-                    for router in routers {
-                        if let Ok(report) = router.ask(Report).await {
-                            stats.add(&report);
-                        }
-                    }
-                    stats
-                })
-            }),
-        };
-        kinds.insert(kind, Arc::new(declared));
+        let routers = Routers::spawn(entity, self.system, &present).map_err(DeclareError::Spawn)?;
+        kinds.insert(kind, Arc::new(routers));
         Ok(())
+    }
+
+    /// This peer goes on as another life, which has no shards. What waits here waits on.
+    pub(crate) async fn begin(&self, own: Life, council: Arc<dyn Council>, links: L) {
+        let present = Present {
+            own,
+            council,
+            links,
+        };
+        lock(&self.present).clone_from(&present);
+        for kind in self.all().into_values() {
+            kind.begin(&present).await;
+        }
+    }
+
+    /// The life is over: its entities are told to end. After the last one nothing is taken any more.
+    pub(crate) async fn end(&self, is_last: bool) {
+        for kind in self.all().into_values() {
+            kind.end(is_last).await;
+        }
+    }
+
+    /// This peer is about to leave: nothing more is taken from its own users, and what entities have here they
+    /// finish.
+    pub(crate) async fn close(&self) {
+        for kind in self.all().into_values() {
+            kind.close().await;
+        }
+    }
+
+    /// Asks of this process that are under way.
+    pub(crate) fn asks(&self) -> usize {
+        self.all().values().map(|kind| kind.asks()).sum()
     }
 
     /// The entity with that key of the kind that was declared here by this name.
@@ -204,6 +123,31 @@ impl<L: Links> Entities<L> {
         key: EntityKey,
     ) -> Result<EntityRef<A>, NotDeclared> {
         self.find(&format!("e:{kind}"), kind, key)
+    }
+
+    /// The entity with that key of the one kind that was declared here for this type of actors.
+    pub(crate) fn entity_of<A: Actor>(&self, key: EntityKey) -> Result<EntityRef<A>, NotDeclared> {
+        let mut found = Vec::new();
+        for (name, kind) in &*lock(&self.kinds) {
+            if let Some(name) = name.strip_prefix("e:")
+                && kind.actor() == TypeId::of::<A>()
+            {
+                found.push((name.to_owned(), kind.clone()));
+            }
+        }
+        let actor = type_name::<A>();
+        match &found[..] {
+            [(_, only)] => {
+                let routers = only.as_any().downcast_ref::<Routers<A>>();
+                let routers = routers.ok_or(NotDeclared::NoKindOf { actor })?;
+                Ok(routers.entity(key))
+            }
+            [] => Err(NotDeclared::NoKindOf { actor }),
+            _ => Err(NotDeclared::SeveralKindsOf {
+                actor,
+                names: found.into_iter().map(|(name, _)| name.into()).collect(),
+            }),
+        }
     }
 
     /// The singleton that was declared here by this name.
@@ -217,57 +161,35 @@ impl<L: Links> Entities<L> {
         name: &str,
         key: EntityKey,
     ) -> Result<EntityRef<A>, NotDeclared> {
-        let declared = lock(&self.kinds).get(kind).cloned();
-        let routers = declared
-            .as_ref()
-            .filter(|declared| declared.actor == TypeId::of::<A>())
-            .and_then(|declared| declared.routers.downcast_ref::<Arc<Routers<A>>>());
-        let Some(routers) = routers else {
-            return Err(NotDeclared {
-                name: name.into(),
-                actor: std::any::type_name::<A>(),
-                has_other_type: declared.is_some(),
-            });
+        let (name, actor) = (name.into(), type_name::<A>());
+        let Some(declared) = lock(&self.kinds).get(kind).cloned() else {
+            return Err(NotDeclared::Unknown { name });
         };
-        let slices = routers.routers.len().max(1);
-        let slice = usize::from(shard_of(key.as_str(), routers.shards)) % slices;
-        let (router, is_full) = &routers.routers[slice];
-        Ok(EntityRef::new(
-            key,
-            *router,
-            is_full.clone(),
-            routers.buffer,
-        ))
+        match declared.as_any().downcast_ref::<Routers<A>>() {
+            Some(routers) => Ok(routers.entity(key)),
+            None => Err(NotDeclared::OtherType { name, actor }),
+        }
     }
 
     /// Hands on what all have agreed on. Maps must come in the order of their versions.
     pub(crate) async fn handle_map(&self, version: u64, map: &ShardMap) {
-        let all: Vec<_> = {
-            let kinds = lock(&self.kinds);
-            kinds
-                .iter()
-                .map(|(name, declared)| (map.kind(name).cloned().map(Arc::new), declared.clone()))
-                .collect()
-        };
-        for (kind, declared) in all {
-            (declared.tell_map)(version, kind).await;
+        for (name, declared) in self.all() {
+            let kind = map.kind(&name).cloned().map(Arc::new);
+            declared.tell_map(version, kind).await;
         }
     }
 
-    /// How each kind is doing here, by name.
+    /// How each kind is doing here, by what all peers call it.
     pub(crate) async fn stats(&self) -> BTreeMap<String, KindStats> {
-        let all: Vec<_> = {
-            let kinds = lock(&self.kinds);
-            let kinds = kinds.iter();
-            kinds
-                .map(|(name, declared)| (name.clone(), declared.clone()))
-                .collect()
-        };
         let mut stats = BTreeMap::new();
-        for (name, declared) in all {
-            stats.insert(name, (declared.report)().await);
+        for (name, declared) in self.all() {
+            stats.insert(name, declared.stats().await);
         }
         stats
+    }
+
+    fn all(&self) -> Kinds<L> {
+        lock(&self.kinds).clone()
     }
 }
 
@@ -278,58 +200,16 @@ pub(crate) fn plan_all(map: &ShardMap, hosts: &[Host], limits: Limits) -> Vec<Sh
         .collect()
 }
 
-impl KindStats {
-    fn add(&mut self, report: &super::router::Reported) {
-        let counts = &report.counts;
-        self.offered += counts.offered;
-        self.delivered += counts.delivered;
-        self.forwarded += counts.forwarded;
-        self.waiting += counts.waiting;
-        self.refused += counts.refused.values().sum::<u64>() + report.refused;
-        self.barriers_cut_short += counts.barriers_cut_short;
-        self.shards += report.shards;
-        self.entities += report.entities;
-        self.is_gone |= report.is_gone;
-        self.has_other_shards |= report.has_other_shards;
-    }
-}
-
 impl<L> fmt::Debug for Entities<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = lock(&self.kinds);
+        let own = lock(&self.present).own.clone();
+        let kinds: Vec<_> = lock(&self.kinds).keys().cloned().collect();
         f.debug_struct("Entities")
-            .field("own", &self.own)
-            .field("kinds", &kinds.keys().collect::<Vec<_>>())
+            .field("own", &own)
+            .field("kinds", &kinds)
             .finish_non_exhaustive()
     }
 }
-
-/// A kind of entity that this peer has not declared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotDeclared {
-    name: Box<str>,
-    actor: &'static str,
-    has_other_type: bool,
-}
-
-impl fmt::Display for NotDeclared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, actor, .. } = self;
-        if self.has_other_type {
-            write!(
-                f,
-                "{name:?} is declared on this peer for another type of actor than {actor}"
-            )
-        } else {
-            write!(
-                f,
-                "{name:?} is not declared on this peer; declare it, with hosts(false) if it is only to be sent to"
-            )
-        }
-    }
-}
-
-impl std::error::Error for NotDeclared {}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

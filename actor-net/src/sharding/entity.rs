@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_core::{Actor, Mailbox, Recipient};
+use actor_core::{Actor, Handler, Mailbox, Message, Recipient};
 
 use super::key::EntityKey;
+use super::keyed::Keyed;
 use super::region::Settings;
-use super::router::Passivate;
+use super::router::{Between, Passivate, Router};
 use crate::consensus::shard_map::{KIND_NAME_MAX, SHARDS_MAX};
+use crate::remote::Exports;
 
 /// A kind of entity, to be declared on every peer that uses it: actors of type `A`, one for each key that
 /// somebody sends a message to.
@@ -22,11 +24,14 @@ use crate::consensus::shard_map::{KIND_NAME_MAX, SHARDS_MAX};
 /// | [`mailbox`](Self::mailbox) | that of `A` | |
 /// | [`buffer`](Self::buffer) | 10,000 messages | bursts are larger than what a move of a shard takes |
 /// | [`patience`](Self::patience) | 60 s | |
+///
+/// [`handles`](Self::handles) lists the messages that other peers may send.
 pub struct Entity<A: Actor> {
     pub(super) kind: Box<str>,
     pub(super) create: Create<A>,
     pub(super) settings: Settings,
     pub(super) mailbox: Option<Mailbox>,
+    travels: Vec<fn(Exports) -> Exports>,
 }
 
 pub(super) type Create<A> = Arc<dyn Fn(&EntityContext) -> A + Send + Sync>;
@@ -41,6 +46,7 @@ impl<A: Actor> Entity<A> {
             create: Arc::new(create),
             settings: Settings::new(256),
             mailbox: None,
+            travels: Vec::new(),
         }
     }
 
@@ -60,6 +66,32 @@ impl<A: Actor> Entity<A> {
             settings,
             ..Self::new("", create)
         }
+    }
+
+    /// Messages of type `M` reach entities of this kind also from other peers. All peers say the same.
+    ///
+    /// That `M` is marked `#[message(remote)]` is checked when this is compiled. A message that is not listed
+    /// reaches only entities that live on its sender's peer.
+    #[must_use]
+    pub fn handles<M: Message>(mut self) -> Self
+    where
+        A: Handler<M>,
+    {
+        self.travels
+            .push(|exports| exports.handles::<Router<A>, Keyed<M>>());
+        self
+    }
+
+    /// What this kind takes from other peers, to be added to the exports.
+    pub(crate) fn travels(&self) -> Vec<fn(Exports) -> Exports> {
+        let mut travels = self.travels.clone();
+        travels.push(|exports| exports.handles::<Router<A>, Between>());
+        travels
+    }
+
+    /// What all peers call it: a kind of entities and a singleton may have one name.
+    pub(crate) fn kind_name(&self) -> &str {
+        &self.kind
     }
 
     /// Into how many parts the keys are cut that move as one: 1 to 1024, the same on all peers, and for as long
@@ -109,7 +141,7 @@ impl<A: Actor> Entity<A> {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), InvalidEntity> {
+    pub(crate) fn check(&self) -> Result<(), InvalidEntity> {
         let name = self.kind.get(2..).unwrap_or_default();
         let bytes = name.len();
         let shards = self.settings.shards;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use actor_core::{
     Actor, ActorRef, AskError, Call, CancelToken, Context, Handler, Message, SendError,
 };
 
+use super::door::{Asking, Door};
 use super::key::EntityKey;
 use super::keyed::Keyed;
 use super::region::Origin;
@@ -20,17 +20,19 @@ use super::router::Router;
 ///
 /// It is never stale: it names a key, not an actor. Messages from one sender to one key arrive in the order in
 /// which they were sent, also while the entity moves; while it does they wait. A message that leaves
-/// this peer must be one that travels (`#[message(remote)]`) and be listed for the kind.
+/// this peer must be one that travels (`#[message(remote)]`) and be listed for the kind
+/// ([`Entity::handles`](super::Entity::handles)).
 ///
 /// | what happens | `tell` | `ask` |
 /// |---|---|---|
 /// | as many messages as may wait here for owners of shards | `Full`, with the message | `Full`, with the message |
+/// | this peer leaves the cluster, or has left it | `Dead`, with the message | `Dead`, with the message |
 /// | no owner in time, or no room in the entity's mailbox | a dead letter, counted | `NoReply` |
 /// | the owner's peer dies with the message | counted there as lost | `PeerGone` |
 pub struct EntityRef<A: Actor> {
     key: EntityKey,
     router: ActorRef<Router<A>>,
-    is_full: Arc<AtomicBool>,
+    door: Arc<Door>,
     buffer: usize,
 }
 
@@ -38,13 +40,13 @@ impl<A: Actor> EntityRef<A> {
     pub(super) fn new(
         key: EntityKey,
         router: ActorRef<Router<A>>,
-        is_full: Arc<AtomicBool>,
+        door: Arc<Door>,
         buffer: usize,
     ) -> Self {
         Self {
             key,
             router,
-            is_full,
+            door,
             buffer,
         }
     }
@@ -59,7 +61,7 @@ impl<A: Actor> EntityRef<A> {
     /// # Errors
     ///
     /// As for [`ActorRef::tell`], of this peer's router; `Full` also if as many messages as may wait here for
-    /// owners of shards.
+    /// owners of shards; `Dead` when this peer leaves the cluster.
     pub fn tell<M: Message>(&self, message: M) -> Result<(), SendError<M>>
     where
         A: Handler<M>,
@@ -99,17 +101,22 @@ impl<A: Actor> EntityRef<A> {
     where
         A: Handler<M>,
     {
-        match self.admit(message) {
-            Ok(keyed) => EntityCall::Asked(self.router.ask(keyed)),
-            Err(error) => EntityCall::Refused(Some(error)),
-        }
+        // First: whoever shuts the door counts those behind it afterwards.
+        let asking = self.door.enter();
+        EntityCall(match self.admit(message) {
+            Ok(keyed) => State::Asked(self.router.ask(keyed), asking),
+            Err(error) => State::Refused(Some(error)),
+        })
     }
 
     fn admit<M: Message>(&self, message: M) -> Result<Keyed<M>, SendError<M>> {
-        // A guess, a moment old: the router counts, and refuses what comes beyond.
-        if self.is_full.load(Ordering::Relaxed) {
+        let target = self.router.id();
+        if self.door.is_shut() {
+            return Err(SendError::Dead { target, message });
+        }
+        if self.door.is_full() {
             return Err(SendError::Full {
-                target: self.router.id(),
+                target,
                 capacity: self.buffer,
                 message,
             });
@@ -127,7 +134,7 @@ impl<A: Actor> Clone for EntityRef<A> {
         Self {
             key: self.key.clone(),
             router: self.router,
-            is_full: self.is_full.clone(),
+            door: self.door.clone(),
             buffer: self.buffer,
         }
     }
@@ -149,10 +156,10 @@ impl<A: Actor> fmt::Debug for EntityRef<A> {
 
 /// An ask of an entity: await it.
 #[must_use = "nothing is sent until it is awaited"]
-pub enum EntityCall<A: Actor, M: Message> {
-    #[doc(hidden)]
-    Asked(Call<Router<A>, Keyed<M>>),
-    #[doc(hidden)]
+pub struct EntityCall<A: Actor, M: Message>(State<A, M>);
+
+enum State<A: Actor, M: Message> {
+    Asked(Call<Router<A>, Keyed<M>>, Asking),
     Refused(Option<SendError<M>>),
 }
 
@@ -183,10 +190,10 @@ impl<A: Handler<M>, M: Message> EntityCall<A, M> {
     ///
     /// See [`AskError`]; on a worker `WouldBlock`.
     pub fn blocking(self) -> Result<M::Reply, AskError<M>> {
-        match self {
-            Self::Asked(call) => call.blocking().map_err(unwrap_ask),
-            Self::Refused(Some(error)) => Err(error.into()),
-            Self::Refused(None) => panic!("asked after it was ready"),
+        match self.0 {
+            State::Asked(call, _asking) => call.blocking().map_err(unwrap_ask),
+            State::Refused(Some(error)) => Err(error.into()),
+            State::Refused(None) => panic!("asked after it was ready"),
         }
     }
 
@@ -194,10 +201,10 @@ impl<A: Handler<M>, M: Message> EntityCall<A, M> {
         self,
         change: impl FnOnce(Call<Router<A>, Keyed<M>>) -> Call<Router<A>, Keyed<M>>,
     ) -> Self {
-        match self {
-            Self::Asked(call) => Self::Asked(change(call)),
+        Self(match self.0 {
+            State::Asked(call, asking) => State::Asked(change(call), asking),
             refused => refused,
-        }
+        })
     }
 }
 
@@ -208,9 +215,9 @@ impl<A: Handler<M>, M: Message> Future for EntityCall<A, M> {
     type Output = Result<M::Reply, AskError<M>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Asked(call) => Pin::new(call).poll(cx).map_err(unwrap_ask),
-            Self::Refused(error) => match error.take() {
+        match &mut self.get_mut().0 {
+            State::Asked(call, _) => Pin::new(call).poll(cx).map_err(unwrap_ask),
+            State::Refused(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error.into())),
                 None => panic!("polled after it was ready"),
             },

@@ -80,6 +80,28 @@ impl TryFrom<&str> for EntityKey {
     }
 }
 
+impl TryFrom<String> for EntityKey {
+    type Error = InvalidKey;
+
+    fn try_from(key: String) -> Result<Self, InvalidKey> {
+        Self::new(&key)
+    }
+}
+
+impl TryFrom<&String> for EntityKey {
+    type Error = InvalidKey;
+
+    fn try_from(key: &String) -> Result<Self, InvalidKey> {
+        Self::new(key)
+    }
+}
+
+impl From<&Self> for EntityKey {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
 impl Serialize for EntityKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

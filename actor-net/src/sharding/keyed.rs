@@ -13,7 +13,7 @@ use super::key::EntityKey;
 use super::region::Origin;
 
 /// A message for an entity.
-pub struct Keyed<M> {
+pub(super) struct Keyed<M> {
     pub(super) key: EntityKey,
     pub(super) origin: Origin,
     pub(super) message: M,

@@ -11,27 +11,31 @@
 //! ```
 //!
 //! The answer to an ask goes the way back by itself: the right to answer is handed on with the message.
+//!
+//! A router lives as long as the process, over all lives of the peer; what it is told is in `inbox`.
+
+mod inbox;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actor_core::{
-    Actor, ActorContext, ActorId, ActorRef, Context, DeferredHandler, Handler, Mailbox, Message,
-    Reply, StopMode, SyncHandler, SystemRef, Terminated,
+    Actor, ActorContext, ActorId, ActorRef, Mailbox, StopMode, SystemRef, Terminated,
 };
 
+pub(super) use self::inbox::{Begin, Between, Closing, MapIs, Over, Passivate, Report, Reported};
+use self::inbox::{Room, Tick, WayFound};
+
+use super::door::Door;
 use super::entity::{Create, EntityContext};
 use super::handoff::Packet;
 use super::hash::shard_of;
 use super::key::EntityKey;
-use super::keyed::Keyed;
-use super::parcel::{Handed, Letter, Parcel};
-use super::region::messages::Way;
-use super::region::{Counts, Origin, Output, Region, Settings};
-use crate::consensus::shard_map::{Kind, ShardCommand};
+use super::parcel::{Handed, Parcel};
+use super::region::{Origin, Output, Region, Settings};
+use crate::consensus::shard_map::ShardCommand;
 use crate::id::Life;
 
 /// Routers of a kind on each peer. All peers must have the same number: a router speaks to the one with its
@@ -58,21 +62,28 @@ pub(super) type Find<A> = Arc<
         + Sync,
 >;
 
+/// What the routers of a kind have in common for one life of this peer.
+pub(super) struct Part<A: Actor> {
+    pub(super) own: Life,
+    pub(super) council: Arc<dyn Council>,
+    pub(super) find: Find<A>,
+}
+
 /// What the routers of a kind have in common.
 pub(super) struct Shared<A: Actor> {
-    pub(super) own: Life,
     pub(super) kind: Box<str>,
     pub(super) system: SystemRef,
     pub(super) create: Create<A>,
     pub(super) mailbox: Option<Mailbox>,
     pub(super) settings: Settings,
-    pub(super) council: Arc<dyn Council>,
-    pub(super) find: Find<A>,
 }
 
 /// Runs a region. Its messages are its own; users have [`EntityRef`](super::EntityRef).
-pub struct Router<A: Actor> {
+pub(super) struct Router<A: Actor> {
     shared: Arc<Shared<A>>,
+    part: Arc<Part<A>>,
+    /// The next life, and the map that it is told: when the last entity of this one has ended.
+    next: Option<(Arc<Part<A>>, Option<MapIs>)>,
     slice: u16,
     region: Region<Box<dyn Parcel<A>>>,
     entities: HashMap<EntityKey, (ActorRef<A>, u64)>,
@@ -82,8 +93,7 @@ pub struct Router<A: Actor> {
     looking: BTreeSet<Life>,
     /// When the next tick comes.
     armed: Option<Instant>,
-    /// Set while more wait than may: `EntityRef` refuses then.
-    is_full: Arc<AtomicBool>,
+    door: Arc<Door>,
     refused: u64,
 }
 
@@ -110,7 +120,11 @@ impl<A: Actor> Actor for Router<A> {
             if let Some((_, epoch)) = self.entities.remove(&key) {
                 self.region.handle_ended(&key, epoch, now);
             }
-        } else if let Some(life) = self.lives.remove(&who.actor) {
+            self.begin_next(now, cx);
+        } else if let Some(life) = self.lives.remove(&who.actor)
+            && let Some(line) = self.ways.get(&life)
+            && line.router.id() == who.actor
+        {
             self.region.handle_way(&life, false, now);
             if let Some(line) = self.ways.remove(&life) {
                 // The life is over, so is what was on its way to it.
@@ -123,15 +137,22 @@ impl<A: Actor> Actor for Router<A> {
 }
 
 impl<A: Actor> Router<A> {
-    pub(super) fn new(shared: Arc<Shared<A>>, slice: u16, is_full: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared<A>>,
+        part: Arc<Part<A>>,
+        slice: u16,
+        door: Arc<Door>,
+    ) -> Self {
         let settings = Settings {
             slice,
             slices: slices(shared.settings.shards),
             ..shared.settings.clone()
         };
         Self {
-            region: Region::new(shared.own.clone(), &shared.kind, settings, Instant::now()),
+            region: Region::new(part.own.clone(), &shared.kind, settings, Instant::now()),
             shared,
+            part,
+            next: None,
             slice,
             entities: HashMap::new(),
             keys: HashMap::new(),
@@ -139,7 +160,7 @@ impl<A: Actor> Router<A> {
             lives: HashMap::new(),
             looking: BTreeSet::new(),
             armed: None,
-            is_full,
+            door,
             refused: 0,
         }
     }
@@ -178,10 +199,10 @@ impl<A: Actor> Router<A> {
                 // Counted by the region; the asker hears of it.
                 Output::Refuse { item, .. } => drop(item),
                 Output::Send { to, packet } => self.push(&to, Outgoing::Packet(packet), cx),
-                Output::Propose(command) => self.shared.council.propose(command),
+                Output::Propose(command) => self.part.council.propose(command),
             }
         }
-        self.is_full.store(self.region.is_full(), Ordering::Relaxed);
+        self.door.set_full(self.region.is_full());
         if let Some(at) = self.region.poll_timeout()
             && self.armed.is_none_or(|armed| at < armed || armed <= now)
         {
@@ -245,11 +266,45 @@ impl<A: Actor> Router<A> {
         }
         line.waiting.push_back(what);
         if is_first {
-            self.refused += line.flush(&self.shared.own);
+            self.refused += line.flush(&self.part.own);
             if !line.waiting.is_empty() {
                 cx.send_after(NO_ROOM, Room(to.clone()));
             }
         }
+    }
+
+    /// This life is over: its entities end, and nobody else is known any more.
+    fn end_life(&mut self, is_last: bool, cx: &mut ActorContext<Self>) {
+        self.next = None;
+        if is_last {
+            self.door.shut();
+            self.region.handle_end();
+        } else {
+            self.region.handle_gone();
+        }
+        for line in std::mem::take(&mut self.ways).into_values() {
+            self.refused += line.waiting.len() as u64;
+        }
+        self.lives.clear();
+        self.looking.clear();
+        self.pump(cx);
+    }
+
+    /// The next life begins when the last entity of the former one has ended.
+    fn begin_next(&mut self, now: Instant, cx: &mut ActorContext<Self>) {
+        if !self.entities.is_empty() {
+            return;
+        }
+        let Some((part, map)) = self.next.take() else {
+            return;
+        };
+        self.region.handle_life(part.own.clone(), now);
+        self.part = part;
+        if let Some(map) = map {
+            self.region
+                .handle_map(map.version, map.kind.as_deref(), now);
+        }
+        self.look_for_ways(cx);
     }
 
     /// There should be a way to everybody who uses the kind.
@@ -262,7 +317,7 @@ impl<A: Actor> Router<A> {
             .collect();
         for life in wanted {
             let name = Self::name(&self.shared.kind, self.slice);
-            let looking = (self.shared.find)(life.clone(), name);
+            let looking = (self.part.find)(life.clone(), name);
             let found = life.clone();
             let map = move |router| WayFound {
                 life: found,
@@ -310,240 +365,6 @@ impl<A: Actor> Line<A> {
             }
         }
         refused
-    }
-}
-
-impl<A: Handler<M>, M: Message> DeferredHandler<Keyed<M>> for Router<A> {
-    fn handle(&mut self, keyed: Keyed<M>, reply: Reply<M::Reply>, cx: &mut ActorContext<Self>) {
-        let now = Instant::now();
-        let Keyed {
-            key,
-            origin,
-            message,
-        } = keyed;
-        // The short way: nothing is boxed.
-        if let Some(way) = self.region.route(&key, origin, now) {
-            match way {
-                Way::Here => {
-                    let Some((entity, _)) = self.entities.get(&key) else {
-                        // Not to be: the region says that it runs. Dropped, the asker hears of it.
-                        self.refused += 1;
-                        return;
-                    };
-                    let Err(refused) = reply.forward(*entity, message) else {
-                        return;
-                    };
-                    if !refused.error().is_dead() || self.shared.system.is_shutting_down() {
-                        self.refused += 1;
-                        return;
-                    }
-                    // It is ending by itself. When it has ended it is made again, for this.
-                    let (error, reply) = refused.into_parts();
-                    let parcel = Box::new(Letter {
-                        message: error.into_message(),
-                        reply,
-                        context: Context::current(),
-                    });
-                    self.region.handle_ending(&key);
-                    self.region.offer(key, parcel, origin, now);
-                    self.pump(cx);
-                }
-                Way::There { to, origin } => {
-                    let to = to.clone();
-                    if let Some(line) = self.ways.get(&to)
-                        && line.waiting.is_empty()
-                    {
-                        let router = line.router;
-                        let keyed = Keyed {
-                            key: key.clone(),
-                            origin,
-                            message,
-                        };
-                        let Err(refused) = reply.forward(router, keyed) else {
-                            return;
-                        };
-                        let (error, reply) = refused.into_parts();
-                        let is_full = error.is_full();
-                        let parcel = Box::new(Letter {
-                            message: error.into_message().message,
-                            reply,
-                            context: Context::current(),
-                        });
-                        if is_full {
-                            self.push(&to, Outgoing::Parcel(key, origin, parcel), cx);
-                        } else {
-                            // Dropped, the asker hears of it.
-                            self.refused += 1;
-                        }
-                        return;
-                    }
-                    let parcel = Box::new(Letter {
-                        message,
-                        reply,
-                        context: Context::current(),
-                    });
-                    self.push(&to, Outgoing::Parcel(key, origin, parcel), cx);
-                }
-            }
-            return;
-        }
-        let parcel = Box::new(Letter {
-            message,
-            reply,
-            context: Context::current(),
-        });
-        self.region.offer(key, parcel, origin, now);
-        self.pump(cx);
-    }
-}
-
-/// What the region of another peer says.
-pub(super) struct Between {
-    pub(super) from: Life,
-    pub(super) packet: Packet,
-}
-
-/// The map as of a version.
-pub(super) struct MapIs {
-    pub(super) version: u64,
-    pub(super) kind: Option<Arc<Kind>>,
-}
-
-/// A router was looked for.
-struct WayFound<A: Actor> {
-    life: Life,
-    router: Option<ActorRef<Router<A>>>,
-}
-
-/// An entity has nothing more to do.
-pub(super) struct Passivate {
-    pub(super) key: EntityKey,
-    pub(super) epoch: u64,
-}
-
-/// Time has passed.
-struct Tick;
-
-/// There may be room again on the way to another.
-struct Room(Life);
-
-/// It is time to look for those that were not found.
-struct Look;
-
-/// How is it going?
-pub(super) struct Report;
-
-/// How it is going.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reported {
-    pub(super) counts: Counts,
-    /// Beyond those that the region has refused: for want of room in a mailbox, or because it was too late.
-    pub(super) refused: u64,
-    pub(super) shards: usize,
-    pub(super) entities: usize,
-    pub(super) is_gone: bool,
-    pub(super) has_other_shards: bool,
-}
-
-macro_rules! told {
-    ($($message:ty),*) => {$(
-        impl Message for $message {
-            type Reply = ();
-        }
-    )*};
-}
-
-told!(Between, MapIs, Passivate, Tick, Room, Look);
-
-impl<A: Actor> Message for WayFound<A> {
-    type Reply = ();
-}
-
-impl Message for Report {
-    type Reply = Reported;
-}
-
-impl<A: Actor> SyncHandler<Between> for Router<A> {
-    fn handle(&mut self, Between { from, packet }: Between, cx: &mut ActorContext<Self>) {
-        self.region.handle_packet(&from, packet, Instant::now());
-        self.pump(cx);
-    }
-}
-
-impl<A: Actor> SyncHandler<MapIs> for Router<A> {
-    fn handle(&mut self, map: MapIs, cx: &mut ActorContext<Self>) {
-        let kind = map.kind.as_deref();
-        self.region.handle_map(map.version, kind, Instant::now());
-        self.pump(cx);
-        self.look_for_ways(cx);
-    }
-}
-
-impl<A: Actor> SyncHandler<WayFound<A>> for Router<A> {
-    fn handle(&mut self, WayFound { life, router }: WayFound<A>, cx: &mut ActorContext<Self>) {
-        self.looking.remove(&life);
-        match router {
-            Some(router) => {
-                cx.watch(router);
-                self.lives.insert(router.id(), life.clone());
-                let waiting = VecDeque::new();
-                self.ways.insert(life.clone(), Line { router, waiting });
-                self.region.handle_way(&life, true, Instant::now());
-                self.pump(cx);
-            }
-            None => _ = cx.set_timer("look", self.shared.settings.retry, Look),
-        }
-    }
-}
-
-impl<A: Actor> SyncHandler<Look> for Router<A> {
-    fn handle(&mut self, _: Look, cx: &mut ActorContext<Self>) {
-        self.look_for_ways(cx);
-    }
-}
-
-impl<A: Actor> SyncHandler<Passivate> for Router<A> {
-    fn handle(&mut self, Passivate { key, epoch }: Passivate, cx: &mut ActorContext<Self>) {
-        if self
-            .entities
-            .get(&key)
-            .is_some_and(|(_, made)| *made == epoch)
-        {
-            self.region.passivate(&key);
-            self.pump(cx);
-        }
-    }
-}
-
-impl<A: Actor> SyncHandler<Tick> for Router<A> {
-    fn handle(&mut self, _: Tick, cx: &mut ActorContext<Self>) {
-        self.armed = None;
-        self.region.handle_timeout(Instant::now());
-        self.pump(cx);
-    }
-}
-
-impl<A: Actor> SyncHandler<Room> for Router<A> {
-    fn handle(&mut self, Room(life): Room, cx: &mut ActorContext<Self>) {
-        if let Some(line) = self.ways.get_mut(&life) {
-            self.refused += line.flush(&self.shared.own);
-            if !line.waiting.is_empty() {
-                cx.send_after(NO_ROOM, Room(life));
-            }
-        }
-    }
-}
-
-impl<A: Actor> SyncHandler<Report> for Router<A> {
-    fn handle(&mut self, _: Report, _cx: &mut ActorContext<Self>) -> Reported {
-        Reported {
-            counts: self.region.counts().clone(),
-            refused: self.refused,
-            shards: self.region.owned(),
-            entities: self.region.actors(),
-            is_gone: self.region.is_gone(),
-            has_other_shards: self.region.has_other_shards(),
-        }
     }
 }
 

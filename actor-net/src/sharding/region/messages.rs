@@ -137,8 +137,15 @@ impl<T> Region<T> {
     }
 
     fn verdict(&self, at: u16, origin: Origin) -> Verdict {
-        if self.is_gone {
+        if self.is_over {
             return Verdict::Refuse(Refusal::Gone);
+        }
+        if self.is_gone {
+            // Our next life takes up what is from here.
+            return match origin {
+                Origin::Here => Verdict::Hold,
+                Origin::Peer { .. } => Verdict::Refuse(Refusal::Gone),
+            };
         }
         if self.has_other_shards {
             return Verdict::Refuse(Refusal::OtherShards);
@@ -155,6 +162,9 @@ impl<T> Region<T> {
             return Verdict::Hold;
         };
         let is_ours = *owner == self.own;
+        if is_ours && self.is_closing {
+            return Verdict::Refuse(Refusal::Gone);
+        }
         if is_ours && !is_from_here && matches!(shard.phase, Phase::Closing(_)) {
             // What is under way from those who have not stopped yet. What is held is from here.
             return Verdict::Here;

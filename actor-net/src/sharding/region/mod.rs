@@ -9,6 +9,8 @@
 //! | [`Region::handle_ended`] | an actor of ours has ended |
 //! | [`Region::handle_way`] | there is a way to another region, or none any more |
 //! | [`Region::handle_gone`] | the others have declared us down |
+//! | [`Region::handle_life`] | we go on as another life |
+//! | [`Region::handle_closing`], [`Region::handle_end`] | this peer is about to leave; it has |
 //! | [`Region::handle_timeout`] | when [`Region::poll_timeout`] says so |
 //!
 //! What is to be done then comes out of [`Region::poll_output`], **in an order that is to be kept**: a `Stopped`
@@ -149,6 +151,10 @@ pub(crate) struct Region<T> {
     /// The map has had us as a user. From then on a map without us says that we were declared down.
     is_declared: bool,
     is_gone: bool,
+    /// This peer is about to leave: no more actors are made.
+    is_closing: bool,
+    /// There is no life after this one.
+    is_over: bool,
     has_other_shards: bool,
     users: BTreeSet<Life>,
     /// Lives to whom there is a way now. What is for others waits.
@@ -172,6 +178,8 @@ impl<T> Region<T> {
             version: None,
             is_declared: false,
             is_gone: false,
+            is_closing: false,
+            is_over: false,
             has_other_shards: false,
             users: BTreeSet::new(),
             ways: BTreeSet::new(),
@@ -267,13 +275,73 @@ impl<T> Region<T> {
         }
     }
 
-    /// The others have declared us down: every epoch of ours is over.
+    /// The others have declared us down: every epoch of ours is over. What waits here for owners waits on, for
+    /// our next life.
     pub(crate) fn handle_gone(&mut self) {
         self.is_gone = true;
         let all: Vec<_> = self.shards.keys().copied().collect();
-        for at in all {
-            self.kill_actors(at);
+        for at in &all {
+            self.kill_actors(*at);
         }
+        let mut strangers = Vec::new();
+        for shard in self.shards.values_mut() {
+            strangers.extend(shard.ahead.drain(..));
+            let held = std::mem::take(&mut shard.held);
+            for held in held {
+                match held.origin {
+                    Origin::Here => shard.held.push_back(held),
+                    Origin::Peer { .. } => strangers.push(held),
+                }
+            }
+        }
+        // For their senders this peer is gone.
+        for held in strangers {
+            self.refuse(held.key, held.item, Refusal::Gone);
+        }
+    }
+
+    /// We go on as another life, which has no shards and knows nobody. Only when the last actor of the
+    /// former one has ended.
+    pub(crate) fn handle_life(&mut self, own: Life, now: Instant) {
+        debug_assert_eq!(self.actors(), 0, "no actor outlives its life");
+        self.own = own;
+        self.version = None;
+        self.is_declared = false;
+        self.is_gone = false;
+        self.has_other_shards = false;
+        self.users.clear();
+        self.ways.clear();
+        self.stopped.clear();
+        self.released.clear();
+        for shard in self.shards.values_mut() {
+            let held = std::mem::take(&mut shard.held);
+            *shard = Shard {
+                held,
+                ..Shard::new()
+            };
+        }
+        self.declare(now);
+    }
+
+    /// This peer is about to leave, and there may be nobody to take what it still has: its actors finish what
+    /// they have, and none is made any more.
+    pub(crate) fn handle_closing(&mut self, now: Instant) {
+        if self.is_gone || self.is_closing {
+            return;
+        }
+        self.is_closing = true;
+        let all: Vec<_> = self.shards.keys().copied().collect();
+        for at in all {
+            self.stop_actors(at);
+            self.flush(at, now);
+        }
+        self.finish();
+    }
+
+    /// This peer takes part no more, and nothing comes after this life.
+    pub(crate) fn handle_end(&mut self) {
+        self.handle_gone();
+        self.is_over = true;
         self.refuse_waiting(Refusal::Gone);
     }
 
@@ -284,19 +352,25 @@ impl<T> Region<T> {
 
     /// When `handle_timeout` is to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.wake.filter(|_| !self.is_gone)
+        self.wake
     }
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.is_gone || self.wake.is_none_or(|wake| now < wake) {
+        if self.wake.is_none_or(|wake| now < wake) {
             return;
         }
         self.wake = None;
+        let all: Vec<_> = self.shards.keys().copied().collect();
+        if self.is_gone {
+            for at in all {
+                self.give_up_waiting(at, now);
+            }
+            return;
+        }
         if !self.is_declared {
             self.declare(now);
         }
-        let all: Vec<_> = self.shards.keys().copied().collect();
         for at in all {
             self.give_up_waiting(at, now);
             self.say_again(at, now);

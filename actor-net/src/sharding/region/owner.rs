@@ -21,7 +21,7 @@ impl<T> Region<T> {
         if ended.stage == Stage::Stopping && !ended.queue.is_empty() {
             // It was only passivated, and is needed again.
             let mut actor = Activation::new(epoch, now);
-            let is_draining = shard.phase == Phase::Draining;
+            let is_draining = shard.phase == Phase::Draining || self.is_closing;
             if is_draining {
                 actor.stage = Stage::Stopping;
             }
@@ -78,20 +78,31 @@ impl<T> Region<T> {
         {
             self.counts.barriers_cut_short += u64::from(closing.is_cut_short());
             shard.phase = Phase::Draining;
-            for (key, actor) in &mut shard.actors {
-                if actor.stage == Stage::Running {
-                    actor.stage = Stage::Stopping;
-                    self.outputs.push_back(Output::Stop {
-                        key: key.clone(),
-                        epoch: actor.epoch,
-                    });
-                }
-            }
+            self.stop_actors(at);
         }
+        let Some(shard) = self.shards.get_mut(&at) else {
+            return;
+        };
         if shard.phase == Phase::Draining && shard.actors.is_empty() && !self.is_gone {
             shard.phase = Phase::Empty { proposed: now };
             self.released.push((at, shard.slot.epoch));
             wake_by(&mut self.wake, now + self.settings.retry);
+        }
+    }
+
+    /// Each finishes what it has, and ends.
+    pub(super) fn stop_actors(&mut self, at: u16) {
+        let Some(shard) = self.shards.get_mut(&at) else {
+            return;
+        };
+        for (key, actor) in &mut shard.actors {
+            if actor.stage == Stage::Running {
+                actor.stage = Stage::Stopping;
+                self.outputs.push_back(Output::Stop {
+                    key: key.clone(),
+                    epoch: actor.epoch,
+                });
+            }
         }
     }
 
@@ -150,6 +161,7 @@ impl<T> Region<T> {
             return;
         };
         let is_wanted = self.settings.eager
+            && !self.is_closing
             && shard.is_owner(&self.own)
             && shard.phase == Phase::Serving
             && shard.actors.is_empty();

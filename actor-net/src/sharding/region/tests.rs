@@ -329,8 +329,81 @@ fn h02_whoever_was_declared_down_ends_its_actors_and_takes_nothing() {
         epoch: 1,
     };
     assert_eq!(setup.tell(), [kill, refuse(2, Refusal::Gone)]);
-    assert_eq!(setup.offer(3, Origin::Here), [refuse(3, Refusal::Gone)]);
     assert!(setup.region.is_gone());
+    assert_eq!(
+        setup.offer(3, from_peer(1)),
+        [refuse(3, Refusal::Gone)],
+        "to others this peer is gone"
+    );
+    // What is from here waits for the next life, which begins when the last actor of this one has ended.
+    assert_eq!(setup.offer(4, Origin::Here), []);
+    setup.region.handle_ended(&key(), 1, setup.now);
+    let again = Life {
+        incarnation: Incarnation(2),
+        ..life("me")
+    };
+    setup.region.handle_life(again.clone(), setup.now);
+    let declare = ShardCommand::Declare {
+        kind: "k".into(),
+        shards: 1,
+        user: again.clone(),
+        hosts: true,
+    };
+    assert_eq!(setup.outputs(), [Output::Propose(declare.clone())]);
+    assert_eq!(setup.tell(), [], "it has nothing and is nobody yet");
+    setup.apply(&declare);
+    let assign = ShardCommand::Assign {
+        kind: "k".into(),
+        shards: vec![(0, 1, again)],
+    };
+    setup.map.apply(&assign, &|who| *who == life("me"));
+    let activate = Output::Activate {
+        key: key(),
+        epoch: 2,
+    };
+    assert_eq!(setup.tell(), [activate, deliver(4)]);
+    assert_eq!(setup.region.counts().waiting, 0);
+}
+
+#[test]
+fn what_waits_for_another_life_does_not_wait_for_ever() {
+    let mut setup = Setup::new(Settings::new(1));
+    setup.tell();
+    setup.map.remove(&life("me"));
+    setup.tell();
+    assert_eq!(setup.offer(1, Origin::Here), []);
+    assert_eq!(setup.pass(SECOND * 60), [refuse(1, Refusal::NoOwner)]);
+    setup.offer(2, Origin::Here);
+    setup.region.handle_end();
+    assert_eq!(setup.outputs(), [refuse(2, Refusal::Gone)]);
+    assert_eq!(setup.offer(3, Origin::Here), [refuse(3, Refusal::Gone)]);
+}
+
+#[test]
+fn x01_who_leaves_as_the_last_finishes_what_it_has_and_takes_nothing_more() {
+    let mut setup = Setup::new(Settings::new(1));
+    setup.assign(0, "me");
+    setup.tell();
+    setup.offer(1, Origin::Here);
+    let stop = || Output::Stop {
+        key: key(),
+        epoch: 1,
+    };
+    setup.region.passivate(&key());
+    assert_eq!(setup.outputs(), [stop()]);
+    // Taken before: it is handled.
+    assert_eq!(setup.offer(2, Origin::Here), []);
+    setup.region.handle_closing(setup.now);
+    assert_eq!(setup.outputs(), []);
+    assert_eq!(setup.offer(3, Origin::Here), [refuse(3, Refusal::Gone)]);
+    setup.region.handle_ended(&key(), 1, setup.now);
+    let activate = Output::Activate {
+        key: key(),
+        epoch: 1,
+    };
+    assert_eq!(setup.outputs(), [activate, deliver(2), stop()]);
+    setup.region.handle_ended(&key(), 1, setup.now);
+    assert_eq!(setup.region.actors(), 0);
 }
 
 #[test]
