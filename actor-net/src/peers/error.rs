@@ -97,6 +97,16 @@ pub(crate) enum Interruption {
     Disconnected,
 }
 
+impl Interruption {
+    /// Whether one of the sides wanted it so.
+    pub(crate) fn is_planned(&self) -> bool {
+        matches!(
+            self,
+            Self::Disconnected | Self::Goodbye(CloseReason::Shutdown)
+        )
+    }
+}
+
 impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -332,7 +332,13 @@ impl Peer {
             Notice::Ended { session, why } => peer.hear_down(session, &why),
             Notice::Over(why) => {
                 if peer.met.load(Ordering::Acquire) {
-                    tracing::warn!(peer = %peer.id(), life = %peer.incarnation(), %why, "peer lost");
+                    let (id, life) = (peer.id(), peer.incarnation());
+                    // What somebody has decided or announced is no surprise.
+                    if let PeerLost::Undeliverable(_) = why {
+                        tracing::warn!(peer = %id, %life, %why, "peer lost");
+                    } else {
+                        tracing::info!(peer = %id, %life, %why, "peer lost");
+                    }
                     events.lost(peer, &why);
                 }
             }
@@ -365,7 +371,11 @@ impl Peer {
                 .cut(session, "the control connection of its session has ended");
         }
         if self.connected.swap(false, Ordering::AcqRel) {
-            tracing::warn!(peer = %self.id(), %why, "connection to a peer interrupted");
+            if why.is_planned() {
+                tracing::info!(peer = %self.id(), %why, "connection to a peer interrupted");
+            } else {
+                tracing::warn!(peer = %self.id(), %why, "connection to a peer interrupted");
+            }
             self.hub.events.interrupted(self, why);
         }
     }

@@ -468,9 +468,10 @@ impl fmt::Display for Refusal {
             Self::TooSlow { limit_ms } => {
                 write!(f, "the handshake took longer than the {limit_ms} ms allowed")
             }
-            Self::Myself => {
-                f.write_str("a peer reached itself; leave its own address out of the seeds")
-            }
+            Self::Myself => f.write_str(
+                "a peer reached itself, or another process of its name; leave its own address out of the seeds, and \
+                 give each process a name of its own",
+            ),
             Self::Malformed { detail } => write!(f, "what came is no greeting: {detail}"),
             Self::Other { code, detail } => write!(f, "reason {code}: {detail}"),
         }
