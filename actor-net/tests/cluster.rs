@@ -80,6 +80,8 @@ fn g06_peers_find_each_other_talk_and_leave() {
         let account = first.spawn(Account::default()).unwrap();
         assert!(one.publish("account", account));
         assert!(!one.publish("account", account), "the name is taken");
+        let own = one.lookup::<Account>(one.peer(), "account").await.unwrap();
+        assert_eq!(own, account, "also what is its own is found");
         let there = three
             .lookup::<Account>(one.peer(), "account")
             .await

@@ -187,7 +187,7 @@ impl Cluster {
         }
     }
 
-    /// The actor that a peer has published under a name.
+    /// The actor that a peer, or this one, has published under a name.
     ///
     /// # Errors
     ///

@@ -178,12 +178,20 @@ impl Remote {
 
     // ---- For users ----------------------------------------------------------------------------------
 
-    /// The actor that a peer has published under a name.
+    /// The actor that a peer, or this one, has published under a name.
     pub(crate) async fn lookup<A: Actor>(
         &self,
         peer: &PeerId,
         name: &str,
     ) -> Result<ActorRef<A>, LookupError> {
+        if *peer == self.0.peer {
+            let named = self.0.named(name);
+            let found = named.and_then(|actor| self.0.system.resolve(actor.as_u64()));
+            return found.ok_or_else(|| LookupError::NotFound {
+                peer: peer.to_string(),
+                name: name.to_owned(),
+            });
+        }
         let association = self.0.present(peer).ok_or_else(|| LookupError::Unknown {
             peer: peer.to_string(),
         })?;
