@@ -7,6 +7,7 @@ use actor_core::prelude::*;
 use actor_net::cluster::{Cluster, ClusterBuilder, Seeds, Status};
 use actor_net::membership::{MemberChange, MemberState};
 use actor_net::remote::Exports;
+use actor_net::transport::{Security, SharedKey};
 use serde::{Deserialize, Serialize};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -176,6 +177,13 @@ fn what_cannot_be_started_says_why() {
         let beyond = peer(&system, "one").listen("0.0.0.0:0".parse().unwrap());
         let error = refused(beyond).await;
         assert!(error.contains("without authentication"), "{error}");
+        let digits = "8f1d0f6a3c5be2974ad6105e7bb3c2984411f0a9d6c7e85b2f3a90d14c6e7b25";
+        let key = SharedKey::from_hex(digits).unwrap();
+        let everywhere = peer(&system, "one")
+            .listen("0.0.0.0:0".parse().unwrap())
+            .security(Security::shared_key(key));
+        let error = refused(everywhere).await;
+        assert!(error.contains("advertise"), "{error}");
         let role = peer(&system, "one").role("r".repeat(10_000));
         assert!(!refused(role).await.is_empty());
 

@@ -20,7 +20,7 @@ use crate::peers::LinkSettings;
 use crate::registry::GroupLimits;
 use crate::remote::{Exports, Remote, RemoteSettings};
 use crate::sharding::{Entity, InvalidEntity};
-use crate::transport::{Endpoint, Security, TransportSettings};
+use crate::transport::{Endpoint, Mode, Security, TransportSettings};
 
 /// Declares a peer of a cluster; made by [`Cluster::builder`].
 ///
@@ -94,8 +94,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Where others dial it, if that is not where it listens (behind a service, a NAT, on 0.0.0.0). The first is
-    /// told in all gossip; up to 8.
+    /// Where others dial it, if that is not where it listens (behind a service, a NAT). The first is told in all
+    /// gossip; up to 8. Who listens on 0.0.0.0 or [::] must say it.
     pub fn advertise(mut self, endpoint: Endpoint) -> Self {
         self.advertise.push(endpoint);
         self
@@ -209,6 +209,11 @@ impl ClusterBuilder {
                 peer_name(host_name().as_deref(), number)
             }
         };
+        // Without security it is refused for what is worse.
+        let is_everywhere = self.listen.ip().is_unspecified() && self.advertise.is_empty();
+        if is_everywhere && self.security.mode() != Mode::Insecure {
+            return Err(ClusterError::NotAdvertised { addr: self.listen });
+        }
         self.membership.check()?;
         check_kinds(&self.kinds)?;
         let exports = self

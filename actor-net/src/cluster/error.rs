@@ -1,6 +1,7 @@
 //! Why a peer does not start.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use actor_core::SpawnError;
 
@@ -25,6 +26,11 @@ pub enum ClusterError {
     Transport(transport::StartError),
     /// It cannot listen there.
     Listen(ListenError),
+    /// It listens on all addresses of the host, and others are told none to dial.
+    NotAdvertised {
+        /// Where it listens.
+        addr: SocketAddr,
+    },
     /// The exports cannot be.
     Exports(ExportError),
     /// A kind of entities cannot be.
@@ -48,6 +54,11 @@ impl fmt::Display for ClusterError {
             Self::Membership(error) => error.fmt(f),
             Self::Transport(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
+            Self::NotAdvertised { addr } => write!(
+                f,
+                "it listens on {addr}, which nobody can dial; say .advertise(..) with an address that others reach \
+                 it by, such as the pod's"
+            ),
             Self::Exports(error) => error.fmt(f),
             Self::Entity(error) => error.fmt(f),
             Self::Spawn(error) => error.fmt(f),
@@ -72,7 +83,7 @@ impl std::error::Error for ClusterError {
             Self::Entity(error) => Some(error),
             Self::Spawn(error) => Some(error),
             Self::Consensus(error) => Some(error),
-            Self::Peers(_) | Self::SystemEnded => None,
+            Self::Peers(_) | Self::NotAdvertised { .. } | Self::SystemEnded => None,
         }
     }
 }

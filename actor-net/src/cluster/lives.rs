@@ -219,7 +219,11 @@ async fn look_for_seeds(shared: Arc<Shared>, inputs: mpsc::UnboundedSender<Input
     let seeds = &shared.plan.seeds;
     let mut complained: Option<Instant> = None;
     while !seeds.is_none() {
-        let (found, wrong) = seeds.look().await;
+        let (mut found, wrong) = seeds.look().await;
+        // The same seeds everywhere, and the DNS, name this peer too.
+        for own in shared.plan.profile.endpoints() {
+            found.remove(own);
+        }
         let may_complain = complained.is_none_or(|last| last.elapsed() > AMONG_OTHERS);
         if may_complain && !wrong.is_empty() {
             complained = Some(Instant::now());
