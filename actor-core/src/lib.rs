@@ -217,12 +217,8 @@ pub mod prelude {
     pub use crate::messages;
 }
 
-/// The README's program is a test.
-#[cfg(all(doctest, feature = "macros"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-/// So are the samples of the guides.
+/// The samples of the guides are tests. Those of the README and of what is about clusters need `actor-net`, which
+/// has them.
 #[cfg(all(doctest, feature = "macros"))]
 mod guides {
     #[doc = include_str!("../../docs/leaks.md")]

@@ -69,3 +69,12 @@ pub fn fuzz(target: &str, data: &[u8]) {
         .expect("a target of `fuzz::targets`");
     run(data);
 }
+
+/// The programs of the README are tests, and so are the samples of the guide.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/cluster.md")]
+    struct Cluster;
+}
