@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Incarnation, Life, PeerId};
 
 use super::buckets::Buckets;
-use super::command::NameAddress;
+use super::command::NameRecord;
 use super::shard_map::ShardMap;
 
 /// Members that are up: 4,096.
@@ -31,7 +31,7 @@ pub(crate) struct Authority {
     pub(super) epoch: u64,
     pub(super) members: Arc<BTreeMap<PeerId, MemberRecord>>,
     pub(super) over: Arc<BTreeMap<PeerId, Over>>,
-    pub(super) names: Buckets<NameAddress>,
+    pub(super) names: Buckets<NameRecord>,
     pub(super) shards: Arc<ShardMap>,
 }
 
@@ -94,14 +94,14 @@ impl Authority {
                 .is_some_and(|member| life.incarnation < member.incarnation)
     }
 
-    /// The actor behind a unique name.
-    pub(crate) fn name(&self, name: &str) -> Option<&NameAddress> {
+    /// Who has a unique name.
+    pub(crate) fn name(&self, name: &str) -> Option<&NameRecord> {
         self.names.get(name)
     }
 
     /// All unique names, in no order that means anything.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &NameAddress)> {
-        self.names.iter().map(|(name, at)| (name.as_str(), at))
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &NameRecord)> {
+        self.names.iter().map(|(name, by)| (name.as_str(), by))
     }
 
     /// Who owns which shard, and which singleton (a kind with one shard). An owner that is not
@@ -130,7 +130,7 @@ pub(crate) enum Event {
     /// A name has another actor, or none.
     Name {
         name: String,
-        is: Option<NameAddress>,
+        is: Option<Box<NameRecord>>,
     },
     /// Shards of the kind have other owners or users, or are to have.
     Shards { kind: String },

@@ -39,6 +39,17 @@ impl fmt::Display for NameAddress {
     }
 }
 
+/// A unique name as all agreed on it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct NameRecord {
+    /// Who has it.
+    pub(crate) address: NameAddress,
+    /// The name of the actor's type.
+    pub(crate) actor_type: String,
+    /// The version with which it got it: greater than that of every holder before.
+    pub(crate) epoch: u64,
+}
+
 /// What can be asked of the whole cluster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
@@ -59,12 +70,14 @@ pub(crate) enum Command {
         /// It said so itself.
         left: bool,
     },
-    /// A name for an actor that lives in one of the members.
+    /// A name for an actor of the asker's.
     ClaimName {
         /// The name.
         name: String,
         /// The actor.
         address: NameAddress,
+        /// The name of its type, at most 255 bytes.
+        actor_type: String,
     },
     /// The name is free again.
     ReleaseName {
@@ -93,7 +106,7 @@ pub(crate) struct Request {
 /// A command was applied, or had been already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Applied {
-    /// The version of the state that has it.
+    /// The version of the state that has it; of a claim of what one has already, the one since when.
     pub(crate) version: u64,
     /// How many things it changed; 0: all was so already, or the command came late.
     pub(crate) changed: usize,
@@ -108,7 +121,7 @@ pub(crate) enum Refusal {
         /// The name.
         name: String,
         /// Who has it.
-        by: NameAddress,
+        by: Box<NameRecord>,
     },
     /// Only the owner may do this.
     NotTheOwner {
@@ -175,7 +188,9 @@ pub(crate) enum Limited {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NameTaken { name, by } => write!(f, "the name {name:?} is taken by {by}"),
+            Self::NameTaken { name, by } => {
+                write!(f, "the name {name:?} is taken by {}", by.address)
+            }
             Self::NotTheOwner {
                 what,
                 owner: Some(owner),

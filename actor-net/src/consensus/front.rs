@@ -298,6 +298,13 @@ impl Consensus {
         self.shared.standing.borrow().clone()
     }
 
+    /// Who votes, as far as this peer knows.
+    pub(crate) fn voters(&self) -> BTreeSet<PeerId> {
+        let metrics = self.shared.metrics();
+        let membership = metrics.membership_config.membership();
+        membership.voter_ids().filter_map(|id| id.peer()).collect()
+    }
+
     /// Follows whether this peer takes part.
     pub(crate) fn standings(&self) -> watch::Receiver<Standing> {
         self.shared.standing.subscribe()

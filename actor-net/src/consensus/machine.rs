@@ -19,7 +19,7 @@ use super::authority::{
     Authority, Event, MEMBERS_MAX, MemberRecord, NAMES_MAX, Over, REMEMBERED_MAX,
 };
 use super::command::{
-    Applied, Command, Limited, MOVES_MAX, NAME_BYTES_MAX, NameAddress, Refusal, Request,
+    Applied, Command, Limited, MOVES_MAX, NAME_BYTES_MAX, NameAddress, NameRecord, Refusal, Request,
 };
 use super::shard_map::{self, ShardCommand, ShardMap};
 
@@ -86,7 +86,11 @@ impl Machine {
         match &request.command {
             Command::Up { life, store, zone } => self.up(life, *store, zone),
             Command::Down { life, left } => Ok(self.down(life, *left)),
-            Command::ClaimName { name, address } => self.claim_name(name, address),
+            Command::ClaimName {
+                name,
+                address,
+                actor_type,
+            } => self.claim_name(by, name, address, actor_type),
             Command::ReleaseName { name, address } => self.release_name(name, address),
             Command::Shards(command) => self.shards(by, command),
         }
@@ -166,7 +170,7 @@ impl Machine {
         });
         let names = self.authority.names();
         let names: Vec<_> = names
-            .filter(|(_, address)| address.life == life)
+            .filter(|(_, by)| by.address.life == life)
             .map(|(name, _)| name.to_owned())
             .collect();
         for name in names {
@@ -207,15 +211,37 @@ impl Machine {
         }
     }
 
-    fn claim_name(&mut self, name: &str, address: &NameAddress) -> Outcome {
+    fn claim_name(
+        &mut self,
+        asker: &Life,
+        name: &str,
+        address: &NameAddress,
+        actor_type: &str,
+    ) -> Outcome {
         check_name(name)?;
+        if actor_type.len() > NAME_BYTES_MAX {
+            let bytes = actor_type.len();
+            return Err(Refusal::Name { bytes });
+        }
         self.check_member(&address.life)?;
+        // Nobody speaks of another's actors.
+        if address.life != *asker {
+            return Err(Refusal::NotTheOwner {
+                what: format!("{address}"),
+                owner: Some(address.life.clone()),
+            });
+        }
         match self.authority.name(name) {
-            Some(by) if by == address => return Ok(self.same()),
+            Some(by) if by.address == *address => {
+                return Ok(Applied {
+                    version: by.epoch,
+                    changed: 0,
+                });
+            }
             Some(by) => {
                 return Err(Refusal::NameTaken {
                     name: name.to_owned(),
-                    by: by.clone(),
+                    by: Box::new(by.clone()),
                 });
             }
             None => {}
@@ -224,9 +250,15 @@ impl Machine {
             return Err(full(Limited::Names, NAMES_MAX));
         }
         let version = self.next();
-        let (name, is) = (name.to_owned(), address.clone());
-        self.authority.names.insert(name.clone(), is.clone());
-        self.events.push(Event::Name { name, is: Some(is) });
+        let by = NameRecord {
+            address: address.clone(),
+            actor_type: actor_type.to_owned(),
+            epoch: version,
+        };
+        let name = name.to_owned();
+        self.authority.names.insert(name.clone(), by.clone());
+        let is = Some(Box::new(by));
+        self.events.push(Event::Name { name, is });
         Ok(Applied {
             version,
             changed: 1,
@@ -235,11 +267,11 @@ impl Machine {
 
     fn release_name(&mut self, name: &str, address: &NameAddress) -> Outcome {
         match self.authority.name(name) {
-            Some(by) if by == address => {}
+            Some(by) if by.address == *address => {}
             other => {
                 return Err(Refusal::NotTheOwner {
                     what: format!("the name {name:?}"),
-                    owner: other.map(|by| by.life.clone()),
+                    owner: other.map(|by| by.address.life.clone()),
                 });
             }
         }
@@ -371,7 +403,7 @@ pub(crate) struct Saved {
     epoch: u64,
     members: BTreeMap<PeerId, MemberRecord>,
     over: BTreeMap<PeerId, Over>,
-    names: BTreeMap<String, NameAddress>,
+    names: BTreeMap<String, NameRecord>,
     shards: ShardMap,
     sessions: BTreeMap<Life, Session>,
 }

@@ -69,7 +69,7 @@ use std::fmt;
 use crate::id::PeerId;
 
 pub(crate) use self::authority::{Authority, Change, Event};
-pub(crate) use self::command::{Applied, Command, NameAddress, Refusal};
+pub(crate) use self::command::{Applied, Command, NameAddress, NameRecord, Refusal};
 pub(crate) use self::error::ProposeError;
 pub use self::error::{StartError, Stopped, StoreError};
 pub(crate) use self::front::{Changes, Config, Consensus, Seen, Sight, Standing};

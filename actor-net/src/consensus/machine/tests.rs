@@ -35,8 +35,11 @@ fn claim(name: &str, address: NameAddress) -> Command {
     Command::ClaimName {
         name: name.to_owned(),
         address,
+        actor_type: TYPE.to_owned(),
     }
 }
+
+const TYPE: &str = "bank::Account";
 
 /// A machine, and who asks it.
 struct Asked {
@@ -104,10 +107,25 @@ fn r12_a_name_has_one_owner_until_it_is_released_or_the_owner_is_down() {
     asked.ask(&one, claim("a", at(&one, 1))).unwrap();
     let taken = Err(Refusal::NameTaken {
         name: "a".to_owned(),
-        by: at(&one, 1),
+        by: Box::new(NameRecord {
+            address: at(&one, 1),
+            actor_type: TYPE.to_owned(),
+            epoch: 3,
+        }),
     });
     assert_eq!(asked.ask(&two, claim("a", at(&two, 1))), taken);
-    assert_eq!(asked.ask(&one, claim("a", at(&one, 1))).unwrap().changed, 0);
+    let again = asked.ask(&one, claim("a", at(&one, 1))).unwrap();
+    assert_eq!(
+        (again.changed, again.version),
+        (0, 3),
+        "since when it has it"
+    );
+    // Nobody speaks of another's actors.
+    let another = asked.ask(&two, claim("b", at(&one, 1)));
+    assert!(
+        matches!(another, Err(Refusal::NotTheOwner { .. })),
+        "{another:?}"
+    );
     let release = |address| Command::ReleaseName {
         name: "a".to_owned(),
         address,
@@ -127,6 +145,12 @@ fn r12_a_name_has_one_owner_until_it_is_released_or_the_owner_is_down() {
         let wrong = asked.ask(&one, claim(&"x".repeat(bytes), at(&one, 1)));
         assert_eq!(wrong, Err(Refusal::Name { bytes }));
     }
+    let wrong = Command::ClaimName {
+        name: "a".to_owned(),
+        address: at(&one, 1),
+        actor_type: "x".repeat(NAME_BYTES_MAX + 1),
+    };
+    assert!(matches!(asked.ask(&one, wrong), Err(Refusal::Name { .. })));
 }
 
 #[test]
@@ -205,7 +229,7 @@ fn what_is_written_down_is_what_is_read() {
     let mut asked = Asked::with(&[&one, &two]);
     for number in 0..300 {
         let name = format!("n{number}");
-        asked.ask(&one, claim(&name, at(&two, number))).unwrap();
+        asked.ask(&two, claim(&name, at(&two, number))).unwrap();
     }
     asked.ask(&one, down(&life(3, 3))).unwrap();
     let saved = asked.machine.save();

@@ -47,6 +47,7 @@ pub(crate) fn claim(name: &str, life: &Life, number: u64) -> Command {
     Command::ClaimName {
         name: name.to_owned(),
         address: address(life, number),
+        actor_type: "bank::Account".to_owned(),
     }
 }
 
