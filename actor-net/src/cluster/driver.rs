@@ -19,6 +19,7 @@ use crate::datagram::Channel;
 use crate::id::{Incarnation, PeerId};
 use crate::membership::{MemberEvent, RestartReason, View};
 use crate::peers::{ConnectError, Contact};
+use crate::registry::directory::Directory;
 use crate::transport::Endpoint;
 use crate::wire::handshake::HandshakeError;
 use crate::wire::hello::Refusal;
@@ -53,7 +54,7 @@ pub(super) enum Input {
 }
 
 /// Done with the machines in hand.
-pub(super) type Work = Box<dyn FnOnce(&mut Machines, Instant) + Send>;
+pub(super) type Work = Box<dyn FnOnce(&mut Machines<Directory>, Instant) + Send>;
 
 /// How a life ended.
 pub(super) enum End {
@@ -71,7 +72,7 @@ pub(super) enum End {
 pub(super) struct Driver {
     life: Arc<Life>,
     received: mpsc::UnboundedReceiver<Input>,
-    machines: Machines,
+    machines: Machines<Directory>,
     /// Who waits until this peer has left.
     leaving: Option<oneshot::Sender<()>>,
     end: Option<End>,
@@ -81,7 +82,7 @@ impl Driver {
     pub(super) fn new(
         life: Arc<Life>,
         received: mpsc::UnboundedReceiver<Input>,
-        machines: Machines,
+        machines: Machines<Directory>,
     ) -> Self {
         Self {
             life,
@@ -123,7 +124,13 @@ impl Driver {
                     None => Ok(self.received.recv().await),
                 }
             };
-            let now = match input.await {
+            let groups = self.machines.groups.clone();
+            let came = tokio::select! {
+                came = input => came,
+                // Somebody here has joined a group, or left it.
+                () = groups.changed() => Ok(None),
+            };
+            let now = match came {
                 Ok(Some(input)) => {
                     let now = Instant::now();
                     self.take(input, now, shared);

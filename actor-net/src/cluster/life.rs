@@ -23,7 +23,7 @@ use crate::datagram::Channel;
 use crate::id::{Incarnation, Life as LifeId, PeerId};
 use crate::membership::Membership;
 use crate::peers::{self, ConnectError, Contact, Interruption, Peer, PeerEvents, PeerLost, Peers};
-use crate::registry::machine::{Config as GroupsConfig, Groups};
+use crate::registry::directory::Directory;
 use crate::remote::{self, Remote, RemoteStartError, Way};
 use crate::transport::Transport;
 use crate::wire::lane::LaneEvent;
@@ -46,7 +46,7 @@ pub(super) struct Life {
 /// A life that nobody drives yet.
 pub(super) struct Opened {
     pub(super) life: Life,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl Life {
@@ -166,6 +166,7 @@ impl Opened {
     pub(super) fn drive(
         self,
         plan: &Plan,
+        groups: Directory,
         received: mpsc::UnboundedReceiver<Input>,
     ) -> (Arc<Life>, Driver) {
         let now = Instant::now();
@@ -178,10 +179,8 @@ impl Opened {
             seed,
             now,
         );
-        let mut groups = GroupsConfig::new(plan.peer.clone(), incarnation, seed);
-        groups.limits = plan.groups.clone();
         let life = Arc::new(self.life);
-        let machines = Machines::new(membership, Groups::new(groups));
+        let machines = Machines::new(membership, groups);
         let driver = Driver::new(life.clone(), received, machines);
         (life, driver)
     }

@@ -19,7 +19,7 @@ use super::life::Life;
 use super::seeds::Seeds;
 use super::shards::{self, Tending};
 use super::status::Status;
-use super::{Cluster, published::Published};
+use super::{Cluster, published::Published, registered::Registered};
 use crate::consensus::{Bootstrap, ConsensusSettings};
 use crate::id::{ClusterId, Incarnation, PeerId};
 use crate::membership::{
@@ -72,6 +72,9 @@ pub(super) struct Shared {
     pub(super) status: watch::Sender<Status>,
     pub(super) published: Published,
     pub(super) entities: Entities<Remote>,
+    pub(super) registered: Registered,
+    /// The first life of this process.
+    pub(super) first: Incarnation,
     life: Mutex<Option<Arc<Life>>>,
 }
 
@@ -105,7 +108,9 @@ pub(super) async fn begin(mut plan: Plan, declares: Vec<Declare>) -> Result<Clus
     if !plan.advertises {
         plan.profile = plan.profile.with_endpoint(addr.into())?;
     }
-    let (life, mut driver) = opened.drive(&plan, received);
+    let registered = Registered::new(&plan, &opened);
+    let groups = registered.groups.clone();
+    let (life, mut driver) = opened.drive(&plan, groups, received);
     let shared = Arc::new(Shared {
         addr,
         view: watch::Sender::new(driver.view()),
@@ -113,6 +118,8 @@ pub(super) async fn begin(mut plan: Plan, declares: Vec<Declare>) -> Result<Clus
         status: watch::Sender::new(Status::Running { incarnation }),
         published: Published::default(),
         entities,
+        registered,
+        first: incarnation,
         life: Mutex::new(Some(life)),
         plan,
     });
@@ -130,6 +137,7 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
         seeds.abort();
         tending.stop().await;
         let life = shared.lock().take();
+        shared.registered.end();
         let (why, above) = match end {
             End::Left { done, grace } => {
                 shared.entities.end(true).await;
@@ -191,7 +199,9 @@ async fn next_life(shared: &Arc<Shared>, above: Incarnation) -> Option<Driver> {
             }
         };
         let known = endpoints_of(&shared.view.borrow(), &plan.peer);
-        let (life, mut driver) = opened.drive(plan, received);
+        shared.registered.begin(plan, &opened);
+        let groups = shared.registered.groups.clone();
+        let (life, mut driver) = opened.drive(plan, groups, received);
         driver.join(known);
         shared.published.announce(&life.remote);
         shards::begin(&shared.entities, &life, plan).await;

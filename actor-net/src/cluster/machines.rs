@@ -18,14 +18,14 @@ use crate::id::{Incarnation, Life as LifeId, PeerId};
 use crate::membership::{
     Event, MemberChange, MemberEvent, MemberState, Membership, RestartReason, View,
 };
-use crate::registry::machine::{Event as GroupsEvent, Groups};
+use crate::registry::machine::{Drive, Event as GroupsEvent, Groups};
 use crate::transport::Endpoint;
 use crate::wire::hello::Refusal;
 
-/// The machines of a life.
-pub(super) struct Machines {
+/// The machines of a life. That of the groups is also asked by users, so it may be behind a lock.
+pub(super) struct Machines<G = Groups> {
     pub(super) membership: Membership,
-    pub(super) groups: Groups,
+    pub(super) groups: G,
     /// Until when this peer has left, if it leaves.
     leaving: Option<Instant>,
     /// The view that everybody was told.
@@ -64,6 +64,7 @@ pub(super) enum Output {
     NoLongerIsolated,
     /// The lease is to be asked for; the outcome goes to `Membership::handle_lease`.
     AcquireLease(BTreeSet<PeerId>),
+    /// Only of a machine that nobody else asks.
     Groups(GroupsEvent),
     /// This life is over. The next must have a number above that.
     Restart {
@@ -76,8 +77,8 @@ pub(super) enum Output {
     },
 }
 
-impl Machines {
-    pub(super) fn new(membership: Membership, groups: Groups) -> Self {
+impl<G: Drive> Machines<G> {
+    pub(super) fn new(membership: Membership, groups: G) -> Self {
         Self {
             membership,
             groups,
@@ -95,7 +96,8 @@ impl Machines {
 
     pub(super) fn handle_connected(&mut self, peer: &PeerId, life: Incarnation, now: Instant) {
         self.membership.handle_connected(peer, life, now);
-        self.groups.handle_connected(peer, now);
+        self.groups
+            .drive(|groups| groups.handle_connected(peer, now));
     }
 
     pub(super) fn handle_disconnected(&mut self, peer: &PeerId, now: Instant) {
@@ -112,7 +114,9 @@ impl Machines {
     ) -> bool {
         match channel {
             Channel::Membership => self.membership.handle_datagram(from, bytes, now),
-            Channel::Registry => self.groups.handle_datagram(from, bytes, now),
+            Channel::Registry => self
+                .groups
+                .drive(|groups| groups.handle_datagram(from, bytes, now)),
             Channel::Consensus | Channel::Sharding | Channel::Remote => return false,
         }
         true
@@ -151,9 +155,7 @@ impl Machines {
         if membership.poll_timeout().is_some_and(|at| at <= now) {
             membership.handle_timeout(now);
         }
-        if groups.poll_timeout().is_some_and(|at| at <= now) {
-            groups.handle_timeout(now);
-        }
+        groups.drive(|groups| groups.handle_timeout(now));
         if self.leaving.is_some_and(|until| until <= now) {
             membership.depart();
         }
@@ -162,10 +164,10 @@ impl Machines {
     // ---- Out
 
     /// When `handle_timeout` is to be called.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
         let times = [
             self.membership.poll_timeout(),
-            self.groups.poll_timeout(),
+            self.groups.drive(|groups| groups.poll_timeout()),
             self.leaving,
         ];
         times.into_iter().flatten().min()
@@ -181,14 +183,14 @@ impl Machines {
                 let channel = Channel::Membership;
                 return Some(Output::Send { to, channel, bytes });
             }
-            if let Some(Datagram { to, bytes }) = self.groups.poll_transmit() {
+            if let Some(Datagram { to, bytes }) = self.groups.drive(Groups::poll_transmit) {
                 let channel = Channel::Registry;
                 return Some(Output::Send { to, channel, bytes });
             }
             if let Some(event) = self.membership.poll_event() {
                 return Some(self.happened(event, now));
             }
-            if let Some(event) = self.groups.poll_event() {
+            if let Some(event) = self.groups.drive(Groups::poll_event) {
                 return Some(Output::Groups(event));
             }
             let view = self.membership.view();
@@ -205,8 +207,14 @@ impl Machines {
             .members()
             .iter()
             .filter(|member| !member.state().is_over());
-        let lives = alive.map(|member| (member.peer(), member.incarnation()));
-        self.groups.handle_members(lives, now);
+        self.groups.drive(|groups| {
+            let lives = alive.clone();
+            let lives = lives.map(|member| (member.peer(), member.incarnation()));
+            groups.handle_members(lives, now);
+            for member in alive {
+                groups.handle_state(member.peer(), member.state());
+            }
+        });
         let seen = view.members().iter().filter_map(|member| {
             let sight = match member.state() {
                 MemberState::Joining => return None,
@@ -255,7 +263,7 @@ impl Machines {
     }
 }
 
-impl fmt::Debug for Machines {
+impl<G> fmt::Debug for Machines<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Machines")
             .field("membership", &self.membership)

@@ -17,22 +17,29 @@
 //! | `entities`, `shards` | actors by key: as users reach them; what a life does for them |
 //! | `seeds` | where to look for the first peers |
 //! | `status`, `follow` | how this peer stands, and how that is followed |
+//! | `groups`, `names` | groups and unique names, as users see them |
+//! | `registered`, `ways` | what is behind these, over all lives; from an address to its actor |
 
 mod builder;
 mod driver;
 mod entities;
 mod error;
 mod follow;
+mod groups;
 mod incarnation;
 mod life;
 mod lives;
 mod machines;
 mod name;
+mod names;
 mod published;
+mod registered;
 mod seeds;
 mod shards;
 mod status;
+mod ways;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +52,8 @@ use tokio::sync::{broadcast, oneshot};
 pub use builder::ClusterBuilder;
 pub use error::ClusterError;
 pub use follow::Follow;
+pub use groups::Groups;
+pub use names::Names;
 pub use seeds::{SeedError, Seeds};
 pub use status::Status;
 
@@ -160,6 +169,13 @@ impl Cluster {
         Follow::new(&self.shared.view)
     }
 
+    /// The peers that decide, by majority, what all must agree on, as this peer knows now. None while it looks for
+    /// others, between two lives, and after it has left.
+    pub fn voters(&self) -> BTreeSet<PeerId> {
+        let life = self.shared.life();
+        life.map_or_else(BTreeSet::new, |life| life.consensus.voters())
+    }
+
     /// What happens to members from now on, one after the other. A reader that is more than 1,024 behind is told how
     /// many it missed, and looks at the [`view`](Self::view).
     pub fn events(&self) -> broadcast::Receiver<MemberEvent> {
@@ -246,6 +262,16 @@ impl Cluster {
         let life = self.shared.life();
         let remote = life.as_ref().map(|life| &life.remote);
         self.shared.published.withdraw(remote, name)
+    }
+
+    /// Names that any number of actors are called by, on all peers.
+    pub fn groups(&self) -> Groups {
+        Groups::new(self.shared.clone())
+    }
+
+    /// Names that one actor of the cluster has at a time.
+    pub fn names(&self) -> Names {
+        Names::new(self.shared.clone())
     }
 
     /// What became of messages to and from other peers, in this life; `None` between two.

@@ -98,6 +98,11 @@ impl Peer {
         self.connected.load(Ordering::Acquire)
     }
 
+    /// How long a ping and its answer take, of late; while the connection is never quiet none is sent.
+    pub(crate) fn round_trip(&self) -> Option<std::time::Duration> {
+        self.control.lock().machine.round_trip()
+    }
+
     /// Whether this life is over.
     pub(crate) fn is_lost(&self) -> bool {
         self.session.borrow().over

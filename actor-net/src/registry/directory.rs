@@ -7,31 +7,38 @@
 //!
 //! A group that somebody holds a handle of has a *board*: a number that goes up with each change, which handles
 //! compare with that of the members they keep. So picking a member takes no lock on the machine.
+//!
+//! A directory stays over the lives of its peer. Between two it lists the peer's own actors only; each next life has
+//! a machine of its own, in which these are again, by the names and with the keys that they have in that life.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
-use actor_core::{Actor, ActorRef};
+use actor_core::{Actor, ActorId, ActorRef};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::entry::{Entry, InvalidName, JoinError, Member, check_name};
+use super::entry::{Entry, InvalidName, JoinError, Key, Member, check_name};
 use super::group::Group;
-use super::machine::{Config, Event, Groups};
-use super::resolve::Resolve;
+use super::machine::{Config, Drive, Event, Groups};
+use super::resolve::{Resolve, type_name};
 use super::subscription::{GroupEvent, Queue};
-use crate::id::{Incarnation, PeerId};
+use crate::id::PeerId;
+
+/// The key that an actor of this process has in a life.
+pub(crate) type Keys = Box<dyn Fn(ActorId) -> u64 + Send>;
 
 /// All groups, as one peer knows them. A handle: clones are the same.
 #[derive(Clone)]
 pub(crate) struct Directory(Arc<Shared>);
 
 pub(super) struct Shared {
-    own: (PeerId, Incarnation),
+    own: PeerId,
     state: Mutex<State>,
     /// Something is to be sent.
     news: Notify,
@@ -41,10 +48,17 @@ pub(super) struct Shared {
 
 struct State {
     machine: Groups,
+    keys: Keys,
     boards: BTreeMap<Arc<str>, Weak<Board>>,
-    /// Members of this process, by their numbers: what waits for their ends.
-    watched: BTreeMap<u64, AbortHandle>,
+    /// Members of this process, by their numbers.
+    watched: BTreeMap<u64, Watched>,
     malformed: u64,
+}
+
+struct Watched {
+    actor: ActorId,
+    /// Waits for its end.
+    end: AbortHandle,
 }
 
 /// What handles of one group share.
@@ -56,11 +70,13 @@ pub(super) struct Board {
 }
 
 impl Directory {
-    pub(crate) fn new(config: Config, runtime: Handle) -> Self {
+    /// For the first life.
+    pub(crate) fn new(config: Config, keys: Keys, runtime: Handle) -> Self {
         Self(Arc::new(Shared {
-            own: (config.own.clone(), config.incarnation),
+            own: config.own.clone(),
             state: Mutex::new(State {
                 machine: Groups::new(config),
+                keys,
                 boards: BTreeMap::new(),
                 watched: BTreeMap::new(),
                 malformed: 0,
@@ -70,7 +86,30 @@ impl Directory {
         }))
     }
 
-    /// Lets the driver at the machine. What happened there is told to whoever wants to know.
+    /// A life is over: nothing of others is known until the [next](Self::begin).
+    pub(crate) fn end(&self) {
+        self.0.drive(Groups::forget_peers);
+    }
+
+    /// Another life: what this peer has in groups is told anew.
+    pub(crate) fn begin(&self, config: Config, keys: Keys) {
+        let mut wakers = Vec::new();
+        {
+            let mut state = self.0.lock();
+            let own = state.machine.close();
+            state.tell(&mut wakers);
+            state.keys = keys;
+            state.machine = Groups::new(config);
+            for (group, entry) in own {
+                state.join_again(&group, entry);
+            }
+            state.tell(&mut wakers);
+        }
+        self.0.news.notify_one();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets somebody at the machine. What happened there is told to whoever wants to know.
     pub(crate) fn drive<T>(&self, work: impl FnOnce(&mut Groups) -> T) -> T {
         self.0.drive(work)
     }
@@ -100,12 +139,18 @@ impl Directory {
     }
 }
 
+impl Drive for Directory {
+    fn drive<T>(&mut self, work: impl FnOnce(&mut Groups) -> T) -> T {
+        Self::drive(self, work)
+    }
+}
+
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.lock();
         let (own, others) = state.machine.entries();
         f.debug_struct("Directory")
-            .field("peer", &self.0.own.0)
+            .field("peer", &self.0.own)
             .field("own", &own)
             .field("others", &others)
             .finish_non_exhaustive()
@@ -129,7 +174,7 @@ impl Shared {
         result
     }
 
-    pub(super) const fn own(&self) -> &(PeerId, Incarnation) {
+    pub(super) const fn own(&self) -> &PeerId {
         &self.own
     }
 
@@ -154,16 +199,25 @@ impl Shared {
     pub(super) fn join<A: Actor>(
         self: &Arc<Self>,
         group: &str,
-        entry: Entry,
         actor: ActorRef<A>,
+        weight: NonZeroU16,
     ) -> Result<(), JoinError> {
-        let number = entry.number;
+        let id = actor.id();
+        let number = id.as_u64();
         let mut wakers = Vec::new();
         {
             let mut state = self.lock();
             if !actor.is_alive() {
                 return Err(JoinError::Stopped);
             }
+            let entry = Entry {
+                number,
+                // Under the lock: of the life that the machine is of.
+                key: Key((state.keys)(id)),
+                actor_type: Arc::from(type_name::<A>()),
+                numa_node: id.numa_node(),
+                weight,
+            };
             state.machine.join(group, entry)?;
             let shared = Arc::downgrade(self);
             state.watched.entry(number).or_insert_with(|| {
@@ -174,7 +228,8 @@ impl Shared {
                         shared.ended(number);
                     }
                 });
-                end.abort_handle()
+                let end = end.abort_handle();
+                Watched { actor: id, end }
             });
             state.tell(&mut wakers);
         }
@@ -190,9 +245,9 @@ impl Shared {
             let was_in = state.machine.leave(group, number);
             if was_in
                 && state.machine.groups_of(number).is_empty()
-                && let Some(end) = state.watched.remove(&number)
+                && let Some(watched) = state.watched.remove(&number)
             {
-                end.abort();
+                watched.end.abort();
             }
             state.tell(&mut wakers);
             was_in
@@ -248,11 +303,26 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.watched.values().for_each(AbortHandle::abort);
+        state
+            .watched
+            .values()
+            .for_each(|watched| watched.end.abort());
     }
 }
 
 impl State {
+    /// What was in a group in the life before.
+    fn join_again(&mut self, group: &str, mut entry: Entry) {
+        let Some(watched) = self.watched.get(&entry.number) else {
+            // It has ended, and is about to be taken out.
+            return;
+        };
+        entry.key = Key((self.keys)(watched.actor));
+        if let Err(error) = self.machine.join(group, entry) {
+            tracing::error!(group, %error, "an actor is not in its group any more");
+        }
+    }
+
     /// Puts what has happened where it is waited for; `wakers` are to be woken when the lock is let go.
     fn tell(&mut self, wakers: &mut Vec<Waker>) {
         while let Some(event) = self.machine.poll_event() {

@@ -8,6 +8,7 @@ use actor_core::NumaNodeId;
 use actor_core::remote::Address;
 
 use crate::id::{Incarnation, PeerId};
+use crate::membership::MemberState;
 
 /// Bytes of a group's or a unique name: 255.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -27,15 +28,24 @@ pub struct MemberId {
 }
 
 impl MemberId {
-    /// The same as an address, which references are made of, but for the key: that is not gossiped yet, so it
-    /// is 0, and what makes a reference of it has to put the key in.
-    pub fn address(&self) -> Address {
+    /// What references are made of.
+    pub(super) fn address(&self, key: Key) -> Address {
         Address {
             peer: self.peer.as_str().into(),
             incarnation: self.incarnation.0,
             number: self.number,
-            key: 0,
+            key: key.0,
         }
+    }
+}
+
+/// The part of an address that cannot be guessed (`remote/addressing.rs`). Not for logs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) u64);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
     }
 }
 
@@ -55,6 +65,7 @@ impl fmt::Debug for MemberId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) number: u64,
+    pub(crate) key: Key,
     pub(crate) actor_type: Arc<str>,
     pub(crate) numa_node: NumaNodeId,
     pub(crate) weight: NonZeroU16,
@@ -71,6 +82,10 @@ pub struct Member {
     pub numa_node: NumaNodeId,
     /// How much of the keys it takes, beside the others' weights. 1 unless the join said otherwise.
     pub weight: NonZeroU16,
+    /// How its peer is seen from here: `Up`, or `Unreachable` or `Leaving`, and then it is passed over where another
+    /// member can be picked. The other peers may see that otherwise.
+    pub peer_state: MemberState,
+    pub(super) key: Key,
 }
 
 /// How much a peer puts into groups, and takes from another. The same on all peers: one that exceeds another's

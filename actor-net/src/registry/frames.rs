@@ -4,7 +4,7 @@
 //! Digest   1, flags u8, reader's incarnation, owner's incarnation, known, [swept if flag 4]    (varints)
 //! Delta    2, flags u8, owner's incarnation, at, from, to, count, changes                      (varints)
 //! change   kind u8 (1 join, 2 leave), version less the one before it, group text, number
-//!          a join also: numa node u8, weight u16, actor type text
+//!          a join also: key u64, NUMA node u8, weight u16, actor type text
 //! ```
 //!
 //! A *digest* goes from who reads a log to its owner: where it is, which also acknowledges what came. Flags: 1 an
@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 use actor_core::NumaNodeId;
 
-use super::entry::{Entry, NAME_BYTES_MAX, TYPE_BYTES_MAX, check_name};
+use super::entry::{Entry, Key, NAME_BYTES_MAX, TYPE_BYTES_MAX, check_name};
 use crate::id::Incarnation;
-use crate::wire::codec::{Decoded, Flaw, Reader, put_len, put_text, put_u16, put_varint};
+use crate::wire::codec::{Decoded, Flaw, Reader, put_len, put_text, put_u16, put_u64, put_varint};
 
 /// Where a reader is in a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,8 +83,8 @@ const CHANGES_MAX: usize = (64 << 10) / 5;
 
 impl Change {
     pub(super) fn size_bound(&self) -> usize {
-        // Kind, two varints, a NUMA node, a weight, two lengths.
-        let fixed = 1 + 10 + 10 + 1 + 2 + 2 + 2;
+        // Kind, two varints, a key, a NUMA node, a weight, two lengths.
+        let fixed = 1 + 10 + 10 + 8 + 1 + 2 + 2 + 2;
         match self {
             Self::Join { group, entry } => fixed + group.len() + entry.actor_type.len(),
             Self::Leave { group, .. } => fixed + group.len(),
@@ -139,6 +139,7 @@ impl Delta {
             put_text(&mut out, group);
             put_varint(&mut out, number);
             if let Change::Join { entry, .. } = change {
+                put_u64(&mut out, entry.key.0);
                 out.push(entry.numa_node.0);
                 put_u16(&mut out, entry.weight.get());
                 put_text(&mut out, &entry.actor_type);
@@ -252,6 +253,7 @@ fn change(reader: &mut Reader<'_>, before: u64, to: u64) -> Decoded<(u64, Change
     match kind {
         LEAVE => Ok((version, Change::Leave { group, number })),
         JOIN => {
+            let key = Key(reader.u64("key")?);
             let numa_node = NumaNodeId(reader.u8("NUMA node")?);
             let at = reader.at();
             let weight = reader.u16("weight")?;
@@ -262,6 +264,7 @@ fn change(reader: &mut Reader<'_>, before: u64, to: u64) -> Decoded<(u64, Change
             let actor_type = Arc::from(reader.text("actor type", TYPE_BYTES_MAX)?);
             let entry = Entry {
                 number,
+                key,
                 actor_type,
                 numa_node,
                 weight,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actor_core::NumaNodeId;
 
-use super::entry::{Entry, GroupLimits};
+use super::entry::{Entry, GroupLimits, Key};
 use super::frames::Frame;
 use super::machine::{Config, Groups};
 use crate::id::{Incarnation, PeerId};
@@ -49,6 +49,7 @@ fn groups(data: &[u8]) {
     for number in 0..6 {
         let entry = Entry {
             number,
+            key: Key(number),
             actor_type: Arc::from("t"),
             numa_node: NumaNodeId(0),
             weight: NonZeroU16::MIN,

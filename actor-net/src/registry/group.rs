@@ -7,20 +7,23 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use actor_core::{Actor, ActorRef, Handler, Message, NumaNodeId, SendError, numa_node_here};
+use actor_core::{Actor, ActorRef, Handler, Message, SendError, numa_node_here};
 
 use super::directory::{Board, Shared};
-use super::entry::{Entry, JoinError, Member, MemberId};
+use super::entry::{JoinError, Member};
 use super::group_error::{Broadcast, GroupSendError, NoMember};
 use super::rendezvous::{hash, mix, pick};
 use super::resolve::{ResolveError, ResolveTo, type_name};
 use super::subscription::GroupEvents;
+use crate::id::PeerId;
+use crate::membership::MemberState;
 
 /// Actors of one type that are called by one name, on all peers of the cluster.
 ///
 /// Every peer puts actors of its own in ([`join`](Self::join)); they stay until they stop, are taken out, or their
-/// peer is gone. All peers hear of it soon: a hop later where there is a connection. Until then they may differ about
+/// peer is gone. When its peer begins another life, so does their membership, with other ids. All peers hear of it soon: a hop later where there is a connection. Until then they may differ about
 /// who is in, so a group is for work that any member can do; for one owner of a key that all agree on there are
 /// sharded actors and unique names.
 ///
@@ -31,11 +34,54 @@ use super::subscription::GroupEvents;
 /// |---|---|
 /// | [`any`](Self::any) | one of two members drawn by lot, the one with fewer messages waiting |
 /// | [`round_robin`](Self::round_robin) | one after the other |
-/// | [`nearest`](Self::nearest) | on this NUMA node, in this process, on the peer with the shortest round trip |
+/// | [`nearest`](Self::nearest) | on this NUMA node, in this process, on a peer with a short round trip |
 /// | [`by_key`](Self::by_key) | the same for the same key, as long as it is there |
 /// | [`broadcast`](Self::broadcast) | all |
 ///
-/// Cheap to clone; a clone is the same group.
+/// Where one of several members can be picked, those on peers that are unreachable or leaving are passed over.
+///
+/// Cheap to clone; a clone is the same group. Made by [`Groups::group`](crate::cluster::Groups::group).
+///
+/// # Examples
+///
+/// ```
+/// use actor_core::prelude::*;
+/// use actor_net::cluster::Cluster;
+/// use actor_net::registry::{Group, GroupEvent};
+///
+/// #[derive(Actor)]
+/// struct Resizer;
+///
+/// #[derive(Clone, Message)]
+/// #[message(reply = u32)]
+/// struct Resize { width: u32 }
+///
+/// impl SyncHandler<Resize> for Resizer {
+///     fn handle(&mut self, resize: Resize, _cx: &mut ActorContext<Self>) -> u32 {
+///         resize.width / 2
+///     }
+/// }
+///
+/// let system = ActorSystem::new()?;
+/// system.block_on(async {
+///     let cluster = Cluster::builder(system.handle(), "images").start().await?;
+///     let resizers: Group<Resizer> = cluster.groups().group("resizers")?;
+///     let mut events = resizers.subscribe();
+///     for _ in 0..3 {
+///         resizers.join(system.spawn(Resizer)?)?;
+///     }
+///     assert!(matches!(events.next().await, GroupEvent::Current(members) if members.len() == 3));
+///
+///     assert_eq!(resizers.any()?.ask(Resize { width: 640 }).await?, 320);
+///     let one = resizers.by_key("cat.jpg")?;
+///     assert_eq!(one, resizers.by_key("cat.jpg")?);
+///     let sent = resizers.broadcast(Resize { width: 64 });
+///     assert_eq!((sent.offered, sent.accepted), (3, 3));
+///     cluster.leave(std::time::Duration::from_secs(5)).await;
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Group<A: Actor>(Arc<Inner<A>>);
 
 struct Inner<A: Actor> {
@@ -50,6 +96,8 @@ struct Inner<A: Actor> {
 struct Roster<A> {
     version: u64,
     seats: Vec<Seat<A>>,
+    /// Who is picked among: the places of those whose peers are up, or, where there are none, are leaving.
+    reachable: Vec<usize>,
 }
 
 struct Seat<A> {
@@ -68,10 +116,11 @@ impl<A: Actor> Group<A> {
         let roster = Roster {
             version: 0,
             seats: Vec::new(),
+            reachable: Vec::new(),
         };
         Self(Arc::new(Inner {
             // So that peers that start together do not all begin with the same member.
-            turn: AtomicU64::new(hash(shared.own().0.as_str().as_bytes())),
+            turn: AtomicU64::new(hash(shared.own().as_str().as_bytes())),
             shared,
             board,
             resolve: Box::new(resolve),
@@ -100,17 +149,13 @@ impl<A: Actor> Group<A> {
     ///
     /// As for [`join`](Self::join).
     pub fn join_weighing(&self, actor: ActorRef<A>, weight: NonZeroU16) -> Result<(), JoinError> {
-        let id = actor.id();
-        if !self.0.resolve.is_local(id) {
+        if !actor.is_alive() {
+            return Err(JoinError::Stopped);
+        }
+        if !self.0.resolve.is_local(actor.id()) {
             return Err(JoinError::NotLocal);
         }
-        let entry = Entry {
-            number: id.as_u64(),
-            actor_type: Arc::from(type_name::<A>()),
-            numa_node: id.numa_node(),
-            weight,
-        };
-        self.0.shared.join(self.name(), entry, actor)
+        self.0.shared.join(self.name(), actor, weight)
     }
 
     /// Takes an actor of this process out; whether it was in.
@@ -138,13 +183,13 @@ impl<A: Actor> Group<A> {
         self.len() == 0
     }
 
-    /// A reference to a member.
+    /// A reference to a member. What is sent to one whose peer is unreachable waits for it.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`]: its peer is out of reach or gone.
-    pub fn actor(&self, member: &MemberId) -> Result<ActorRef<A>, ResolveError> {
-        self.0.resolve.actor(&member.address())
+    /// [`ResolveError`]: it has stopped, or its peer is gone.
+    pub fn actor(&self, member: &Member) -> Result<ActorRef<A>, ResolveError> {
+        self.0.resolve.actor(&member.id.address(member.key))
     }
 
     /// Who comes and who goes, from now on; first who is there. See [`GroupEvent`](super::GroupEvent).
@@ -155,14 +200,14 @@ impl<A: Actor> Group<A> {
 
     /// A member that has little to do: of two drawn by lot the one with fewer messages waiting, where for an actor
     /// elsewhere those are counted that wait here (M. Mitzenmacher, "The power of two choices in randomized load
-    /// balancing", 2001). One whose peer is out of reach is passed over.
+    /// balancing", 2001).
     ///
     /// # Errors
     ///
     /// [`NoMember`]: nobody is in, or nobody within reach.
     pub fn any(&self) -> Result<ActorRef<A>, NoMember> {
         let roster = self.roster();
-        let len = roster.seats.len() as u64;
+        let len = roster.reachable.len() as u64;
         if len < 2 {
             return self.from(&roster, 0);
         }
@@ -187,30 +232,25 @@ impl<A: Actor> Group<A> {
 
     /// A member that is near: in this process and at home on the caller's NUMA node, else in this process, else on
     /// the peer with the shortest round trip. Among equally near ones in turn. On a thread that serves no NUMA node
-    /// all of this process are equally near.
+    /// all of this process are equally near. Round trips are compared by powers of two of their microseconds, so
+    /// that of peers that are about as far not one gets everything; a peer whose round trip was not measured yet
+    /// (connections are timed when they are quiet) is the farthest.
     ///
     /// # Errors
     ///
     /// As for [`any`](Self::any).
     pub fn nearest(&self) -> Result<ActorRef<A>, NoMember> {
         let roster = self.roster();
-        let here = numa_node_here();
-        let distance = |seat: &Seat<A>| self.distance(&seat.member, here);
-        let Some(least) = roster.seats.iter().map(distance).min() else {
-            return self.from(&roster, 0);
+        let mut seats = self.by_distance(&roster);
+        let nearest = match seats.first() {
+            Some((least, _)) => seats.partition_point(|(distance, _)| distance == least),
+            None => return Err(self.nobody(&roster)),
         };
-        let near = || roster.seats.iter().filter(|seat| distance(seat) == least);
-        let turn = self.turn() % (near().count().max(1) as u64);
-        let turn = usize::try_from(turn).unwrap_or(0);
-        match self.first(near().skip(turn).chain(near().take(turn))) {
-            Ok(actor) => Ok(actor),
-            Err(_) => {
-                // None of the nearest is within reach.
-                let mut others: Vec<_> = roster.seats.iter().collect();
-                others.sort_by_cached_key(|seat| distance(seat));
-                self.first(others)
-            }
+        let turn = self.turn() % (nearest as u64);
+        if let Some(nearest) = seats.get_mut(..nearest) {
+            nearest.rotate_left(usize::try_from(turn).unwrap_or(0));
         }
+        self.first(seats.into_iter().map(|(_, seat)| seat))
     }
 
     /// The member that takes a key: the same for the same key on all peers that know the same members. When one goes
@@ -228,7 +268,10 @@ impl<A: Actor> Group<A> {
         let seats = roster.seats.iter();
         let seats = seats.map(|seat| (seat.hash, seat.member.weight));
         let seat = pick(hash(key.as_ref()), seats).and_then(|at| roster.seats.get(at));
-        self.first(seat)
+        match seat {
+            Some(seat) => self.first([seat]),
+            None => Err(self.nobody(&roster)),
+        }
     }
 
     /// Tells [any](Self::any) member.
@@ -317,7 +360,7 @@ impl<A: Actor> Group<A> {
             let members = members.into_iter();
             let members = members.filter(|member| *member.actor_type == *actor_type);
             let seats = members.map(Seat::new).collect();
-            *roster = Arc::new(Roster { version, seats });
+            *roster = Arc::new(Roster::new(version, seats));
         }
         Arc::clone(&roster)
     }
@@ -327,11 +370,55 @@ impl<A: Actor> Group<A> {
         self.0.turn.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The member at a place, or the next one within reach.
+    /// The reachable member at a place, or the next one that there is a reference to.
     fn from(&self, roster: &Roster<A>, at: u64) -> Result<ActorRef<A>, NoMember> {
-        let at = usize::try_from(at % (roster.seats.len().max(1) as u64)).unwrap_or(0);
-        let (before, after) = roster.seats.split_at(at);
-        self.first(after.iter().chain(before))
+        if roster.reachable.is_empty() {
+            return Err(self.nobody(roster));
+        }
+        let at = usize::try_from(at % (roster.reachable.len() as u64)).unwrap_or(0);
+        let (before, after) = roster.reachable.split_at(at);
+        let places = after.iter().chain(before);
+        self.first(places.filter_map(|at| roster.seats.get(*at)))
+    }
+
+    /// Why none of the reachable is picked: there is none.
+    fn nobody(&self, roster: &Roster<A>) -> NoMember {
+        let group = self.name().into();
+        match roster.seats.first() {
+            Some(seat) => NoMember::OutOfReach {
+                group,
+                member: seat.member.id.clone(),
+                why: ResolveError::Unreachable,
+            },
+            None => NoMember::Empty { group },
+        }
+    }
+
+    /// Who is picked among, the nearest first.
+    fn by_distance<'a>(&self, roster: &'a Roster<A>) -> Vec<(Distance, &'a Seat<A>)> {
+        let here = numa_node_here();
+        let mut last: Option<(&PeerId, Distance)> = None;
+        let seats = roster
+            .reachable
+            .iter()
+            .filter_map(|at| roster.seats.get(*at));
+        let distances = seats.map(|seat| {
+            let member = &seat.member;
+            if member.id.peer == *self.0.shared.own() {
+                let is_near = here.is_none_or(|here| here == member.numa_node);
+                return (Distance::Here { is_far: !is_near }, seat);
+            }
+            // They are in the order of their peers, so each peer is asked about once.
+            let distance = match last {
+                Some((peer, distance)) if *peer == member.id.peer => distance,
+                _ => Distance::of(self.0.resolve.round_trip(&member.id.peer)),
+            };
+            last = Some((&member.id.peer, distance));
+            (distance, seat)
+        });
+        let mut distances: Vec<_> = distances.collect();
+        distances.sort_by_key(|(distance, _)| *distance);
+        distances
     }
 
     /// The first one within reach.
@@ -354,21 +441,38 @@ impl<A: Actor> Group<A> {
     }
 
     fn resolved(&self, seat: &Seat<A>) -> Result<ActorRef<A>, ResolveError> {
+        if seat.member.peer_state == MemberState::Unreachable {
+            return Err(ResolveError::Unreachable);
+        }
         if let Some(actor) = seat.actor.get() {
             return Ok(*actor);
         }
-        let actor = self.actor(&seat.member.id)?;
+        let actor = self.actor(&seat.member)?;
         Ok(*seat.actor.get_or_init(|| actor))
     }
+}
 
-    /// Whether it is far: on this NUMA node, in this process, elsewhere and how long it takes; unknown is farthest.
-    fn distance(&self, member: &Member, here: Option<NumaNodeId>) -> (u8, u128) {
-        if member.id.peer != self.0.shared.own().0 {
-            let time = self.0.resolve.round_trip(&member.id.peer);
-            return (2, time.map_or(u128::MAX, |time| time.as_nanos()));
-        }
-        let is_near = here.is_none_or(|here| here == member.numa_node);
-        (u8::from(!is_near), 0)
+/// How far a member is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Distance {
+    /// In this process, perhaps on another NUMA node.
+    Here {
+        is_far: bool,
+    },
+    /// A round trip of that power of two of microseconds.
+    There {
+        power: u32,
+    },
+    Unknown,
+}
+
+impl Distance {
+    fn of(round_trip: Option<Duration>) -> Self {
+        let Some(time) = round_trip else {
+            return Self::Unknown;
+        };
+        let power = time.as_micros().checked_ilog2().unwrap_or(0);
+        Self::There { power }
     }
 }
 
@@ -379,6 +483,27 @@ fn tell<A: Handler<M>, M: Message>(
     match to {
         Ok(actor) => actor.tell(message).map_err(GroupSendError::Refused),
         Err(why) => Err(GroupSendError::NoMember { why, message }),
+    }
+}
+
+impl<A> Roster<A> {
+    fn new(version: u64, seats: Vec<Seat<A>>) -> Self {
+        let state = |seat: &Seat<A>| seat.member.peer_state;
+        let places = |are: fn(MemberState) -> bool| {
+            let places = seats.iter().enumerate();
+            let places = places.filter(|(_, seat)| are(state(seat)));
+            places.map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let mut reachable =
+            places(|state| !matches!(state, MemberState::Unreachable | MemberState::Leaving));
+        if reachable.is_empty() {
+            reachable = places(|state| state == MemberState::Leaving);
+        }
+        Self {
+            version,
+            seats,
+            reachable,
+        }
     }
 }
 

@@ -11,7 +11,6 @@
 //! not said.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::entry::{Entry, GroupLimits, JoinError};
@@ -64,6 +63,7 @@ impl Log {
         }
     }
 
+    #[cfg(test)]
     pub(super) const fn version(&self) -> u64 {
         self.version
     }
@@ -187,10 +187,9 @@ impl Log {
         of.map(|(group, _)| Arc::clone(group)).collect()
     }
 
-    /// The weight of an actor in a group, if it is in it.
-    pub(super) fn weight(&self, group: &Arc<str>, number: u64) -> Option<NonZeroU16> {
-        let version = self.by_key.get(&(Arc::clone(group), number))?;
-        self.joined.get(version).map(|(_, entry)| entry.weight)
+    /// All that is in groups now.
+    pub(super) fn all(&self) -> impl Iterator<Item = &(Arc<str>, Entry)> {
+        self.joined.values()
     }
 }
 

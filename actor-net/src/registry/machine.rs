@@ -30,6 +30,7 @@ use super::log::{Joined, Log};
 use super::rendezvous::mix;
 use crate::datagram::Datagram;
 use crate::id::{Incarnation, PeerId};
+use crate::membership::MemberState;
 use crate::wire::codec::DecodeError;
 
 /// How a machine is set up.
@@ -69,7 +70,7 @@ pub(crate) enum Event {
         group: Arc<str>,
         member: Member,
     },
-    /// It was in the group; its weight, its type or its NUMA node is another now.
+    /// It was in the group; its weight is another now, or its peer is seen otherwise.
     Changed {
         group: Arc<str>,
         member: Member,
@@ -118,10 +119,24 @@ pub(crate) struct Groups {
     draws: u64,
 }
 
+/// A machine of groups, or the way to one that others ask too.
+pub(crate) trait Drive {
+    /// Works at the machine. Its events belong to whoever has it.
+    fn drive<T>(&mut self, work: impl FnOnce(&mut Groups) -> T) -> T;
+}
+
+impl Drive for Groups {
+    fn drive<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        work(self)
+    }
+}
+
 /// One life of another peer.
 #[derive(Debug)]
 struct Peer {
     incarnation: Incarnation,
+    /// How it is seen from here.
+    state: MemberState,
     copy: Copy,
     /// It has put more into groups than we take.
     is_refused: bool,
@@ -234,6 +249,7 @@ impl Groups {
             }
             let peer = Peer {
                 incarnation,
+                state: MemberState::Up,
                 copy: Copy::default(),
                 is_refused: false,
                 is_answered: false,
@@ -248,6 +264,49 @@ impl Groups {
             self.timers.insert((now, id.clone()));
             self.ask(id, now);
         }
+    }
+
+    /// How a peer that is there is seen now.
+    pub(crate) fn handle_state(&mut self, id: &PeerId, state: MemberState) {
+        let Some(peer) = self.peers.get_mut(id) else {
+            return;
+        };
+        if std::mem::replace(&mut peer.state, state) == state {
+            return;
+        }
+        for (group, number) in peer.copy.keys() {
+            let id = MemberId {
+                peer: id.clone(),
+                incarnation: peer.incarnation,
+                number: *number,
+            };
+            let members = self.groups.get_mut(group);
+            if let Some(member) = members.and_then(|members| members.get_mut(&id)) {
+                member.peer_state = state;
+                let (group, member) = (Arc::clone(group), member.clone());
+                self.events.push_back(Event::Changed { group, member });
+            }
+        }
+    }
+
+    /// This life talks to nobody any more: what the others said is over.
+    pub(crate) fn forget_peers(&mut self) {
+        let all: Vec<_> = self.peers.keys().cloned().collect();
+        for id in all {
+            self.drop_peer(&id);
+        }
+    }
+
+    /// This life is over. What it had in groups itself is handed on to the next.
+    pub(crate) fn close(&mut self) -> Vec<(Arc<str>, Entry)> {
+        self.forget_peers();
+        let own: Vec<_> = self.log.all().cloned().collect();
+        for (group, entry) in &own {
+            let id = self.own_id(entry.number);
+            self.exit(group, &id, Left::PeerGone);
+        }
+        self.log = Log::new(self.config.limits.clone());
+        own
     }
 
     /// There is a connection to a peer again, or for the first time: what was sent before may be lost.
@@ -381,13 +440,15 @@ impl Groups {
             incarnation,
             number,
         };
+        let state = self.peers.get(from).map(|peer| peer.state);
+        let state = state.unwrap_or(MemberState::Up);
         match news {
             News::Joined(group, entry) => {
-                let member = member(id(entry.number), entry);
+                let member = member(id(entry.number), entry, state);
                 self.enter(group, member);
             }
             News::Changed(group, entry) => {
-                let member = member(id(entry.number), entry);
+                let member = member(id(entry.number), entry, state);
                 self.change(group, member);
             }
             News::Left(group, number) => self.exit(&group, &id(number), Left::Gone),
@@ -513,15 +574,17 @@ impl Groups {
     }
 
     fn own_member(&self, entry: &Entry) -> Member {
-        member(self.own_id(entry.number), entry.clone())
+        member(self.own_id(entry.number), entry.clone(), MemberState::Up)
     }
 }
 
-fn member(id: MemberId, entry: Entry) -> Member {
+fn member(id: MemberId, entry: Entry, peer_state: MemberState) -> Member {
     Member {
         id,
         actor_type: entry.actor_type,
         numa_node: entry.numa_node,
         weight: entry.weight,
+        peer_state,
+        key: entry.key,
     }
 }

@@ -10,9 +10,9 @@
 //! | `resolve` | what is asked of the floor below: references for addresses |
 //! | `group`, `group_error`, `subscription` | what users hold of groups |
 //! | `names`, `name_error` | unique names, over whatever all peers agree by |
+//! | `agreed`, `hearsay` | what all peers agree by, asked and overheard |
 
-#![allow(dead_code, reason = "the driver in `cluster` is still to come")]
-
+pub(crate) mod agreed;
 mod copy;
 pub(crate) mod directory;
 mod entry;
@@ -21,6 +21,7 @@ mod frames;
 pub(crate) mod fuzz;
 mod group;
 mod group_error;
+mod hearsay;
 mod log;
 pub(crate) mod machine;
 mod name_error;
@@ -35,6 +36,7 @@ mod tests;
 pub use entry::{GroupLimits, InvalidName, JoinError, Member, MemberId, NAME_BYTES_MAX};
 pub use group::Group;
 pub use group_error::{Broadcast, GroupSendError, NoMember};
+pub use hearsay::{NameEvent, NameEvents};
 pub use machine::Left;
 pub use name_error::NameError;
 pub use names::{Holder, UniqueName};

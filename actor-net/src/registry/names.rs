@@ -6,6 +6,10 @@
 //!
 //! The question to the store runs in a task of its own, so that whoever gives up waiting leaves nothing half done: if
 //! the name was given it is held, and given back when the actor ends.
+//!
+//! Names stay over the lives of a peer, the store is that of one life. What a life held is free when that life is
+//! over, with no word from here, and is not claimed again by itself: another may have had it meanwhile, so whoever
+//! had it must know. It hears so from [`UniqueName::subscribe`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,15 +17,17 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actor_core::{Actor, ActorRef};
+use actor_core::remote::Address;
+use actor_core::{Actor, ActorId, ActorRef};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::entry::{InvalidName, MemberId, check_name};
+use super::entry::{InvalidName, Key, MemberId, check_name};
+use super::hearsay::{Hearsay, NameEvents};
 use super::name_error::{NameError, NoAnswer};
 use super::resolve::{Resolve, ResolveTo, type_name};
-use crate::id::{Incarnation, PeerId};
+use crate::consensus::NameRecord;
 
 /// Who has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +38,27 @@ pub struct Holder {
     pub actor_type: Arc<str>,
     /// Grows with each new holder of this name: to tell stores that an earlier holder writes no more (fencing).
     pub epoch: u64,
+    pub(super) key: Key,
+}
+
+impl From<&NameRecord> for Holder {
+    fn from(record: &NameRecord) -> Self {
+        let NameRecord {
+            address,
+            actor_type,
+            epoch,
+        } = record;
+        Self {
+            actor: MemberId {
+                peer: address.life.peer.clone(),
+                incarnation: address.life.incarnation,
+                number: address.number,
+            },
+            actor_type: Arc::from(actor_type.as_str()),
+            epoch: *epoch,
+            key: Key(address.key),
+        }
+    }
 }
 
 /// What the store said to a claim.
@@ -46,14 +73,18 @@ pub(crate) enum Claimed {
 /// An answer that takes its time.
 pub(crate) type Answer<T> = Pin<Box<dyn Future<Output = Result<T, NoAnswer>> + Send>>;
 
-/// What all peers agree on about names. Each call is one decision, in one order for all; each answers within a time
-/// of its own, with [`NoAnswer`] if need be. The names of a peer's life are free when that life is down.
+/// What all peers agree on about names, as one life of this peer asks. Each call is one decision, in one order for
+/// all; each answers within a time of its own, with [`NoAnswer`] if need be. The names of a peer's life are free when
+/// that life is over.
 pub(crate) trait NameStore: Send + Sync + 'static {
+    /// What an actor of this process is called in this life.
+    fn address_of(&self, actor: ActorId) -> Address;
+
     /// Gives the name to the actor unless another has it.
-    fn claim(&self, name: &str, actor: &MemberId, actor_type: &str) -> Answer<Claimed>;
+    fn claim(&self, name: &str, actor: &Address, actor_type: &str) -> Answer<Claimed>;
 
     /// Frees the name if that actor has it; whether it had.
-    fn release(&self, name: &str, actor: &MemberId) -> Answer<bool>;
+    fn release(&self, name: &str, actor: &Address) -> Answer<bool>;
 
     /// Who has it, as of no earlier than the question.
     fn lookup(&self, name: &str) -> Answer<Option<Holder>>;
@@ -64,26 +95,48 @@ pub(crate) trait NameStore: Send + Sync + 'static {
 pub(crate) struct Names(Arc<Inner>);
 
 struct Inner {
-    own: (PeerId, Incarnation),
-    store: Arc<dyn NameStore>,
     runtime: Handle,
-    /// What waits for the ends of holders, by name and number.
-    held: Mutex<BTreeMap<(Arc<str>, u64), AbortHandle>>,
+    state: Mutex<State>,
+    hearsay: Arc<Hearsay>,
+}
+
+#[derive(Default)]
+struct State {
+    /// That of the present life; none between two, and after the last.
+    store: Option<Arc<dyn NameStore>>,
+    /// What waits for the ends of holders: by name, life and number.
+    held: BTreeMap<(Arc<str>, u64, u64), AbortHandle>,
 }
 
 impl Names {
-    pub(crate) fn new(
-        own: PeerId,
-        incarnation: Incarnation,
-        store: Arc<dyn NameStore>,
-        runtime: Handle,
-    ) -> Self {
+    /// Without a life yet.
+    pub(crate) fn new(runtime: Handle) -> Self {
         Self(Arc::new(Inner {
-            own: (own, incarnation),
-            store,
             runtime,
-            held: Mutex::new(BTreeMap::new()),
+            state: Mutex::default(),
+            hearsay: Arc::default(),
         }))
+    }
+
+    /// A life begins, with that store.
+    pub(crate) fn begin(&self, store: Arc<dyn NameStore>) {
+        self.0.state().store = Some(store);
+    }
+
+    /// A life is over, and so is what it held.
+    pub(crate) fn end(&self) {
+        let (store, held) = {
+            let mut state = self.0.state();
+            (state.store.take(), std::mem::take(&mut state.held))
+        };
+        held.values().for_each(AbortHandle::abort);
+        drop(store);
+        self.0.hearsay.end();
+    }
+
+    /// What is heard of who has which name.
+    pub(crate) fn hearsay(&self) -> &Arc<Hearsay> {
+        &self.0.hearsay
     }
 
     /// A name, for actors of one type; `resolve` makes references.
@@ -104,7 +157,7 @@ impl Names {
 impl fmt::Debug for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Names")
-            .field("held", &self.0.held().len())
+            .field("held", &self.0.state().held.len())
             .finish_non_exhaustive()
     }
 }
@@ -112,10 +165,43 @@ impl fmt::Debug for Names {
 /// A name that one actor of the cluster has at a time, decided by the majority of peers.
 ///
 /// A name is had by an actor, not by a handle. It is free again when the actor stops (a restart is no stop), when it
-/// is [released](Self::release), or when its peer is down. In a part of the cluster without a majority nothing is
-/// given and nothing found: [`NameError::NoMajority`].
+/// is [released](Self::release), or when that life of its peer is over. In a part of the cluster without a majority
+/// nothing is given and nothing found: [`NameError::NoMajority`] or [`NameError::Unknown`].
 ///
-/// Cheap to clone.
+/// An actor that was cut off with its peer does not know yet that its name went to another. Hence the epoch that
+/// [`claim`](Self::claim) answers with: hand it to whatever the actor writes to, and let that refuse a smaller one.
+///
+/// Cheap to clone. Made by [`Names::name`](crate::cluster::Names::name).
+///
+/// # Examples
+///
+/// ```
+/// use actor_core::prelude::*;
+/// use actor_net::cluster::Cluster;
+/// use actor_net::registry::{NameError, NameEvent, UniqueName};
+///
+/// #[derive(Actor)]
+/// struct Leader;
+///
+/// let system = ActorSystem::new()?;
+/// system.block_on(async {
+///     // One peer without any settings is a cluster.
+///     let cluster = Cluster::builder(system.handle(), "orders").start().await?;
+///     let name: UniqueName<Leader> = cluster.names().name("leader")?;
+///     let (first, second) = (system.spawn(Leader)?, system.spawn(Leader)?);
+///     let epoch = name.claim(first).await?;
+///     assert!(matches!(name.claim(second).await, Err(NameError::Taken { .. })));
+///     assert_eq!(name.actor().await?, first);
+///
+///     let mut events = name.subscribe();
+///     name.release(first).await?;
+///     while events.next().await != NameEvent::Free {}
+///     assert!(name.claim(second).await? > epoch);
+///     cluster.leave(std::time::Duration::from_secs(5)).await;
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct UniqueName<A: Actor> {
     names: Arc<Inner>,
     name: Arc<str>,
@@ -140,18 +226,18 @@ impl<A: Actor> UniqueName<A> {
     ///
     /// Dropped, the claim goes on by itself. If it succeeds, the actor has the name until it ends or releases it.
     pub async fn claim(&self, actor: ActorRef<A>) -> Result<u64, NameError> {
-        if !self.resolve.is_local(actor.id()) {
-            return Err(NameError::NotLocal);
-        }
         if !actor.is_alive() {
             return Err(NameError::Stopped);
         }
+        if !self.resolve.is_local(actor.id()) {
+            return Err(NameError::NotLocal);
+        }
+        let store = self.names.store()?;
         let (say, answer) = oneshot::channel();
         let names = Arc::clone(&self.names);
         let name = Arc::clone(&self.name);
-        // It lives no longer than the process's names.
         self.names.runtime.spawn(async move {
-            let claimed = names.claim(&name, actor).await;
+            let claimed = names.claim(&*store, &name, actor).await;
             // Nobody may be waiting any more.
             let _ = say.send(claimed);
         });
@@ -171,20 +257,21 @@ impl<A: Actor> UniqueName<A> {
     ///
     /// # Errors
     ///
-    /// There was no answer ([`NameError::NoMajority`], [`NameError::Unknown`]).
+    /// There was no answer ([`NameError::NoMajority`], [`NameError::Unknown`]), or this peer takes part in no cluster
+    /// now ([`NameError::NotAMember`]).
     ///
     /// # Cancel safety
     ///
     /// Dropped, the name may be free or not.
     pub async fn release(&self, actor: ActorRef<A>) -> Result<bool, NameError> {
-        let number = actor.id().as_u64();
-        let id = self.names.id(number);
-        let was_held = self.names.store.release(&self.name, &id).await?;
-        self.names.forget(&self.name, number);
+        let store = self.names.store()?;
+        let address = store.address_of(actor.id());
+        let was_held = store.release(&self.name, &address).await?;
+        self.names.forget(&self.name, &address);
         Ok(was_held)
     }
 
-    /// Who has it.
+    /// Who has it, as of no earlier than the question: a majority is asked.
     ///
     /// # Errors
     ///
@@ -194,13 +281,21 @@ impl<A: Actor> UniqueName<A> {
     ///
     /// Nothing happens.
     pub async fn holder(&self) -> Result<Holder, NameError> {
-        let holder = self.names.store.lookup(&self.name).await?;
+        let store = self.names.store()?;
+        let holder = store.lookup(&self.name).await?;
         holder.ok_or_else(|| NameError::NotFound {
             name: self.as_str().into(),
         })
     }
 
-    /// The actor that has it.
+    /// Who had it when this peer last heard, which takes no time and no majority; `None` if it was nobody, or this
+    /// peer takes part in no cluster now.
+    pub fn last_heard(&self) -> Option<Holder> {
+        self.names.hearsay.holder(&self.name)
+    }
+
+    /// The actor that has it, as of no earlier than the question: a majority is asked. What is sent to one whose peer
+    /// is unreachable waits for it.
     ///
     /// # Errors
     ///
@@ -210,53 +305,67 @@ impl<A: Actor> UniqueName<A> {
     ///
     /// Nothing happens.
     pub async fn actor(&self) -> Result<ActorRef<A>, NameError> {
-        let holder = self.holder().await?;
+        self.reference(self.holder().await?)
+    }
+
+    /// A reference to a holder of the name.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError::WrongType`], [`NameError::OutOfReach`].
+    pub fn reference(&self, holder: Holder) -> Result<ActorRef<A>, NameError> {
         if *holder.actor_type != *type_name::<A>() {
             let wanted = type_name::<A>();
             return Err(NameError::WrongType { holder, wanted });
         }
-        let actor = self.resolve.actor(&holder.actor.address());
+        let actor = self.resolve.actor(&holder.actor.address(holder.key));
         actor.map_err(|why| NameError::OutOfReach { holder, why })
+    }
+
+    /// Who gets it and who loses it, as this peer hears of it; first who has it. See
+    /// [`NameEvent`](super::NameEvent).
+    pub fn subscribe(&self) -> NameEvents {
+        self.names.hearsay.subscribe(&self.name)
     }
 }
 
 impl Inner {
-    fn held(&self) -> MutexGuard<'_, BTreeMap<(Arc<str>, u64), AbortHandle>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn id(&self, number: u64) -> MemberId {
-        MemberId {
-            peer: self.own.0.clone(),
-            incarnation: self.own.1,
-            number,
-        }
+    fn store(&self) -> Result<Arc<dyn NameStore>, NameError> {
+        self.state().store.clone().ok_or(NameError::NotAMember)
     }
 
     async fn claim<A: Actor>(
         self: &Arc<Self>,
+        store: &dyn NameStore,
         name: &Arc<str>,
         actor: ActorRef<A>,
     ) -> Result<Claimed, NoAnswer> {
-        let number = actor.id().as_u64();
-        let id = self.id(number);
-        let claimed = self.store.claim(name, &id, type_name::<A>()).await;
+        let address = store.address_of(actor.id());
+        let claimed = store.claim(name, &address, type_name::<A>()).await;
         // Where the outcome is not known it is given back as well.
         if matches!(claimed, Ok(Claimed::Yours { .. }) | Err(NoAnswer::Unknown)) {
             let names = Arc::downgrade(self);
-            let mut held = self.held();
-            held.entry((Arc::clone(name), number)).or_insert_with(|| {
-                let name = Arc::clone(name);
+            let held = (Arc::clone(name), address.incarnation, address.number);
+            let mut state = self.state();
+            state.held.entry(held.clone()).or_insert_with(|| {
                 let end = self.runtime.spawn(async move {
                     actor.terminated().await;
                     let mut pause = RELEASE_PAUSE_MIN;
                     while let Some(names) = names.upgrade() {
-                        let released = names.store.release(&name, &id).await;
+                        // Without a store this life is over, or about to be: the name is free.
+                        let Ok(store) = names.store() else {
+                            return;
+                        };
+                        let released = store.release(&held.0, &address).await;
                         if released.is_ok() {
-                            names.held().remove(&(name, number));
+                            names.state().held.remove(&held);
                             return;
                         }
-                        drop(names);
+                        drop((store, names));
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(RELEASE_PAUSE_MAX);
                     }
@@ -267,8 +376,9 @@ impl Inner {
         claimed
     }
 
-    fn forget(&self, name: &Arc<str>, number: u64) {
-        let held = self.held().remove(&(Arc::clone(name), number));
+    fn forget(&self, name: &Arc<str>, address: &Address) {
+        let held = (Arc::clone(name), address.incarnation, address.number);
+        let held = self.state().held.remove(&held);
         if let Some(end) = held {
             end.abort();
         }
@@ -277,8 +387,8 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let held = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
-        held.values().for_each(AbortHandle::abort);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.held.values().for_each(AbortHandle::abort);
     }
 }
 

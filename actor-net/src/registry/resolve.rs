@@ -15,7 +15,7 @@ pub(crate) trait Resolve: Send + Sync + 'static {
     /// The actor at an address: itself if it lives here, one that stands for it otherwise.
     fn actor<A: Actor>(&self, address: &Address) -> Result<ActorRef<A>, ResolveError>;
 
-    /// Whether it lives in this process, and does not stand for one elsewhere.
+    /// Whether it lives in this process and does not stand for one elsewhere; of one that has ended, `false`.
     fn is_local(&self, actor: ActorId) -> bool;
 
     /// How long a message and its answer take to a peer and back, if that is known.
@@ -47,7 +47,7 @@ impl<A: Actor, R: Resolve> ResolveTo<A> for Arc<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// There is no connection to its peer now.
+    /// Its peer does not answer.
     Unreachable,
     /// That life of its peer is over, or the actor has stopped.
     Gone,
@@ -60,7 +60,7 @@ pub enum ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unreachable => "there is no connection to its peer now; try again, or another member",
+            Self::Unreachable => "its peer does not answer now; try again, or another member",
             Self::Gone => "it has stopped, or its peer is gone",
             Self::WrongType => "it is an actor of another type",
             Self::NoRoom => {

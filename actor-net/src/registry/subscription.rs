@@ -28,7 +28,7 @@ pub enum GroupEvent {
     Current(Vec<Member>),
     /// One more.
     Joined(Member),
-    /// It was a member before; its weight is another now.
+    /// It was a member before; its weight is another now, or its peer is seen otherwise ([`Member::peer_state`]).
     Changed(Member),
     /// One less.
     Left {

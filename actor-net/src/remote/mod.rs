@@ -87,6 +87,17 @@ pub(crate) struct Config {
 
 pub(crate) type Wanted = Box<dyn Fn(&PeerId) + Send + Sync>;
 
+/// Why there is no reference to an actor of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoReference {
+    /// That life of the peer is over.
+    Gone,
+    /// The peer is not known, and nobody looks for it.
+    Unknown,
+    /// More references are known here than may be, or there is no memory for another.
+    NoRoom,
+}
+
 /// Why a [`Remote`] does not start.
 #[derive(Debug)]
 pub(crate) enum RemoteStartError {
@@ -278,6 +289,22 @@ impl Remote {
         actor_type: std::any::TypeId,
     ) -> Result<ActorId, CodecError> {
         self.0.actor_at(address, actor_type)
+    }
+
+    /// An actor of a peer, by its address. One of a peer that is not connected yet is waited for by what it is sent.
+    pub(crate) fn reference<A: Actor>(
+        &self,
+        address: &actor_core::remote::Address,
+    ) -> Result<ActorRef<A>, NoReference> {
+        let peer = PeerId::new(&address.peer).map_err(|_| NoReference::Unknown)?;
+        let incarnation = Incarnation(address.incarnation);
+        let association = self.0.association(&peer, incarnation);
+        let association = association.map_err(|_| NoReference::Unknown)?;
+        if association.is_lost() {
+            return Err(NoReference::Gone);
+        }
+        let proxy = proxy_at(&association, address).map_err(|_| NoReference::NoRoom)?;
+        Ok(proxy.actor_ref())
     }
 
     /// Gives an actor a name that peers find it by; whether the name was free.

@@ -9,7 +9,7 @@ use actor_core::prelude::*;
 use actor_core::remote::Address;
 use actor_core::{ActorId, Mailbox, Overflow, StopMode, SystemRef};
 
-use super::super::directory::Directory;
+use super::super::directory::{Directory, Keys};
 use super::super::machine::Config;
 use super::super::resolve::{Resolve, ResolveError};
 use super::super::{
@@ -17,6 +17,7 @@ use super::super::{
 };
 use super::peer;
 use crate::id::{Incarnation, PeerId};
+use crate::membership::MemberState;
 
 struct Worker;
 impl Actor for Worker {}
@@ -62,6 +63,11 @@ impl Resolve for Ways {
         }
         let at = (0..self.systems.len()).find(|at| *address.peer == *peer(*at).as_str());
         let system = self.systems[at.ok_or(ResolveError::Gone)?];
+        assert_eq!(
+            address.key,
+            address.number ^ address.incarnation,
+            "keys come along"
+        );
         system.resolve(address.number).ok_or(ResolveError::Gone)
     }
 
@@ -90,7 +96,7 @@ impl Cluster {
         let systems: Vec<_> = (0..peers).map(|_| ActorSystem::new().unwrap()).collect();
         let directories = systems.iter().enumerate().map(|(at, system)| {
             let config = Config::new(peer(at), Incarnation(1), at as u64);
-            Directory::new(config, system.tokio().clone())
+            Directory::new(config, keys(1), system.tokio().clone())
         });
         let directories: Vec<_> = directories.collect();
         let now = Instant::now();
@@ -146,6 +152,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Keys of a life.
+fn keys(incarnation: u64) -> Keys {
+    Box::new(move |actor| actor.as_u64() ^ incarnation)
 }
 
 fn ids<A: Actor>(group: &Group<A>) -> Vec<u64> {
@@ -308,6 +319,111 @@ fn who_is_out_of_reach_is_passed_over_but_keeps_its_keys() {
 }
 
 #[test]
+fn g08_another_life_lists_its_own_again_and_the_others_when_they_tell() {
+    let cluster = Cluster::new(2);
+    let (here, there) = (
+        cluster.group::<Worker>(0, "workers"),
+        cluster.group::<Worker>(1, "workers"),
+    );
+    let (near, far) = (cluster.worker(0), cluster.worker(1));
+    here.join(near).unwrap();
+    there.join(far).unwrap();
+    cluster.settle();
+    let (before, mut events) = (here.members(), there.subscribe());
+    assert!(matches!(events.try_next(), Some(GroupEvent::Current(_))));
+    // The first peer's life ends. It keeps its own, knows of no other, and is forgotten by the other.
+    cluster.directories[0].end();
+    assert_eq!(here.any(), Ok(near));
+    assert_eq!(here.len(), 1);
+    let second = Incarnation(2);
+    cluster.directories[0].begin(Config::new(peer(0), second, 7), keys(2));
+    let own = here.members();
+    assert_eq!((own.len(), own[0].id.incarnation), (1, second));
+    assert_eq!(own[0].id.number, before[0].id.number);
+    cluster.directories[0].drive(|groups| {
+        groups.handle_members([(&peer(1), Incarnation(1))], cluster.now);
+    });
+    cluster.directories[1].drive(|groups| {
+        groups.handle_members([(&peer(0), second)], cluster.now);
+    });
+    cluster.settle();
+    assert_eq!(here.members(), there.members());
+    assert_eq!(here.len(), 2);
+    assert_eq!(there.actor(&own[0]), Ok(near));
+    let heard: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
+    assert!(
+        matches!(
+            &heard[..],
+            [
+                GroupEvent::Left { member: old, why: Left::PeerGone },
+                GroupEvent::Joined(new)
+            ] if *old == before[0] && *new == own[0]
+        ),
+        "{heard:?}"
+    );
+    // Its end is still waited for.
+    let mut events = here.subscribe();
+    assert!(matches!(events.try_next(), Some(GroupEvent::Current(_))));
+    near.stop();
+    let left = cluster.systems[0].block_on(events.next());
+    assert!(
+        matches!(&left, GroupEvent::Left { member, .. } if *member == own[0]),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn who_is_unreachable_or_leaving_is_marked_and_passed_over() {
+    let cluster = Cluster::new(3);
+    let groups: Vec<_> = (0..3)
+        .map(|at| cluster.group::<Worker>(at, "workers"))
+        .collect();
+    let workers: Vec<_> = (0..3).map(|at| cluster.worker(at)).collect();
+    for at in 1..3 {
+        groups[at].join(workers[at]).unwrap();
+    }
+    cluster.settle();
+    let group = &groups[0];
+    let see = |at: usize, state| {
+        cluster.directories[0].drive(|groups| groups.handle_state(&peer(at), state));
+    };
+    // References are there already; they are not used.
+    let sent = group.broadcast(Job(0));
+    assert_eq!(sent.accepted, 2);
+    let mut events = group.subscribe();
+    assert!(matches!(events.try_next(), Some(GroupEvent::Current(_))));
+    see(1, MemberState::Unreachable);
+    let changed = events.try_next();
+    assert!(
+        matches!(&changed, Some(GroupEvent::Changed(member))
+            if member.peer_state == MemberState::Unreachable && member.id.peer == peer(1)),
+        "{changed:?}"
+    );
+    assert_eq!(group.len(), 2, "it is still a member");
+    for _ in 0..10 {
+        assert_eq!(group.any(), Ok(workers[2]));
+        assert_eq!(group.round_robin(), Ok(workers[2]));
+        assert_eq!(group.nearest(), Ok(workers[2]));
+    }
+    let sent = group.broadcast(Job(0));
+    assert_eq!((sent.offered, sent.accepted, sent.unreachable), (2, 1, 1));
+    // Where there is nobody else, one that is leaving is better than none.
+    see(2, MemberState::Leaving);
+    assert_eq!(group.any(), Ok(workers[2]));
+    see(1, MemberState::Up);
+    for _ in 0..10 {
+        assert_eq!(group.any(), Ok(workers[1]));
+    }
+    let keys = (0..50u8).map(|key| group.by_key([key]));
+    assert!(keys.filter(|to| *to == Ok(workers[2])).count() > 10);
+    see(1, MemberState::Unreachable);
+    see(2, MemberState::Unreachable);
+    for none in [group.any(), group.round_robin(), group.nearest()] {
+        assert!(matches!(none, Err(NoMember::OutOfReach { .. })), "{none:?}");
+    }
+}
+
+#[test]
 fn a_broadcast_counts_who_did_not_take_it() {
     let cluster = Cluster::new(1);
     let group = cluster.group::<Stuck>(0, "stuck");
@@ -365,12 +481,7 @@ fn who_cannot_join_is_told_why() {
     let end = worker.terminated();
     worker.stop();
     cluster.systems[0].block_on(end);
-    let refused = group.join(worker).unwrap_err();
-    // What has stopped is not known to live here either.
-    assert!(
-        matches!(refused, JoinError::Stopped | JoinError::NotLocal),
-        "{refused}"
-    );
+    assert_eq!(group.join(worker), Err(JoinError::Stopped));
     assert!(!group.leave(worker));
 }
 

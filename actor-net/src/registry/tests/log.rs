@@ -235,8 +235,8 @@ fn the_datagrams_are_golden() {
     let golden = [
         // Delta, no flags, incarnation 7, at 3, from 1, to 3, two changes
         &b"\x02\0\x07\x03\x01\x03\x02"[..],
-        // join, the next version, "h", number 8, NUMA node 0, weight 1, the type
-        b"\x01\x01\x01h\x08\0\x01\0\x0dtests::Worker",
+        // join, the next version, "h", number 8, its key, NUMA node 0, weight 1, the type
+        b"\x01\x01\x01h\x08\xf7\xff\xff\xff\xff\xff\xff\xff\0\x01\0\x0dtests::Worker",
         // leave, the next version, "g", number 9
         b"\x02\x01\x01g\x09",
     ];

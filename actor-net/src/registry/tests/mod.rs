@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actor_core::NumaNodeId;
 
-use super::entry::Entry;
+use super::entry::{Entry, Key};
 use crate::id::PeerId;
 
 fn peer(number: usize) -> PeerId {
@@ -23,6 +23,7 @@ fn entry(number: u64) -> Entry {
 fn weighing(number: u64, weight: u16) -> Entry {
     Entry {
         number,
+        key: Key(!number),
         actor_type: Arc::from("tests::Worker"),
         numa_node: NumaNodeId(0),
         weight: NonZeroU16::new(weight).unwrap(),

@@ -7,7 +7,7 @@ use actor_core::prelude::*;
 use actor_core::remote::Address;
 use actor_core::{ActorId, SystemRef};
 
-use super::super::entry::MemberId;
+use super::super::entry::{Key, MemberId};
 use super::super::name_error::{NameError, NoAnswer};
 use super::super::names::{Answer, Claimed, Holder, NameStore, Names, UniqueName};
 use super::super::resolve::{Resolve, ResolveError};
@@ -45,20 +45,44 @@ fn ready<T: Send + 'static>(answer: Result<T, NoAnswer>) -> Answer<T> {
     Box::pin(std::future::ready(answer))
 }
 
-impl NameStore for Store {
-    fn claim(&self, name: &str, actor: &MemberId, actor_type: &str) -> Answer<Claimed> {
-        let mut inner = self.0.lock().unwrap();
+/// The same for one peer.
+struct At {
+    peer: usize,
+    store: Arc<Store>,
+}
+
+fn id(actor: &Address) -> MemberId {
+    MemberId {
+        peer: PeerId::new(&actor.peer).unwrap(),
+        incarnation: Incarnation(actor.incarnation),
+        number: actor.number,
+    }
+}
+
+impl NameStore for At {
+    fn address_of(&self, actor: ActorId) -> Address {
+        Address {
+            peer: peer(self.peer).as_str().into(),
+            incarnation: 1,
+            number: actor.as_u64(),
+            key: !actor.as_u64(),
+        }
+    }
+
+    fn claim(&self, name: &str, actor: &Address, actor_type: &str) -> Answer<Claimed> {
+        let mut inner = self.store.0.lock().unwrap();
         if let Some(no) = inner.trouble.filter(|_| !inner.silently) {
             return ready(Err(no));
         }
         inner.epoch += 1;
         let holder = Holder {
-            actor: actor.clone(),
+            actor: id(actor),
             actor_type: Arc::from(actor_type),
             epoch: inner.epoch,
+            key: Key(actor.key),
         };
         let holder = inner.names.entry(name.into()).or_insert(holder).clone();
-        let claimed = match holder.actor == *actor {
+        let claimed = match holder.actor == id(actor) {
             true => Claimed::Yours {
                 epoch: holder.epoch,
             },
@@ -67,8 +91,8 @@ impl NameStore for Store {
         ready(inner.trouble.map_or(Ok(claimed), Err))
     }
 
-    fn release(&self, name: &str, actor: &MemberId) -> Answer<bool> {
-        let mut inner = self.0.lock().unwrap();
+    fn release(&self, name: &str, actor: &Address) -> Answer<bool> {
+        let mut inner = self.store.0.lock().unwrap();
         inner.releases += 1;
         if let Some(no) = inner.trouble {
             return ready(Err(no));
@@ -76,7 +100,7 @@ impl NameStore for Store {
         let is_held = inner
             .names
             .get(name)
-            .is_some_and(|holder| holder.actor == *actor);
+            .is_some_and(|holder| holder.actor == id(actor));
         if is_held {
             inner.names.remove(name);
         }
@@ -84,7 +108,7 @@ impl NameStore for Store {
     }
 
     fn lookup(&self, name: &str) -> Answer<Option<Holder>> {
-        let inner = self.0.lock().unwrap();
+        let inner = self.store.0.lock().unwrap();
         ready(
             inner
                 .trouble
@@ -102,6 +126,7 @@ impl Resolve for Way {
     fn actor<A: Actor>(&self, address: &Address) -> Result<ActorRef<A>, ResolveError> {
         let at = (0..self.systems.len()).find(|at| *address.peer == *peer(*at).as_str());
         let system = self.systems[at.ok_or(ResolveError::Gone)?];
+        assert_eq!(address.key, !address.number, "keys come along");
         system.resolve(address.number).ok_or(ResolveError::Gone)
     }
 
@@ -126,8 +151,10 @@ impl Peers {
         let systems: Vec<_> = (0..2).map(|_| ActorSystem::new().unwrap()).collect();
         let store = Arc::new(Store::default());
         let names = systems.iter().enumerate().map(|(at, system)| {
-            let (store, tokio) = (Arc::clone(&store), system.tokio().clone());
-            Names::new(peer(at), Incarnation(1), store, tokio)
+            let names = Names::new(system.tokio().clone());
+            let store = Arc::clone(&store);
+            names.begin(Arc::new(At { peer: at, store }));
+            names
         });
         Self {
             names: names.collect(),
@@ -257,6 +284,23 @@ fn who_cannot_have_a_name_is_told_why() {
     for text in ["", "a\0b", &longer] {
         assert!(peers.names[0].name::<Worker, Way>(text, way()).is_err());
     }
+}
+
+#[test]
+fn between_two_lives_names_are_refused_and_the_next_one_claims_anew() {
+    let peers = Peers::new();
+    let name = peers.name::<Worker>(0, "leader");
+    let worker = peers.systems[0].spawn(|| Worker).unwrap();
+    peers.wait(name.claim(worker)).unwrap();
+    peers.names[0].end();
+    assert_eq!(peers.wait(name.claim(worker)), Err(NameError::NotAMember));
+    assert_eq!(peers.wait(name.release(worker)), Err(NameError::NotAMember));
+    assert_eq!(peers.wait(name.actor()), Err(NameError::NotAMember));
+    let store = Arc::clone(&peers.store);
+    peers.names[0].begin(Arc::new(At { peer: 0, store }));
+    peers.wait(name.claim(worker)).unwrap();
+    worker.stop();
+    peers.wait(free(&name));
 }
 
 /// Whoever gives up waiting for the answer leaves nothing behind that nobody gives back.
