@@ -29,7 +29,8 @@ fn main() {
     let (near, far) = (reactor("near"), reactor("far"));
     let mut raw = Raw::connect(&near, &far);
     let plain = Linked::connect(&near, &far, Security::insecure());
-    let key = SharedKey::from_hex(&"0123456789abcdef".repeat(4)).expect("a key");
+    let digits = "8f1d0f6a3c5be2974ad6105e7bb3c2984411f0a9d6c7e85b2f3a90d14c6e7b25";
+    let key = SharedKey::from_hex(digits).expect("a key");
     let tls = Linked::connect(&near, &far, Security::shared_key(key));
 
     let mut trip = [const { Vec::new() }; 3];
