@@ -31,13 +31,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let has = |wanted: &str| args.iter().any(|arg| arg == wanted);
-    let side = usize::from(has("serve"));
-    if !has("--any-cpu") {
-        settle(side);
-    }
     if has("serve") {
+        let cpu = args.iter().find_map(|arg| arg.strip_prefix("--cpu="));
+        settle(cpu.map(|cpu| cpu.parse().expect("the number of a CPU")));
         return serve(has("--tls"));
     }
+    // Before this process takes one of them: the other inherits what this one may use.
+    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    let (here, there) = match cpus[..] {
+        [here, there, ..] if !has("--any-cpu") => (Some(here.id), Some(there.id)),
+        _ => (None, None),
+    };
+    settle(here);
     let sizes = if has("--quick") || has("--test") {
         Sizes {
             rounds: 1,
@@ -51,7 +56,7 @@ fn main() {
             tells: if has("--asks") { 1 } else { 300_000 },
         }
     };
-    measure(&sizes, has("--any-cpu"));
+    measure(&sizes, there);
 }
 
 struct Sizes {
@@ -61,10 +66,10 @@ struct Sizes {
 }
 
 /// Each process on a CPU of its own, where there are two.
-fn settle(side: usize) {
-    let cpus = core_affinity::get_core_ids().unwrap_or_default();
-    if let (Some(cpu), 2..) = (cpus.get(side), cpus.len()) {
-        assert!(core_affinity::set_for_current(*cpu), "bound to a CPU");
+fn settle(cpu: Option<usize>) {
+    if let Some(id) = cpu {
+        let cpu = core_affinity::CoreId { id };
+        assert!(core_affinity::set_for_current(cpu), "bound to CPU {id}");
     }
 }
 
@@ -245,15 +250,15 @@ struct There {
 }
 
 impl There {
-    fn start(tls: bool, any_cpu: bool) -> Self {
+    fn start(tls: bool, cpu: Option<usize>) -> Self {
         let this = std::env::current_exe().expect("this program");
         let mut command = Command::new(this);
         command.arg("serve");
         if tls {
             command.arg("--tls");
         }
-        if any_cpu {
-            command.arg("--any-cpu");
+        if let Some(cpu) = cpu {
+            command.arg(format!("--cpu={cpu}"));
         }
         let mut process = command
             .stdin(Stdio::piped())
@@ -388,8 +393,8 @@ struct Here {
 }
 
 impl Here {
-    fn join(tls: bool, any_cpu: bool) -> Self {
-        let there = There::start(tls, any_cpu);
+    fn join(tls: bool, cpu: Option<usize>) -> Self {
+        let there = There::start(tls, cpu);
         let system = system();
         let (cluster, meter) = system.block_on(async {
             let cluster = Cluster::builder(system.handle(), "bench")
@@ -466,9 +471,9 @@ impl Here {
     }
 }
 
-fn measure(sizes: &Sizes, any_cpu: bool) {
-    let plain = Here::join(false, any_cpu);
-    let tls = Here::join(true, any_cpu);
+fn measure(sizes: &Sizes, cpu: Option<usize>) {
+    let plain = Here::join(false, cpu);
+    let tls = Here::join(true, cpu);
     let mut raw = Raw::connect(&plain.there);
     let mut trips = [const { Vec::new() }; 3];
     let mut ways = [const { Vec::new() }; 3];
