@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use actor_core::prelude::*;
 use actor_net::cluster::{Cluster, ClusterBuilder, ConsensusSettings, Seeds, Status};
+use actor_net::membership::MembershipSettings;
 use actor_net::sharding::{Entity, EntityContext, EntityRef};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,15 @@ struct Row {
 impl Store {
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.0.lock().unwrap()
+    }
+}
+
+impl Kept {
+    /// The number after the last of that sender.
+    fn next(&self, key: &str, sender: u32) -> u64 {
+        let row = self.accounts.get(key);
+        row.and_then(|row| row.last.get(&sender))
+            .map_or(1, |last| last + 1)
     }
 }
 
@@ -500,6 +510,62 @@ fn h04_what_the_peer_had_that_leads_and_is_declared_down_comes_up_elsewhere_in_a
     for peer in [one, two, three] {
         peer.leave();
     }
+}
+
+#[test]
+fn b01_a_side_that_has_lost_ends_its_entities_and_makes_none() {
+    let store = Arc::new(Store::default());
+    let one = Peer::first("one", &store);
+    let two = Peer::join("two", &store, &one);
+    let system = system();
+    let mut quick = MembershipSettings::default();
+    quick.probe_interval = Duration::from_millis(200);
+    quick.probe_timeout = Duration::from_millis(100);
+    quick.reconnect_grace = Duration::from_millis(100);
+    quick.stable_after = Duration::from_millis(300);
+    let zoe = build(&system, "zoe", &store)
+        .membership(quick)
+        .seeds(Seeds::none().endpoint(one.cluster.local_addr().into()));
+    let cluster = system.block_on(zoe.start()).unwrap();
+    let zoe = Peer { system, cluster };
+    until("entities there", || {
+        for key in 0..40 {
+            let account: EntityRef<Account> = zoe.cluster.entity(key).unwrap();
+            // On a slow machine it may have been declared down meanwhile.
+            let number = store.lock().next(&key.to_string(), 1);
+            _ = account
+                .ask(Add { sender: 1, number })
+                .within(PATIENCE)
+                .blocking();
+        }
+        zoe.has().1 > 0
+    });
+
+    // The others end without a word. Whether at once or one after the other: of two halves the one with the lowest
+    // name goes on, and that is not this one.
+    for other in [one, two] {
+        other.system.shutdown_blocking(GRACE);
+    }
+    until("nothing is left of any of them", || {
+        store.lock().alive.is_empty() && zoe.has().0 == 0
+    });
+    let made = store.lock().made;
+    let account = zoe.account("another");
+    account
+        .tell(Add {
+            sender: 1,
+            number: 1,
+        })
+        .unwrap();
+    let stats = zoe.system.block_on(zoe.cluster.entities());
+    let accounts = stats.iter().find(|kind| !kind.is_singleton).unwrap();
+    assert_eq!(
+        (accounts.waiting, accounts.entities),
+        (1, 0),
+        "{accounts:?}"
+    );
+    assert_eq!(store.lock().made, made);
+    finish(zoe.system);
 }
 
 #[test]

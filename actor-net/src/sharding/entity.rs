@@ -119,15 +119,16 @@ impl<A: Actor> Entity<A> {
         self
     }
 
-    /// How many messages may wait for one entity. Who finds it full is refused, as those who send wait for its
-    /// router and not for it: an ask gets [`NoReply`](actor_core::AskError::NoReply).
+    /// How many messages may wait for one entity. What finds its mailbox full waits before it, in its order, as many as
+    /// [`buffer`](Self::buffer) says; an ask beyond that gets [`NoReply`](actor_core::AskError::NoReply).
     #[must_use]
     pub fn mailbox(mut self, mailbox: Mailbox) -> Self {
         self.mailbox = Some(mailbox);
         self
     }
 
-    /// How many messages may wait here, in each of eight parts, while their shards move or have no owner.
+    /// How many messages may wait here, in each of eight parts, while their shards move or have no owner; and as many
+    /// again for room in the mailboxes of entities.
     #[must_use]
     pub fn buffer(mut self, messages: usize) -> Self {
         self.settings.buffer = messages;

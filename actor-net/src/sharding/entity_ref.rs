@@ -27,7 +27,7 @@ use super::router::Router;
 /// |---|---|---|
 /// | as many messages as may wait here for owners of shards | `Full`, with the message | `Full`, with the message |
 /// | this peer leaves the cluster, or has left it | `Dead`, with the message | `Dead`, with the message |
-/// | no owner in time, or no room in the entity's mailbox | a dead letter, counted | `NoReply` |
+/// | no owner in time, or too many that wait for room in the mailboxes of entities | a dead letter, counted | `NoReply` |
 /// | the owner's peer dies with the message | counted there as lost | `PeerGone` |
 pub struct EntityRef<A: Actor> {
     key: EntityKey,

@@ -209,7 +209,7 @@ pub struct KindStats {
     pub delivered: u64,
     /// Sent to other peers.
     pub forwarded: u64,
-    /// Waiting for owners of shards, or behind entities that are being passivated.
+    /// Waiting for owners of shards, behind entities that are being passivated, or for room in a mailbox.
     pub waiting: u64,
     /// Refused: too many waited, or one too long, or there was no room.
     pub refused: u64,
@@ -229,9 +229,9 @@ impl KindStats {
     fn add(&mut self, report: &Reported) {
         let counts = &report.counts;
         self.offered += counts.offered;
-        self.delivered += counts.delivered;
+        self.delivered += counts.delivered - report.crowded;
         self.forwarded += counts.forwarded;
-        self.waiting += counts.waiting;
+        self.waiting += counts.waiting + report.crowded;
         self.refused += counts.refused.values().sum::<u64>() + report.refused;
         self.barriers_cut_short += counts.barriers_cut_short;
         self.shards += report.shards;

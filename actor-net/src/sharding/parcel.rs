@@ -9,7 +9,7 @@ use super::router::Router;
 
 /// A message for an entity of type `A`.
 pub(super) trait Parcel<A: Actor>: Send {
-    /// Gives it to the entity; it comes back if that has stopped.
+    /// Gives it to the entity; it comes back if that has stopped, or has no room.
     fn deliver(self: Box<Self>, to: ActorRef<A>) -> Handed<A>;
 
     /// Gives it to the router of another peer; it comes back if there is no room.
@@ -23,7 +23,10 @@ pub(super) trait Parcel<A: Actor>: Send {
 
 pub(super) enum Handed<A> {
     Done,
-    Back(Box<dyn Parcel<A>>),
+    /// There was no room.
+    Full(Box<dyn Parcel<A>>),
+    /// There is nobody any more.
+    Dead(Box<dyn Parcel<A>>),
     /// Its asker was told why.
     Refused,
 }
@@ -45,15 +48,21 @@ impl<A: Handler<M>, M: Message> Parcel<A> for Letter<M> {
         let Err(refused) = context.run(|| reply.forward(to, message)) else {
             return Handed::Done;
         };
-        if !refused.error().is_dead() {
+        let (is_full, is_dead) = (refused.error().is_full(), refused.error().is_dead());
+        if !is_full && !is_dead {
             return Handed::Refused;
         }
         let (error, reply) = refused.into_parts();
-        Handed::Back(Box::new(Self {
+        let back = Box::new(Self {
             message: error.into_message(),
             reply,
             context,
-        }))
+        });
+        if is_full {
+            Handed::Full(back)
+        } else {
+            Handed::Dead(back)
+        }
     }
 
     fn forward(
@@ -80,7 +89,7 @@ impl<A: Handler<M>, M: Message> Parcel<A> for Letter<M> {
             return Handed::Refused;
         }
         let (error, reply) = refused.into_parts();
-        Handed::Back(Box::new(Self {
+        Handed::Full(Box::new(Self {
             message: error.into_message().message,
             reply,
             context,

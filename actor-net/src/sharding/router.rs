@@ -14,6 +14,7 @@
 //!
 //! A router lives as long as the process, over all lives of the peer; what it is told is in `inbox`.
 
+mod crowd;
 mod inbox;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -25,6 +26,7 @@ use actor_core::{
     Actor, ActorContext, ActorId, ActorRef, Mailbox, StopMode, SystemRef, Terminated,
 };
 
+use self::crowd::Crowds;
 pub(super) use self::inbox::{Begin, Between, Closing, MapIs, Over, Passivate, Report, Reported};
 use self::inbox::{Room, Tick, WayFound};
 
@@ -90,6 +92,7 @@ pub(super) struct Router<A: Actor> {
     keys: HashMap<ActorId, EntityKey>,
     ways: BTreeMap<Life, Line<A>>,
     lives: HashMap<ActorId, Life>,
+    crowds: Crowds<A>,
     looking: BTreeSet<Life>,
     /// When the next tick comes.
     armed: Option<Instant>,
@@ -118,6 +121,11 @@ impl<A: Actor> Actor for Router<A> {
         let now = Instant::now();
         if let Some(key) = self.keys.remove(&who.actor) {
             if let Some((_, epoch)) = self.entities.remove(&key) {
+                // By itself: what waits for it is for the next one.
+                for parcel in self.crowds.take(&key) {
+                    self.region.handle_ending(&key);
+                    self.region.offer(key.clone(), parcel, Origin::Here, now);
+                }
                 self.region.handle_ended(&key, epoch, now);
             }
             self.begin_next(now, cx);
@@ -158,6 +166,7 @@ impl<A: Actor> Router<A> {
             keys: HashMap::new(),
             ways: BTreeMap::new(),
             lives: HashMap::new(),
+            crowds: Crowds::default(),
             looking: BTreeSet::new(),
             armed: None,
             door,
@@ -177,9 +186,11 @@ impl<A: Actor> Router<A> {
             match output {
                 Output::Activate { key, epoch } => self.activate(key, epoch, now, cx),
                 Output::Deliver { key, item } => match self.entities.get(&key) {
+                    Some(_) if self.crowds.has(&key) => self.crowd(key, item, cx),
                     Some((entity, _)) => match item.deliver(*entity) {
                         Handed::Done => {}
-                        Handed::Back(item) => {
+                        Handed::Full(item) => self.crowd(key, item, cx),
+                        Handed::Dead(item) => {
                             self.region.handle_ending(&key);
                             self.region.offer(key, item, Origin::Here, now);
                         }
@@ -243,10 +254,15 @@ impl<A: Actor> Router<A> {
         }
     }
 
-    fn stop(&self, key: &EntityKey, epoch: u64, mode: StopMode) {
+    fn stop(&mut self, key: &EntityKey, epoch: u64, mode: StopMode) {
         if let Some((entity, made)) = self.entities.get(key)
             && *made == epoch
         {
+            match mode {
+                StopMode::Drain if self.crowds.stop_behind(key) => return,
+                StopMode::Drain => {}
+                _ => self.refused += self.crowds.take(key).len() as u64,
+            }
             entity.stop_with(mode);
         }
     }
@@ -341,8 +357,8 @@ impl<A: Actor> Line<A> {
                 Outgoing::Parcel(key, origin, parcel) => {
                     match parcel.forward(self.router, &key, origin) {
                         Handed::Done => None,
-                        Handed::Back(parcel) => Some(Outgoing::Parcel(key, origin, parcel)),
-                        Handed::Refused => {
+                        Handed::Full(parcel) => Some(Outgoing::Parcel(key, origin, parcel)),
+                        Handed::Dead(_) | Handed::Refused => {
                             refused += 1;
                             None
                         }

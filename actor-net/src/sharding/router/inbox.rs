@@ -39,20 +39,34 @@ impl<A: Handler<M>, M: Message> DeferredHandler<Keyed<M>> for Router<A> {
                         self.refused += 1;
                         return;
                     };
+                    if self.crowds.has(&key) {
+                        let parcel = Box::new(Letter {
+                            message,
+                            reply,
+                            context: Context::current(),
+                        });
+                        self.crowd(key, parcel, cx);
+                        return;
+                    }
                     let Err(refused) = reply.forward(*entity, message) else {
                         return;
                     };
-                    if !refused.error().is_dead() || self.shared.system.is_shutting_down() {
+                    let (is_full, is_dead) = (refused.error().is_full(), refused.error().is_dead());
+                    if !is_full && !is_dead || self.shared.system.is_shutting_down() {
                         self.refused += 1;
                         return;
                     }
-                    // It is ending by itself. When it has ended it is made again, for this.
                     let (error, reply) = refused.into_parts();
                     let parcel = Box::new(Letter {
                         message: error.into_message(),
                         reply,
                         context: Context::current(),
                     });
+                    if is_full {
+                        self.crowd(key, parcel, cx);
+                        return;
+                    }
+                    // It is ending by itself. When it has ended it is made again, for this.
                     self.region.handle_ending(&key);
                     self.region.offer(key, parcel, origin, now);
                     self.pump(cx);
@@ -158,6 +172,9 @@ pub(super) struct Tick;
 /// There may be room again on the way to another.
 pub(super) struct Room(pub(super) Life);
 
+/// There may be room again in the mailboxes of entities.
+pub(super) struct Crowded;
+
 /// It is time to look for those that were not found.
 pub(super) struct Look;
 
@@ -170,6 +187,8 @@ pub(in crate::sharding) struct Reported {
     pub(in crate::sharding) counts: Counts,
     /// Beyond those that the region has refused: for want of room in a mailbox, or because it was too late.
     pub(in crate::sharding) refused: u64,
+    /// Of those that the region has delivered: they wait for room in a mailbox.
+    pub(in crate::sharding) crowded: u64,
     pub(in crate::sharding) shards: usize,
     pub(in crate::sharding) entities: usize,
     pub(in crate::sharding) is_gone: bool,
@@ -184,7 +203,7 @@ macro_rules! told {
     )*};
 }
 
-told!(MapIs, Over, Closing, Passivate, Tick, Room, Look);
+told!(MapIs, Over, Closing, Passivate, Tick, Room, Crowded, Look);
 
 impl Message for Between {
     type Reply = ();
@@ -299,11 +318,18 @@ impl<A: Actor> SyncHandler<Room> for Router<A> {
     }
 }
 
+impl<A: Actor> SyncHandler<Crowded> for Router<A> {
+    fn handle(&mut self, _: Crowded, cx: &mut ActorContext<Self>) {
+        self.relieve(cx);
+    }
+}
+
 impl<A: Actor> SyncHandler<Report> for Router<A> {
     fn handle(&mut self, _: Report, _cx: &mut ActorContext<Self>) -> Reported {
         Reported {
             counts: self.region.counts().clone(),
             refused: self.refused,
+            crowded: self.crowds.waiting() as u64,
             shards: self.region.owned(),
             entities: self.region.actors(),
             is_gone: self.region.is_gone(),

@@ -426,6 +426,33 @@ fn what_comes_while_an_entity_ends_is_for_the_next_one() {
 }
 
 #[test]
+fn h03_a_burst_beyond_an_entitys_mailbox_waits_in_its_order_also_when_it_is_passivated() {
+    let store = Arc::new(Store::default());
+    let made = store.clone();
+    let cluster = Cluster::new(1, move |entities| {
+        let store = made.clone();
+        let kind = Entity::new("account", move |context| Account::new(context, &store))
+            .mailbox(Mailbox::bounded(2));
+        entities.declare(kind).unwrap();
+    });
+    let entity = account(&cluster.peers[0], 1);
+    for nth in 1..=500 {
+        if nth % 50 == 0 {
+            entity.tell(Passivate).unwrap();
+        }
+        entity.tell(Add(1)).unwrap();
+    }
+    let asked = entity.ask(Add(1)).within(PATIENCE).blocking();
+    assert_eq!(asked.unwrap().0, 501);
+    let stats = cluster.peers[0]
+        .system()
+        .block_on(cluster.peers[0].entities.stats());
+    let stats = &stats["e:account"];
+    assert_eq!((stats.refused, stats.waiting), (0, 0), "{stats:?}");
+    assert_eq!(stats.delivered, 511);
+}
+
+#[test]
 fn h01_a_singleton_whose_peer_is_gone_comes_back_with_a_later_epoch() {
     let store = Arc::new(Store::default());
     let made = store.clone();
