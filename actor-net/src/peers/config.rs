@@ -27,9 +27,6 @@ pub(crate) struct Config {
     /// A reactor for each NUMA node, in the order of `numa_nodes`; lane `i` is driven on number `i` modulo how
     /// many there are, the control connections on the first. With I/O and time enabled.
     pub(crate) runtimes: Vec<Handle>,
-    /// How long a lane may carry nothing before it is closed, to be opened again when there is something;
-    /// `None`: never. 10 minutes.
-    pub(crate) idle_after: Option<Duration>,
     /// The pauses between dials. From 100 ms, doubling to 10 s.
     pub(crate) redial: Backoff,
     /// For tests: other versions than those that are spoken.
@@ -52,7 +49,6 @@ impl Config {
             limits: Limits::default(),
             exports: MessageTable::default(),
             runtimes,
-            idle_after: Some(Duration::from_secs(600)),
             redial: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             versions: None,
         }

@@ -687,3 +687,6 @@ const LOOK_BUSY: Duration = Duration::from_millis(20);
 
 /// How much may wait to be told before reading pauses.
 const BACKLOG_MAX: usize = 1024;
+
+#[cfg(test)]
+mod raw;

@@ -45,8 +45,6 @@ pub struct LinkSettings {
     pub heartbeat_interval: Duration,
     /// After this silence the connection is given up and made anew. 5 s; twice the interval to 1 h.
     pub heartbeat_timeout: Duration,
-    /// How long a data lane may carry nothing before it is closed; the next message opens it. 10 min; `None`: never.
-    pub idle_after: Option<Duration>,
     /// Lifecycle signals (watches, ends, stops) that wait for a peer's word that it has them, before the peer is given
     /// up. 20,000.
     pub signals_max: usize,
@@ -71,7 +69,6 @@ impl Default for LinkSettings {
             handshake_timeout: limits.handshake_timeout,
             heartbeat_interval: limits.heartbeat_interval,
             heartbeat_timeout: limits.heartbeat_timeout,
-            idle_after: Some(Duration::from_secs(600)),
             signals_max: limits.signals,
             signal_age_max: limits.signal_age,
             deadline_max: limits.deadline_max,
@@ -96,7 +93,6 @@ impl LinkSettings {
         limits.signals = self.signals_max;
         limits.signal_age = self.signal_age_max;
         limits.deadline_max = self.deadline_max;
-        config.idle_after = self.idle_after;
         config.redial = self.redial;
     }
 }

@@ -1,5 +1,6 @@
 //! Peers over loopback: what every test begins with, and one file for each subject.
 
+mod bad_input;
 mod coming_back;
 mod meeting;
 mod traffic;

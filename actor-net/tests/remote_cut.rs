@@ -1,0 +1,218 @@
+//! Two processes in two network namespaces, and the cable between them pulled: a silent peer is noticed, is not
+//! down, comes back as the one it was; declared down it comes back as another.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use actor_core::{AskError, StopReason};
+use actor_net::cluster::{ClusterBuilder, LinkSettings, Seeds};
+use actor_net::membership::{Downing, MemberState, MembershipSettings};
+use actor_net::transport::{Security, SharedKey, TransportSettings};
+
+mod remote_kit;
+
+use remote_kit::*;
+
+/// Everything is noticed sooner than by default, so that the test is short.
+fn quick(builder: ClusterBuilder) -> ClusterBuilder {
+    let ms = Duration::from_millis;
+    let mut links = LinkSettings::default();
+    links.heartbeat_interval = ms(200);
+    links.heartbeat_timeout = ms(1000);
+    links.redial = actor_core::Backoff::new(ms(20), ms(200));
+    let mut membership = MembershipSettings::default();
+    membership.probe_interval = ms(200);
+    membership.probe_timeout = ms(100);
+    membership.reconnect_grace = ms(200);
+    membership.downing = Downing::Manual;
+    membership.unstable_after = None;
+    let digits = "8f1d0f6a3c5be2974ad6105e7bb3c2984411f0a9d6c7e85b2f3a90d14c6e7b25";
+    builder
+        .links(links)
+        .membership(membership)
+        .transport(TransportSettings::default().connect_within(ms(500)))
+        .security(Security::shared_key(SharedKey::from_hex(digits).unwrap()))
+}
+
+const SEED: &str = "ACTOR_NET_TEST_SEED";
+const LISTEN: &str = "ACTOR_NET_TEST_LISTEN";
+
+/// Run in the other namespace; ends when its input does.
+#[test]
+#[ignore = "the other test runs it"]
+fn the_other_process() {
+    let Ok(seed) = std::env::var(SEED) else {
+        return;
+    };
+    let listen: SocketAddr = std::env::var(LISTEN).unwrap().parse().unwrap();
+    let seed: SocketAddr = seed.parse().unwrap();
+    let two = Process::with("two", None, |builder| {
+        let seeds = Seeds::none().endpoint(seed.into());
+        quick(builder).seeds(seeds).listen(listen)
+    });
+    two.publish("witness", &Witness::default());
+    println!("\nit is up");
+    let mut rest = Vec::new();
+    std::io::stdin().read_to_end(&mut rest).unwrap();
+    std::process::exit(0);
+}
+
+/// A namespace, and a virtual cable to it; they go away with the test, and so does what runs there.
+struct Cable {
+    process: Option<Child>,
+}
+
+fn name(what: &str) -> String {
+    format!("ac{}{what}", std::process::id() % 100_000)
+}
+
+fn ip(args: &str) -> bool {
+    let mut command = Command::new("ip");
+    command.args(args.split_whitespace());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn address(host: u8) -> String {
+    format!("10.214.{}.{host}", std::process::id() % 250)
+}
+
+impl Cable {
+    /// `None` where this may not be done.
+    fn lay() -> Option<Self> {
+        let (ns, a, b) = (name("n"), name("a"), name("b"));
+        if !ip(&format!("netns add {ns}")) {
+            return None;
+        }
+        let cable = Self { process: None };
+        let laid = [
+            format!("link add {a} type veth peer name {b} netns {ns}"),
+            format!("addr add {}/24 dev {a}", address(1)),
+            format!("link set {a} up"),
+            format!("-n {ns} addr add {}/24 dev {b}", address(2)),
+            format!("-n {ns} link set {b} up"),
+            format!("-n {ns} link set lo up"),
+        ];
+        laid.iter().all(|args| ip(args)).then_some(cable)
+    }
+
+    /// Starts the other process at the far end.
+    fn run(&mut self, seed: SocketAddr) {
+        let own = std::env::current_exe().unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &name("n")]).arg(own);
+        command
+            .args(["the_other_process", "--exact", "--ignored", "--nocapture"])
+            .env(SEED, seed.to_string())
+            .env(LISTEN, format!("{}:4720", address(2)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        self.process = Some(process);
+        let mut lines = output.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("it is up")), "it starts");
+    }
+
+    /// Pulls the cable at the far end: this end keeps its address, and nothing arrives; or plugs it in again.
+    fn plug(state: &str) {
+        assert!(ip(&format!(
+            "-n {} link set {} {state}",
+            name("n"),
+            name("b")
+        )));
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            _ = process.kill();
+            _ = process.wait();
+        }
+        ip(&format!("link del {}", name("a")));
+        ip(&format!("netns del {}", name("n")));
+    }
+}
+
+#[test]
+fn r06_g05_a_cable_that_is_pulled_is_noticed_and_what_is_said_later_finds_the_same_life() {
+    let Some(mut cable) = Cable::lay() else {
+        eprintln!("skipped: no right to make network namespaces here");
+        return;
+    };
+    let listen: SocketAddr = format!("{}:4720", address(1)).parse().unwrap();
+    let one = Process::with("one", None, |builder| quick(builder).listen(listen));
+    cable.run(listen);
+    one.sees(2);
+    let two = actor_net::id::PeerId::new("two").unwrap();
+    let looking = one.cluster.lookup::<Witness>(&two, "witness");
+    let there = one.system.block_on(looking).unwrap();
+    assert_eq!(there.ask_blocking(Note { from: 1, n: 1 }).unwrap(), 1);
+    let watcher = Witness::default();
+    let watching = one.spawn(&watcher);
+    watching.ask_blocking(Watch(there)).unwrap();
+    let is = |wanted: MemberState| {
+        wait_until(&wanted.to_string(), || {
+            let view = one.cluster.view();
+            view.get(&two).is_some_and(|two| two.state() == wanted)
+        });
+    };
+    let life = || {
+        let view = one.cluster.view();
+        view.get(&two).map(|two| two.incarnation())
+    };
+    let first = life();
+
+    // Out of reach: asks end in time, nothing has ended.
+    Cable::plug("down");
+    is(MemberState::Unreachable);
+    let asked = there
+        .ask(Note { from: 1, n: 2 })
+        .within(Duration::from_millis(200))
+        .blocking();
+    let error = asked.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            AskError::Expired { .. } | AskError::Unreachable { .. }
+        ),
+        "{error}"
+    );
+    assert!(there.is_alive() && watcher.ends().is_empty());
+
+    Cable::plug("up");
+    is(MemberState::Up);
+    assert_eq!(life(), first, "it was away, not gone");
+    let answered = loop {
+        match there.ask_blocking(Note { from: 1, n: 3 }) {
+            Ok(n) => break n,
+            Err(AskError::Unreachable { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(answered, 3);
+
+    // Declared down while it cannot hear of it: this life is over.
+    Cable::plug("down");
+    is(MemberState::Unreachable);
+    assert!(one.system.block_on(one.cluster.declare_down(&two)));
+    wait_until("the end", || !watcher.ends().is_empty());
+    assert!(matches!(watcher.ends()[0], StopReason::PeerGone(_)));
+    assert!(there.ask_blocking(Note { from: 1, n: 4 }).is_err());
+    Cable::plug("up");
+    wait_until("another life of it", || {
+        life() > first && {
+            let view = one.cluster.view();
+            view.get(&two)
+                .is_some_and(|two| two.state() == MemberState::Up)
+        }
+    });
+    watching.ask_blocking(Note { from: 1, n: 1 }).unwrap();
+    assert_eq!(watcher.ends().len(), 1, "once");
+    drop(cable);
+    one.finish();
+}
