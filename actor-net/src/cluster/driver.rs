@@ -222,7 +222,11 @@ impl Driver {
         match output {
             Output::Send { to, channel, bytes } => self.send(&to, channel, &bytes),
             Output::Dial { peer, endpoint } => self.life.peers.connect(endpoint, peer),
-            Output::Bury { peer, incarnation } => self.life.peers.declare_dead(&peer, incarnation),
+            Output::Bury { peer, incarnation } => {
+                self.life.peers.declare_dead(&peer, incarnation);
+                // It may never have been met, and somebody wait for it all the same.
+                self.life.remote.over(&peer, incarnation, &"it has left");
+            }
             Output::Seen(seen) => self.life.consensus.set_members(seen),
             Output::View(view) => _ = shared.view.send_replace(view),
             Output::Joined => tracing::info!(peer = %shared.plan.peer, "joined the cluster"),

@@ -59,8 +59,7 @@ struct Seat(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    /// With the version of what all agreed on that it is of.
-    news: Option<(u64, NameEvent)>,
+    news: Option<NameEvent>,
     told: Option<NameEvent>,
     waker: Option<Waker>,
 }
@@ -151,7 +150,7 @@ impl Hearsay {
     pub(crate) fn subscribe(&self, name: &Arc<str>) -> NameEvents {
         let seat = Arc::new(Seat::default());
         let mut state = self.lock();
-        seat.lock().news = Some((state.version(), state.event(name)));
+        seat.lock().news = Some(state.event(name));
         let seats = state.subscribers.entry(Arc::clone(name)).or_default();
         seats.retain(|seat| seat.strong_count() > 0);
         seats.push(Arc::downgrade(&seat));
@@ -174,12 +173,6 @@ impl State {
         authority.is_up(life).then(|| Arc::clone(authority))
     }
 
-    /// The version that was heard; when nothing will be heard any more, that is after all versions.
-    fn version(&self) -> u64 {
-        let heard = self.heard.as_ref();
-        heard.map_or(u64::MAX, |(_, authority)| authority.version())
-    }
-
     fn event(&self, name: &str) -> NameEvent {
         match self.authority() {
             Some(authority) => match authority.name(name) {
@@ -191,11 +184,11 @@ impl State {
     }
 
     fn tell(&mut self, name: &str, wakers: &mut Vec<Waker>) {
-        let news = (self.version(), self.event(name));
+        let event = self.event(name);
         if let Some(seats) = self.subscribers.get_mut(name) {
             seats.retain(|seat| match seat.upgrade() {
                 Some(seat) => {
-                    wakers.extend(seat.put(news.clone()));
+                    wakers.extend(seat.put(event.clone()));
                     true
                 }
                 None => false,
@@ -220,9 +213,9 @@ impl Seat {
     }
 
     /// Who is to be woken for it.
-    fn put(&self, news: (u64, NameEvent)) -> Option<Waker> {
+    fn put(&self, event: NameEvent) -> Option<Waker> {
         let mut waiting = self.lock();
-        waiting.news = Some(news);
+        waiting.news = Some(event);
         waiting.waker.take()
     }
 }
@@ -245,29 +238,11 @@ impl NameEvents {
         }
     }
 
-    /// Waits until whoever got it in that epoch is heard to have it no more.
-    pub(super) async fn until_lost(self, epoch: u64) -> NameEvent {
-        std::future::poll_fn(|cx| {
-            let mut waiting = self.seat.lock();
-            match waiting.news.take() {
-                // What was agreed on before that epoch says nothing of it.
-                Some((version, event)) if version >= epoch => match &event {
-                    NameEvent::Held(holder) if holder.epoch == epoch => {}
-                    _ => return Poll::Ready(event),
-                },
-                _ => {}
-            }
-            waiting.waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<NameEvent> {
         let mut waiting = self.seat.lock();
         match waiting.news.take() {
             // What came was undone before anybody looked.
-            Some((_, event)) if waiting.told.as_ref() != Some(&event) => {
+            Some(event) if waiting.told.as_ref() != Some(&event) => {
                 waiting.told = Some(event.clone());
                 Poll::Ready(event)
             }

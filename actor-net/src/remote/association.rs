@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use actor_core::remote::{CodecError, ProxyHandle, RemoteFailure, Undelivered};
-use actor_core::{ActorId, CancelToken, StopMode, StopReason};
+use actor_core::{ActorId, CancelToken, Handler, Message, SendError, StopMode, StopReason};
 use tokio::task::AbortHandle;
 
 use super::answer::{TOKEN_ASK, TOKEN_TELL};
@@ -34,6 +34,7 @@ pub(super) struct Association {
     pub(super) own: Arc<Own>,
     pub(super) peer: PeerId,
     pub(super) incarnation: Incarnation,
+    since: Instant,
     way: OnceLock<Arc<dyn Way>>,
     lost: OnceLock<StopReason>,
     /// Proxies that wait for the peer to be up.
@@ -77,6 +78,7 @@ impl Association {
             own,
             peer,
             incarnation,
+            since: Instant::now(),
             way: OnceLock::new(),
             lost: OnceLock::new(),
             waiting: Mutex::default(),
@@ -96,6 +98,12 @@ impl Association {
     /// The way to the peer, once it was up.
     pub(super) fn way(&self) -> Option<&Arc<dyn Way>> {
         self.way.get()
+    }
+
+    /// Whether it has waited too long for its peer to be up.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(self.since);
+        self.way.get().is_none() && waited >= self.own.settings.meet_within
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -213,6 +221,28 @@ impl Association {
             to: address,
             kind: SignalKind::Watch,
         });
+    }
+
+    /// Puts a word of this floor into the mailbox of a proxy, behind what is there; whether there is such a proxy.
+    pub(super) fn pass_through<M>(&self, address: Address, word: M) -> bool
+    where
+        M: Message,
+        Elsewhere: Handler<M>,
+    {
+        let known = lock(&self.proxies).get(&address).map(|proxy| proxy.handle);
+        let Some(proxy) = known else {
+            return false;
+        };
+        let proxy = proxy.actor_ref::<Elsewhere>();
+        match proxy.tell(word) {
+            Ok(()) => true,
+            Err(SendError::Full { message, .. }) => {
+                let tokio = self.own.system.tokio();
+                tokio.spawn(async move { drop(proxy.send(message).await) });
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     pub(super) fn all_proxies(&self) -> Vec<ProxyHandle> {

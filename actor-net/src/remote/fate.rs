@@ -4,7 +4,7 @@ use actor_core::remote::{RemoteFailure, Undelivered};
 use actor_core::{StopMode, StopReason};
 
 use crate::wire::message::FailCode;
-use crate::wire::signal::End;
+use crate::wire::signal::{End, STOP_MARKED};
 
 /// Why an ask has no answer, for the asker's peer.
 pub(super) const fn code_of(failure: RemoteFailure) -> FailCode {
@@ -83,7 +83,7 @@ pub(super) const fn number_of_mode(mode: StopMode) -> u8 {
 }
 
 pub(super) const fn mode_of(number: u8) -> Option<StopMode> {
-    match number {
+    match number & !STOP_MARKED {
         0 => Some(StopMode::Drain),
         1 => Some(StopMode::Now),
         2 => Some(StopMode::Kill),

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use actor_core::remote::{Gateway, Outbound, Undelivered};
-use actor_core::{Actor, ActorContext, ActorId, StopMode, StopReason, SyncHandler};
+use actor_core::remote::{CodecError, Export, Gateway, Outbound, Undelivered};
+use actor_core::{Actor, ActorContext, ActorId, Message, StopMode, StopReason, SyncHandler};
 use bytes::Bytes;
 
 use super::addressing::on_link;
@@ -21,9 +21,9 @@ use super::fate::{end_of, number_of_mode};
 use super::way::Way;
 use crate::peers::PushError;
 use crate::wire::context::ContextBlock;
-use crate::wire::message::{Address, Addressed, Head, Target};
+use crate::wire::message::{Address, Addressed, Flush, Head, Target};
 use crate::wire::outbox::Outgoing;
-use crate::wire::signal::{Signal, SignalKind};
+use crate::wire::signal::{STOP_MARKED, Signal, SignalKind};
 
 /// The gateway of one proxy.
 pub(super) struct Gate {
@@ -46,6 +46,30 @@ impl Actor for Elsewhere {}
 
 impl SyncHandler<Barrier> for Elsewhere {
     fn handle(&mut self, _: Barrier, _: &mut ActorContext<Self>) {}
+}
+
+/// Goes through the mailbox of a proxy behind all that its actor is to handle before it stops.
+pub(super) struct LastOrder {}
+
+impl LastOrder {
+    const NAME: &'static str = "actor-net last order";
+}
+
+impl Message for LastOrder {
+    type Reply = ();
+    // As a barrier: it comes as far as the gateway.
+    const EXPORT: Option<Export<Self>> = Some(Export {
+        name: Self::NAME,
+        schema: || 0,
+        encode: |_, _| Err(CodecError::new("an order does not travel")),
+        decode: |_| Err(CodecError::new("an order does not travel")),
+        encode_reply: |(), _| Ok(()),
+        decode_reply: |_| Ok(()),
+    });
+}
+
+impl SyncHandler<LastOrder> for Elsewhere {
+    fn handle(&mut self, _: LastOrder, _: &mut ActorContext<Self>) {}
 }
 
 /// What stands for the desk of a peer, which is reached by its name.
@@ -159,6 +183,10 @@ impl Gateway for Gate {
             // It is dropped when this returns; that is all there is to it.
             return Ok(());
         }
+        if message.name() == LastOrder::NAME {
+            self.stop_behind();
+            return Ok(());
+        }
         let association = self.association.clone();
         if association.is_lost() {
             return Err(Undelivered::PeerGone);
@@ -236,6 +264,10 @@ impl Gateway for Gate {
     }
 
     fn stop(&mut self, mode: StopMode) {
+        // Behind what waits here and what is on its way.
+        if mode == StopMode::Drain && self.association.pass_through(self.address, LastOrder {}) {
+            return;
+        }
         self.association.signal(Signal {
             from: self.association.nobody(),
             to: self.address,
@@ -255,6 +287,26 @@ impl Gateway for Gate {
 }
 
 impl Gate {
+    /// The actor is to stop when it has handled all that was sent before.
+    fn stop_behind(&mut self) {
+        let association = self.association.clone();
+        let Some(way) = association.way() else {
+            return;
+        };
+        let stop = Signal {
+            from: association.nobody(),
+            to: self.address,
+            kind: SignalKind::Stop {
+                mode: number_of_mode(StopMode::Drain) | STOP_MARKED,
+            },
+        };
+        // Otherwise the peer is about to be declared dead.
+        if let Ok(signal) = way.signal(stop) {
+            let watcher = self.address.id;
+            way.flush(self.lane(&**way), self.pair, Flush { watcher, signal });
+        }
+    }
+
     fn target(&self) -> Target {
         if self.address == DESK_ADDRESS {
             Target::Name(DESK.to_owned())

@@ -10,12 +10,12 @@
 //!
 //! What cannot be read, by its frame or its type, is refused alone: the asker is told, the link goes on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actor_core::remote::{CodecError, RemoteFailure, Undelivered};
-use actor_core::{CancelToken, Context};
+use actor_core::{CancelToken, Context, StopMode};
 
 use super::addressing::on_link;
 use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, send_failure};
@@ -33,6 +33,8 @@ use crate::wire::outbox::DropReason;
 pub(super) struct Held {
     actors: AtomicUsize,
     queues: Mutex<Table<VecDeque<(usize, Incoming)>>>,
+    /// Actors that are to stop when all that is held for them is in their mailboxes.
+    stops: Mutex<BTreeSet<u64>>,
 }
 
 /// A message that waits for room, and what it takes of the window meanwhile.
@@ -199,6 +201,16 @@ impl Association {
             self.own.books.held.one_more();
             self.own.system.tokio().spawn(pump(self.clone(), blocked));
         }
+    }
+
+    /// If messages are held for an actor, it stops behind them; whether there are any.
+    pub(super) fn stop_when_let_in(&self, number: u64) -> bool {
+        let queues = lock(&self.held.queues);
+        let is_held = queues.contains_key(&number);
+        if is_held {
+            lock(&self.held.stops).insert(number);
+        }
+        is_held
     }
 
     /// The actor that a message is for, by its number here.
@@ -456,6 +468,9 @@ async fn pump(association: Arc<Association>, first: Blocked) {
             if next.is_none() {
                 queues.remove(&number);
                 association.held.actors.fetch_sub(1, Ordering::AcqRel);
+                if lock(&association.held.stops).remove(&number) {
+                    association.stop_now(number, StopMode::Drain);
+                }
             }
             next
         };

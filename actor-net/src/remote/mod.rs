@@ -154,8 +154,16 @@ impl Remote {
 
     /// A life of a peer is over.
     pub(crate) fn lost(&self, way: &dyn Way, why: &dyn fmt::Display) {
-        if let Some(association) = self.of(way) {
-            let reason = format!("{} ({why})", way.id());
+        self.over(way.id(), way.incarnation(), why);
+    }
+
+    /// The same of a life that may never have been met: somebody may have been given references to its actors.
+    pub(crate) fn over(&self, peer: &PeerId, incarnation: Incarnation, why: &dyn fmt::Display) {
+        self.0.is_over(peer, incarnation);
+        if let Some(association) = self.0.present(peer)
+            && association.incarnation <= incarnation
+        {
+            let reason = format!("{peer} ({why})");
             association.lose(StopReason::PeerGone(reason.into()));
             self.0.remove(&association);
         }
@@ -368,6 +376,11 @@ async fn sweep(own: Weak<Own>) {
         };
         let now = Instant::now();
         for association in associations {
+            if association.is_late(now) {
+                let reason = format!("{} (not met in time)", association.peer);
+                association.lose(StopReason::PeerGone(reason.into()));
+                association.own.remove(&association);
+            }
             association.sweep(now);
         }
         tokio::time::sleep(SWEEP).await;

@@ -32,6 +32,8 @@ pub(super) struct Own {
     pub(super) books: Books,
     /// The present life of each peer.
     associations: Mutex<BTreeMap<PeerId, Arc<Association>>>,
+    /// The latest life of each peer that is over.
+    over: Mutex<BTreeMap<PeerId, Incarnation>>,
     /// What the proxies here stand for.
     proxies: RwLock<HashMap<ActorId, Elsewhere>>,
     /// Told of peers that somebody has a reference to, and that are not known.
@@ -68,6 +70,7 @@ impl Own {
             secret: RandomState::new(),
             books: Books::default(),
             associations: Mutex::default(),
+            over: Mutex::default(),
             proxies: RwLock::default(),
             wanted,
         }
@@ -190,6 +193,12 @@ impl Own {
         peer: &PeerId,
         incarnation: Incarnation,
     ) -> Result<Arc<Association>, CodecError> {
+        if lock(&self.over)
+            .get(peer)
+            .is_some_and(|over| incarnation <= *over)
+        {
+            return Ok(self.gone(peer, incarnation));
+        }
         let (is_new, association) = {
             let mut associations = lock(&self.associations);
             match associations.get(peer) {
@@ -245,6 +254,13 @@ impl Own {
             former.lose(StopReason::PeerGone(peer.as_str().into()));
         }
         association
+    }
+
+    /// This life of a peer, and every one before, is over: who is told of its actors later is told of gone ones.
+    pub(super) fn is_over(&self, peer: &PeerId, incarnation: Incarnation) {
+        let mut over = lock(&self.over);
+        let latest = over.entry(peer.clone()).or_insert(incarnation);
+        *latest = incarnation.max(*latest);
     }
 
     pub(super) fn remove(&self, association: &Arc<Association>) {

@@ -1,5 +1,7 @@
 //! How much this floor allows, each number with its default.
 
+use std::time::Duration;
+
 use actor_core::Mailbox;
 
 /// What peers may do here besides sending exported messages, and how much is kept for them.
@@ -16,6 +18,9 @@ pub struct RemoteSettings {
     /// References to actors of one peer that are known here at a time: more in a message make it
     /// unreadable. 262,144.
     pub proxies_max: usize,
+    /// How long a peer may take to be met of which a message has brought a reference: what is sent to its actors
+    /// waits so long. Then they count as gone. 30 s.
+    pub meet_within: Duration,
 }
 
 impl Default for RemoteSettings {
@@ -24,6 +29,7 @@ impl Default for RemoteSettings {
             stops: true,
             mailbox: Mailbox::default(),
             proxies_max: 262_144,
+            meet_within: Duration::from_secs(30),
         }
     }
 }

@@ -9,9 +9,11 @@
 //! An address with a wrong key is answered as that of an actor that is gone.
 
 use std::collections::hash_map::Entry;
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use actor_core::StopReason;
+use actor_core::{StopMode, StopReason};
 
 use super::association::{Association, lock};
 use super::farewell::Farewell;
@@ -36,17 +38,27 @@ impl Association {
 
     /// The peer wants to hear of the end of an actor here.
     fn is_watched(self: &Arc<Self>, watched: Address, watcher: Address) {
-        let living = Some(watched)
-            .filter(|watched| self.own.is_ours(*watched))
-            .and_then(|watched| self.own.system.resolve_anyone(watched.id));
-        let Some(actor) = living else {
+        if !self.own.is_ours(watched) {
             self.signal(Signal {
                 from: watched,
                 to: watcher,
                 kind: SignalKind::Terminated(end_of(&StopReason::NotFound, false)),
             });
             return;
+        }
+        let Some(actor) = self.own.system.resolve_anyone(watched.id) else {
+            // It may have ended a moment ago, faster than the watch came, and what it sent be on its way.
+            let reason = StopReason::NotFound;
+            self.farewell(Farewell {
+                watched,
+                watcher,
+                reason,
+            });
+            return;
         };
+        // Asked for now, and not by the task: of a stop that comes behind the watch the reason is known then.
+        let mut ended = Box::pin(actor.terminated());
+        let polled = ended.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         // Under the lock, so that an end that comes at once finds what it takes out.
         let mut watches = lock(&self.watches);
         let Entry::Vacant(place) = watches.entry((watched.id, watcher)) else {
@@ -54,7 +66,10 @@ impl Association {
         };
         let association = Arc::downgrade(self);
         let watch = self.own.system.tokio().spawn(async move {
-            let reason = actor.terminated().await;
+            let reason = match polled {
+                Poll::Ready(reason) => reason,
+                Poll::Pending => ended.await,
+            };
             let Some(association) = association.upgrade() else {
                 return;
             };
@@ -102,9 +117,16 @@ impl Association {
             tracing::warn!(peer = %self.peer, "a stop from a peer was not followed");
             return;
         };
-        if self.own.is_ours(target)
-            && let Some(actor) = self.own.system.resolve_anyone(target.id)
+        if !self.own.is_ours(target) || mode == StopMode::Drain && self.stop_when_let_in(target.id)
         {
+            return;
+        }
+        self.stop_now(target.id, mode);
+    }
+
+    /// Of an address that was looked at.
+    pub(super) fn stop_now(&self, number: u64, mode: StopMode) {
+        if let Some(actor) = self.own.system.resolve_anyone(number) {
             actor.stop_for_elsewhere(mode);
         }
     }

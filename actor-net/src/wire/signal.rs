@@ -29,11 +29,15 @@ pub(crate) enum SignalKind {
     Unlink,
     /// `from`, which was linked with `to`, has ended.
     Exit(End),
-    /// `to` is asked to stop: 0 what waits first, 1 after this message, 2 at once.
+    /// `to` is asked to stop: 0 what waits first, 1 after this message, 2 at once. With [`STOP_MARKED`] a mark with
+    /// the signal's number has to come first.
     Stop {
         mode: u8,
     },
 }
+
+/// Added to the mode of a stop that waits for its mark.
+pub(crate) const STOP_MARKED: u8 = 0x80;
 
 /// How an actor ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +73,7 @@ impl Signal {
     fn is_marked(&self) -> bool {
         match &self.kind {
             SignalKind::Terminated(end) | SignalKind::Exit(end) => end.marked,
+            SignalKind::Stop { mode } => mode & STOP_MARKED != 0,
             _ => false,
         }
     }

@@ -16,7 +16,7 @@ use crate::wire::credit::Charge;
 use crate::wire::lane::{Incoming, LaneEvent};
 use crate::wire::message::{Cancelled, Flush, Head};
 use crate::wire::outbox::Outgoing;
-use crate::wire::signal::{Signal, SignalKind, Undeliverable};
+use crate::wire::signal::{STOP_MARKED, Signal, SignalKind, Undeliverable};
 use crate::wire::table::{MessageTable, TypeError};
 
 /// One end of a line: the way to the peer on the other end.
@@ -115,6 +115,7 @@ fn deliver(line: &Arc<Line>, own: &Remote, remote: &Remote, back: &Arc<Line>) {
             held.retain(|(number, signal)| {
                 let is_marked = match &signal.kind {
                     SignalKind::Terminated(end) | SignalKind::Exit(end) => end.marked,
+                    SignalKind::Stop { mode } => mode & STOP_MARKED != 0,
                     _ => false,
                 };
                 if is_marked && !marks.contains(number) {

@@ -2,6 +2,7 @@
 
 mod line;
 mod lives;
+mod strangers;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use actor_core::remote::Export;
 use actor_core::{StopMode, Terminated};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Exports, Remote, RemoteSettings, RemoteStats, export};
+use super::{Config, Exports, Remote, RemoteSettings, RemoteStats, Wanted, export};
 use crate::id::{Incarnation, PeerId};
 use line::{End, Line, join};
 
@@ -198,6 +199,20 @@ impl Side {
     }
 
     fn with(name: &str, exports: Exports, settings: RemoteSettings) -> Self {
+        Self::start(name, exports, settings, None)
+    }
+
+    /// One that lets messages wait for peers that are not met yet.
+    fn wanted(name: &str, settings: RemoteSettings) -> Self {
+        Self::start(name, Exports::new(), settings, Some(Box::new(|_| {})))
+    }
+
+    fn start(
+        name: &str,
+        exports: Exports,
+        settings: RemoteSettings,
+        wanted: Option<Wanted>,
+    ) -> Self {
         let system = ActorSystem::builder().build().expect("a system");
         let exports = exports
             .handles::<Sum, Add>()
@@ -216,7 +231,7 @@ impl Side {
             exports,
             settings,
             fragment: 16 << 10,
-            wanted: None,
+            wanted,
         };
         let remote = Remote::start(system.handle(), config).expect("it starts");
         Self {
