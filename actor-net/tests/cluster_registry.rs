@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use actor_core::prelude::*;
-use actor_net::cluster::{Cluster, Seeds};
+use actor_net::cluster::{Cluster, ConsensusSettings, Seeds};
+use actor_net::membership::{Downing, MemberState, MembershipSettings};
 use actor_net::registry::{
     Group, GroupEvent, GroupEvents, Holder, Left, NameError, NameEvent, NameEvents, NoMember,
     UniqueName,
 };
 use actor_net::remote::Exports;
 use serde::{Deserialize, Serialize};
+
+use self::cuts::Cuts;
+
+#[path = "common/cuts.rs"]
+mod cuts;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(10);
@@ -69,6 +75,17 @@ fn system() -> ActorSystem {
 impl Peers {
     /// All of them up, as each sees it.
     fn new(peers: usize) -> Self {
+        Self::start(peers, None)
+    }
+
+    /// The same, and their connections can be cut. They notice that soon and decide nothing by themselves; what all
+    /// must agree on is given up after half a second.
+    fn behind_relays(peers: usize) -> (Self, Cuts) {
+        let cuts = Cuts::new((0..peers).map(name_of));
+        (Self::start(peers, Some(&cuts)), cuts)
+    }
+
+    fn start(peers: usize, cuts: Option<&Cuts>) -> Self {
         let systems: Vec<_> = (0..peers).map(|_| system()).collect();
         let exports = Exports::new()
             .handles::<Worker, Who>()
@@ -76,14 +93,33 @@ impl Peers {
             .handles::<Worker, Sum>();
         let clusters = systems[0].block_on(async {
             let mut clusters: Vec<Cluster> = Vec::new();
+            let mut first = None;
             for (at, system) in systems.iter().enumerate() {
+                let name = name_of(at);
                 let mut builder = Cluster::builder(system.handle(), "test")
-                    .peer(format!("peer-{at}"))
-                    .exports(exports.clone());
-                if let Some(first) = clusters.first() {
-                    builder = builder.seeds(Seeds::none().endpoint(first.local_addr().into()));
+                    .peer(name.clone())
+                    .exports(exports.clone())
+                    .consensus(patient());
+                let relay = match cuts {
+                    Some(cuts) => Some(cuts.relay(&name, system.tokio()).await),
+                    None => None,
+                };
+                if let Some(relay) = relay {
+                    builder = builder
+                        .advertise(relay.into())
+                        .membership(watchful())
+                        .consensus(hasty());
                 }
-                clusters.push(builder.start().await.unwrap());
+                if let Some(first) = first.clone() {
+                    builder = builder.seeds(Seeds::none().endpoint(first));
+                }
+                let cluster = builder.start().await.unwrap();
+                let addr = cluster.local_addr();
+                if let Some(cuts) = cuts {
+                    cuts.is_at(&name, addr);
+                }
+                first.get_or_insert_with(|| relay.unwrap_or(addr).into());
+                clusters.push(cluster);
             }
             for cluster in &clusters {
                 cluster.until_up(peers, PATIENCE).await.unwrap();
@@ -120,6 +156,34 @@ impl Peers {
             finish(system);
         }
     }
+}
+
+fn name_of(peer: usize) -> String {
+    format!("peer-{peer}")
+}
+
+fn watchful() -> MembershipSettings {
+    let mut settings = MembershipSettings::default();
+    settings.probe_interval = Duration::from_millis(200);
+    settings.probe_timeout = Duration::from_millis(80);
+    settings.reconnect_grace = Duration::from_millis(50);
+    settings.suspicion_min = 1;
+    settings.suspicion_max_factor = 1;
+    settings.downing = Downing::Manual;
+    settings
+}
+
+/// On a slow machine an answer may take long.
+fn patient() -> ConsensusSettings {
+    let mut settings = ConsensusSettings::default();
+    settings.deadline = PATIENCE;
+    settings
+}
+
+fn hasty() -> ConsensusSettings {
+    let mut settings = ConsensusSettings::default();
+    settings.deadline = Duration::from_millis(500);
+    settings
 }
 
 fn finish(system: ActorSystem) {
@@ -300,6 +364,55 @@ fn g08_the_next_life_of_a_peer_lists_its_members_again() {
 }
 
 #[test]
+fn members_of_a_peer_that_does_not_answer_are_marked_and_go_when_it_is_down() {
+    let (peers, cuts) = Peers::behind_relays(2);
+    let (group, there) = (peers.group(0, "workers"), peers.group(1, "workers"));
+    let (near, far) = (peers.worker(0), peers.worker(1));
+    group.join(near).unwrap();
+    there.join(far).unwrap();
+    let cut_off = peers.clusters[1].peer();
+    peers.wait(async {
+        let mut events = group.subscribe();
+        until_members(&group, 2).await;
+        // From here on every change is heard by itself.
+        assert!(matches!(events.next().await, GroupEvent::Current(_)));
+        cuts.isolate(cut_off.as_str());
+        loop {
+            if let GroupEvent::Changed(member) = events.next().await
+                && member.id.peer == *cut_off
+                && member.peer_state == MemberState::Unreachable
+            {
+                break;
+            }
+        }
+        // It is a member, and nobody is sent there who can be sent elsewhere.
+        assert_eq!(group.len(), 2);
+        for _ in 0..10 {
+            assert_eq!(group.any(), Ok(near));
+            assert_eq!(group.round_robin(), Ok(near));
+        }
+        let sent = group.broadcast(Add { amount: 1 });
+        assert_eq!((sent.offered, sent.accepted, sent.unreachable), (2, 1, 1));
+        assert!(peers.clusters[0].declare_down(cut_off).await);
+        let left = next_change(&mut events).await;
+        assert!(
+            matches!(&left, GroupEvent::Left { member, why: Left::PeerGone } if member.id.peer == *cut_off),
+            "{left:?}"
+        );
+        assert_eq!(group.len(), 1);
+        // It learns that, and its members are back with its next life.
+        cuts.mend();
+        let joined = next_change(&mut events).await;
+        assert!(
+            matches!(&joined, GroupEvent::Joined(member) if member.id.peer == *cut_off),
+            "{joined:?}"
+        );
+        until_members(&there, 2).await;
+    });
+    peers.end();
+}
+
+#[test]
 fn w11_of_peers_that_register_one_name_at_once_one_has_it() {
     let peers = Peers::new(3);
     let workers: Vec<_> = (0..3).map(|at| peers.worker(at)).collect();
@@ -354,6 +467,7 @@ fn w06_a_name_is_free_when_its_actor_has_ended_and_the_next_gets_nothing_of_its(
             Err(NameError::Taken { .. })
         ));
         first.stop();
+        assert_eq!(here.until_lost(epoch).await, NameEvent::Free);
         until_free(&mut events).await;
         assert!(there.claim(second).await.unwrap() > epoch);
         assert!(old.ask(Who {}).await.is_err(), "it was the first's");
@@ -408,6 +522,118 @@ fn h06_a_holder_that_was_declared_down_hears_of_it_and_the_next_has_a_greater_ep
         assert_eq!(leader.ask(Who {}).await.unwrap(), 0);
     });
     peers.end();
+}
+
+#[test]
+fn b01_a_side_without_a_majority_gives_no_names_and_the_other_does() {
+    let (peers, cuts) = Peers::behind_relays(3);
+    let workers: Vec<_> = (0..3).map(|at| peers.worker(at)).collect();
+    peers.wait(async {
+        until_all_vote(&peers).await;
+        let old = peers.name(2, "old");
+        let epoch = surely(|| old.claim(workers[2])).await.unwrap();
+        cuts.isolate(peers.clusters[2].peer().as_str());
+        // The smaller side finds nothing and gives nothing, whoever led before.
+        let (few, many) = (peers.name(2, "new"), peers.name(0, "new"));
+        for _ in 0..2 {
+            let refused = few.claim(workers[2]).await;
+            assert!(is_no_answer(&refused), "{refused:?}");
+            let unseen = old.holder().await;
+            assert!(is_no_answer(&unseen), "{unseen:?}");
+        }
+        let new = surely(|| many.claim(workers[0])).await.unwrap();
+        // Unreachable is not down: it has its name still.
+        let kept = peers.name(1, "old");
+        let holder = surely(|| kept.holder()).await.unwrap();
+        assert_eq!(
+            (holder.epoch, &holder.actor.peer),
+            (epoch, peers.clusters[2].peer())
+        );
+        cuts.mend();
+        // Mended, all know the same, and nobody was ended.
+        let taken = surely(|| few.claim(workers[2])).await;
+        assert!(
+            matches!(&taken, Err(NameError::Taken { holder, .. }) if holder.epoch == new),
+            "{taken:?}"
+        );
+        assert_eq!(surely(|| old.claim(workers[2])).await, Ok(epoch));
+        let leader = surely(|| few.actor()).await.unwrap();
+        assert_eq!(leader.ask(Who {}).await.unwrap(), 0);
+    });
+    peers.end();
+}
+
+#[test]
+fn h06_of_a_holder_on_each_side_of_a_cut_one_remains_and_the_other_hears_of_it() {
+    let (peers, cuts) = Peers::behind_relays(3);
+    let (old, new) = (peers.worker(2), peers.worker(0));
+    peers.wait(async {
+        until_all_vote(&peers).await;
+        let (here, there) = (peers.name(0, "leader"), peers.name(2, "leader"));
+        let epoch = surely(|| there.claim(old)).await.unwrap();
+        let mut heard = there.subscribe();
+        let own = until_held(&mut heard, |_| true).await;
+        assert_eq!(own.epoch, epoch);
+        let cut_off = peers.clusters[2].peer();
+        let former = peers.clusters[2].incarnation().unwrap();
+        cuts.isolate(cut_off.as_str());
+        assert!(peers.clusters[0].declare_down(cut_off).await);
+        let next = loop {
+            match surely(|| here.claim(new)).await {
+                Ok(epoch) => break epoch,
+                // The others have not agreed yet that it is down.
+                Err(NameError::Taken { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        };
+        // Two believe that they have it: this is what the epoch is for.
+        assert!(next > epoch);
+        assert_eq!(there.last_heard(), Some(own));
+        cuts.mend();
+        let lost = there.until_lost(epoch).await;
+        assert!(
+            match &lost {
+                NameEvent::Held(holder) => holder.epoch == next,
+                lost => *lost == NameEvent::Unknown,
+            },
+            "{lost:?}"
+        );
+        until_held(&mut heard, |holder| holder.epoch == next).await;
+        assert!(peers.clusters[2].incarnation().unwrap() > former);
+        let taken = surely(|| there.claim(old)).await;
+        assert!(
+            matches!(&taken, Err(NameError::Taken { holder, .. }) if holder.epoch == next),
+            "{taken:?}"
+        );
+    });
+    peers.end();
+}
+
+/// Until a cut can leave one of three without a majority.
+async fn until_all_vote(peers: &Peers) {
+    for cluster in &peers.clusters {
+        while cluster.voters().len() < peers.clusters.len() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn is_no_answer<T>(outcome: &Result<T, NameError>) -> bool {
+    matches!(outcome, Err(NameError::NoMajority | NameError::Unknown))
+}
+
+/// Asked until there is an answer: with half a second for each a slow machine may need several, and so may a side
+/// that has lost its leader.
+async fn surely<T, F>(mut ask: impl FnMut() -> F) -> Result<T, NameError>
+where
+    F: Future<Output = Result<T, NameError>>,
+{
+    loop {
+        match ask().await {
+            Err(NameError::NoMajority | NameError::Unknown | NameError::NotAMember) => {}
+            answer => return answer,
+        }
+    }
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl ClusterBuilder {
     }
 
     /// Where others dial it, if that is not where it listens (behind a service, a NAT). The first is told in all
-    /// gossip; up to 8. Who listens on 0.0.0.0 or [::] must say it.
+    /// gossip; up to 8. Who listens on `0.0.0.0` or `[::]` must say it.
     pub fn advertise(mut self, endpoint: Endpoint) -> Self {
         self.advertise.push(endpoint);
         self

@@ -2,7 +2,7 @@
 //!
 //! `swim.rs` holds foca, which keeps its own list; this file keeps a second one beside it, of what foca does
 //! not know: since when, in which of our states, with which profile, who accuses. It follows foca's list change by
-//! change ([`Told`]), in order.
+//! change (`Told`), in order.
 
 mod decide;
 mod exchange;

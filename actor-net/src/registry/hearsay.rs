@@ -59,7 +59,8 @@ struct Seat(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    news: Option<NameEvent>,
+    /// With the version of what all agreed on that it is of.
+    news: Option<(u64, NameEvent)>,
     told: Option<NameEvent>,
     waker: Option<Waker>,
 }
@@ -150,7 +151,7 @@ impl Hearsay {
     pub(crate) fn subscribe(&self, name: &Arc<str>) -> NameEvents {
         let seat = Arc::new(Seat::default());
         let mut state = self.lock();
-        seat.lock().news = Some(state.event(name));
+        seat.lock().news = Some((state.version(), state.event(name)));
         let seats = state.subscribers.entry(Arc::clone(name)).or_default();
         seats.retain(|seat| seat.strong_count() > 0);
         seats.push(Arc::downgrade(&seat));
@@ -173,6 +174,12 @@ impl State {
         authority.is_up(life).then(|| Arc::clone(authority))
     }
 
+    /// The version that was heard; when nothing will be heard any more, that is after all versions.
+    fn version(&self) -> u64 {
+        let heard = self.heard.as_ref();
+        heard.map_or(u64::MAX, |(_, authority)| authority.version())
+    }
+
     fn event(&self, name: &str) -> NameEvent {
         match self.authority() {
             Some(authority) => match authority.name(name) {
@@ -184,11 +191,11 @@ impl State {
     }
 
     fn tell(&mut self, name: &str, wakers: &mut Vec<Waker>) {
-        let event = self.event(name);
+        let news = (self.version(), self.event(name));
         if let Some(seats) = self.subscribers.get_mut(name) {
             seats.retain(|seat| match seat.upgrade() {
                 Some(seat) => {
-                    wakers.extend(seat.put(event.clone()));
+                    wakers.extend(seat.put(news.clone()));
                     true
                 }
                 None => false,
@@ -213,9 +220,9 @@ impl Seat {
     }
 
     /// Who is to be woken for it.
-    fn put(&self, event: NameEvent) -> Option<Waker> {
+    fn put(&self, news: (u64, NameEvent)) -> Option<Waker> {
         let mut waiting = self.lock();
-        waiting.news = Some(event);
+        waiting.news = Some(news);
         waiting.waker.take()
     }
 }
@@ -238,11 +245,29 @@ impl NameEvents {
         }
     }
 
+    /// Waits until whoever got it in that epoch is heard to have it no more.
+    pub(super) async fn until_lost(self, epoch: u64) -> NameEvent {
+        std::future::poll_fn(|cx| {
+            let mut waiting = self.seat.lock();
+            match waiting.news.take() {
+                // What was agreed on before that epoch says nothing of it.
+                Some((version, event)) if version >= epoch => match &event {
+                    NameEvent::Held(holder) if holder.epoch == epoch => {}
+                    _ => return Poll::Ready(event),
+                },
+                _ => {}
+            }
+            waiting.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<NameEvent> {
         let mut waiting = self.seat.lock();
         match waiting.news.take() {
             // What came was undone before anybody looked.
-            Some(event) if waiting.told.as_ref() != Some(&event) => {
+            Some((_, event)) if waiting.told.as_ref() != Some(&event) => {
                 waiting.told = Some(event.clone());
                 Poll::Ready(event)
             }

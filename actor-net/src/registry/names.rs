@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::entry::{InvalidName, Key, MemberId, check_name};
-use super::hearsay::{Hearsay, NameEvents};
+use super::hearsay::{Hearsay, NameEvent, NameEvents};
 use super::name_error::{NameError, NoAnswer};
 use super::resolve::{Resolve, ResolveTo, type_name};
 use crate::consensus::NameRecord;
@@ -326,6 +326,19 @@ impl<A: Actor> UniqueName<A> {
     /// [`NameEvent`](super::NameEvent).
     pub fn subscribe(&self) -> NameEvents {
         self.names.hearsay.subscribe(&self.name)
+    }
+}
+
+impl<A: Actor> UniqueName<A> {
+    /// Waits until this peer hears that whoever got the name in that epoch has it no more, with what it hears instead.
+    /// For a holder that has to stop what it does by that name: one that is cut off hears it late, so let what it
+    /// writes to compare epochs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn until_lost(&self, epoch: u64) -> NameEvent {
+        self.subscribe().until_lost(epoch).await
     }
 }
 
