@@ -1,5 +1,6 @@
 //! A certificate for each peer, made for one run: an authority that nobody keeps, and a directory that goes away.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -23,7 +24,7 @@ impl Keys {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let name = format!("cluster-{}-{}", std::process::id(), since.as_nanos());
+        let name = format!("{PREFIX}{}-{}", std::process::id(), since.as_nanos());
         let keys = Self(std::env::temp_dir().join(name));
         // For nobody else; one that is there already is somebody else's.
         DirBuilder::new().mode(0o700).create(&keys.0)?;
@@ -76,7 +77,9 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        if let Err(error) = fs::remove_dir_all(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             eprintln!("cluster: {} is left behind: {error}", self.0.display());
         }
     }
@@ -90,3 +93,19 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
         .open(path)?;
     file.write_all(text.as_bytes())
 }
+
+/// Removes what [`Keys::make`] made: whoever made it may be gone. Each peer does so that nobody told to leave.
+pub(crate) fn remove(key: &Path) {
+    let made = key.parent().filter(|directory| {
+        let name = directory.file_name().and_then(OsStr::to_str);
+        let is_ours = name.is_some_and(|name| name.starts_with(PREFIX));
+        is_ours && directory.parent() == Some(&std::env::temp_dir())
+    });
+    if let Some(directory) = made {
+        // Another peer may have been quicker.
+        _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// How the name of the directory begins.
+const PREFIX: &str = "cluster-";

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::Options;
 use crate::drive::Driver;
 use crate::entity::{self, Desk};
-use crate::keys::CLUSTER_NAME;
+use crate::keys::{self, CLUSTER_NAME};
 use crate::order::Placed;
 use crate::talk::{Books, Ended, Order, Sight, Tally, Wire, Word};
 
@@ -70,7 +70,9 @@ pub(crate) fn run(
         println!("{report}");
         println!("law holds: {}", if holds { "yes" } else { "no" });
     }
-    outcome?;
+    if !outcome? && let Some(key) = &options.key {
+        keys::remove(key);
+    }
     Ok(if holds {
         ExitCode::SUCCESS
     } else {
@@ -145,15 +147,15 @@ struct Peer {
 }
 
 impl Peer {
-    /// Until it is told to leave, or nobody is there to tell it.
-    async fn be_driven(&self) -> Result<(), Box<dyn Error>> {
+    /// Until it is told to leave, or nobody is there to tell it; whether it was told.
+    async fn be_driven(&self) -> Result<bool, Box<dyn Error>> {
         let mut orders = listen_to_stdin()?;
         let mut views = self.cluster.views();
         let mut ticks = tokio::time::interval(TELL_EVERY);
         let mut ends = std::pin::pin!(termination());
         say(&Word::Listens(self.cluster.local_addr()));
         say(&Word::Sees(Sight::of(&views.latest())));
-        loop {
+        let was_told = loop {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Sweep) => {
@@ -175,7 +177,8 @@ impl Peer {
                             say(&Word::Rests(driver.tally()));
                         });
                     }
-                    Some(Order::Leave) | None => break,
+                    Some(Order::Leave) => break true,
+                    None => break false,
                 },
                 Some(view) = views.changed() => say(&Word::Sees(Sight::of(&view))),
                 _ = ticks.tick() => {
@@ -184,12 +187,12 @@ impl Peer {
                 }
                 signal = &mut ends => {
                     _ = signal?;
-                    break;
+                    break true;
                 }
             }
-        }
+        };
         self.driver.rest().await;
-        Ok(())
+        Ok(was_told)
     }
 
     async fn books(&self) -> Books {
@@ -206,7 +209,7 @@ impl Peer {
     }
 
     /// Until Ctrl-C or SIGTERM.
-    async fn by_hand(&self, options: &Options) -> Result<(), Box<dyn Error>> {
+    async fn by_hand(&self, options: &Options) -> Result<bool, Box<dyn Error>> {
         let mut ends = std::pin::pin!(termination());
         let (mut events, mut statuses) = (self.cluster.events(), self.cluster.statuses());
         let ready = Ready::new(options);
@@ -258,7 +261,7 @@ impl Peer {
         }
         drop(ready);
         self.driver.rest().await;
-        Ok(())
+        Ok(true)
     }
 }
 

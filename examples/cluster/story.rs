@@ -22,7 +22,7 @@ const NAMES: [&str; 9] = [
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 ];
 /// For anything that takes a second or some on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Into which all orders are cut: the default of a kind of entities.
 const SHARDS: usize = 256;
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const LEAVES_WITHIN: Duration = Duration::from_secs(30);
 /// Without a failure for so long, all is well again.
 const QUIET: Duration = Duration::from_millis(1500);
+/// ... and when that does not come within this, the story goes on: the books are what counts.
+const ENOUGH: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(options: &Options, orders: usize) -> Result<ExitCode, Box<dyn Error>> {
     let peers = options.peers.map_or(3, usize::from);
@@ -190,22 +192,7 @@ impl<'a> Story<'a> {
             );
             self.print_views();
         }
-        let down_at = Instant::now();
-        let mut quiet_since = down_at;
-        while quiet_since.elapsed() < QUIET {
-            self.watch(Duration::from_millis(100)).await?;
-            quiet_since = self.failed_at.unwrap_or(down_at).max(down_at);
-            if down_at.elapsed() > PATIENCE {
-                return Err(format!("asks still fail {PATIENCE:?} after {name} was down").into());
-            }
-        }
-        match self.failed_at {
-            Some(at) => println!(
-                "the last failure was {} after the kill: everything is served again",
-                seconds_of(at - killed_at)
-            ),
-            None => println!("no ask has failed"),
-        }
+        self.until_quiet(killed_at).await?;
         self.print_at = None;
         self.tell_all(Order::Rest).await?;
         self.until("the peers rest", |peers| {
@@ -231,6 +218,24 @@ impl<'a> Story<'a> {
         }
         println!();
         Ok(self.print_books(killed, silent_for))
+    }
+
+    /// Until no ask fails any more.
+    async fn until_quiet(&mut self, killed_at: Instant) -> Result<(), String> {
+        let down_at = Instant::now();
+        while down_at.elapsed() < ENOUGH {
+            self.watch(Duration::from_millis(100)).await?;
+            let failed_at = self.failed_at.unwrap_or(killed_at);
+            if failed_at.max(down_at).elapsed() >= QUIET {
+                let served_after = seconds_of(failed_at - killed_at);
+                println!(
+                    "the last failure was {served_after} after the kill: everything is served again"
+                );
+                return Ok(());
+            }
+        }
+        println!("asks still fail now and then: is the machine busy with something else?");
+        Ok(())
     }
 
     fn start(&mut self, number: usize, join: Option<SocketAddr>) -> std::io::Result<()> {
