@@ -5,7 +5,9 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use kit::{Cluster, address, claim, peer, simulate};
 
-mod kit;
+mod chaos;
+pub(crate) mod kit;
+mod store;
 
 #[test]
 fn one_peer_alone_is_a_cluster() {

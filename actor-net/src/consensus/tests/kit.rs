@@ -146,6 +146,11 @@ impl SimulatedDisk {
         }
     }
 
+    /// Nothing is written any more.
+    pub(crate) fn kill(&self) {
+        lock(&self.0).is_dead = true;
+    }
+
     pub(crate) fn revive(&self) {
         lock(&self.0).is_dead = false;
     }
