@@ -76,6 +76,8 @@ pub(super) struct Driver {
     /// Who waits until this peer has left.
     leaving: Option<oneshot::Sender<()>>,
     end: Option<End>,
+    /// Which voters the machines were told of.
+    voters_at: Option<(u64, u64)>,
 }
 
 impl Driver {
@@ -90,6 +92,7 @@ impl Driver {
             machines,
             leaving: None,
             end: None,
+            voters_at: None,
         }
     }
 
@@ -145,6 +148,11 @@ impl Driver {
                 // The life holds a sender, so the queue is never closed.
                 Ok(None) | Err(_) => Instant::now(),
             };
+            if let Some(voters) = self.life.consensus.voting(&mut self.voters_at) {
+                self.machines.handle_voters(voters);
+            }
+            let authority = self.life.consensus.authority();
+            self.machines.handle_agreed(&authority, now);
             self.machines.handle_timeout(now);
         }
     }

@@ -5,18 +5,19 @@
 //! clock; the simulation of whole clusters does it with a seed. Both run this, so what the simulation shows holds.
 //!
 //! The consensus is not in here, because its engine is not pure. It hears from here how the peers are seen
-//! ([`Output::Seen`]); back comes only that a peer that leaves has been let go ([`Machines::handle_let_go`]).
+//! ([`Output::Seen`]); back comes who votes, whose majority goes on when the cluster is split
+//! ([`Machines::handle_voters`]), who was declared down ([`Machines::handle_agreed`]), and that a peer that leaves has been let go ([`Machines::handle_let_go`]).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::consensus::{Seen, Sight};
+use crate::consensus::{Authority, Seen, Sight};
 use crate::datagram::{Channel, Datagram};
 use crate::id::{Incarnation, Life as LifeId, PeerId};
 use crate::membership::{
-    Event, MemberChange, MemberEvent, MemberState, Membership, RestartReason, View,
+    Event, MemberChange, MemberEvent, MemberState, Membership, RestartReason, View, Voting,
 };
 use crate::registry::machine::{Drive, Event as GroupsEvent, Groups};
 use crate::transport::Endpoint;
@@ -30,6 +31,8 @@ pub(super) struct Machines<G = Groups> {
     leaving: Option<Instant>,
     /// The view that everybody was told.
     told: u64,
+    /// Which members, agreed on and seen, were compared last.
+    checked: Option<(u64, u64)>,
     outputs: VecDeque<Output>,
 }
 
@@ -84,6 +87,7 @@ impl<G: Drive> Machines<G> {
             groups,
             leaving: None,
             told: 0,
+            checked: None,
             outputs: VecDeque::new(),
         }
     }
@@ -132,6 +136,40 @@ impl<G: Drive> Machines<G> {
                 self.outputs.push_back(Output::Restart { why, above });
             }
             _ => {}
+        }
+    }
+
+    /// Who votes in the consensus now, and whether that peer still is that voter.
+    pub(super) fn handle_voters(&mut self, voters: Vec<(PeerId, bool)>) {
+        let (present, lost): (Vec<_>, Vec<_>) = voters.into_iter().partition(|(_, here)| *here);
+        self.membership.handle_voters(Voting {
+            voters: present.into_iter().map(|(peer, _)| peer).collect(),
+            lost: lost.len(),
+        });
+    }
+
+    /// What all have agreed on, as far as it is known here: who was declared down there is down here, too. It may
+    /// be known there alone: when all who saw it have begun anew, and the log was on their disks. Without that such
+    /// a peer would go on, seen by all, and take part in nothing.
+    pub(super) fn handle_agreed(&mut self, authority: &Authority, now: Instant) {
+        let view = self.membership.view();
+        let checked = Some((authority.epoch(), view.version()));
+        if std::mem::replace(&mut self.checked, checked) == checked {
+            return;
+        }
+        for member in view.members() {
+            let life = LifeId {
+                peer: member.peer().clone(),
+                incarnation: member.incarnation(),
+            };
+            if member.state().is_over() || !authority.is_declared_down(&life) {
+                continue;
+            }
+            if life.peer != *view.own() {
+                self.membership.declare_down(&life.peer, now);
+            } else if self.leaving.is_none() {
+                self.membership.handle_declared_dead();
+            }
         }
     }
 

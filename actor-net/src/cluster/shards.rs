@@ -226,7 +226,7 @@ async fn plan(consensus: Consensus, own: LifeId, mut views: watch::Receiver<Arc<
 }
 
 /// Who takes shards, as membership sees it.
-fn hosts(view: &View) -> Vec<Host> {
+pub(super) fn hosts(view: &View) -> Vec<Host> {
     let host = |member: &crate::membership::Member| {
         let state = match member.state() {
             MemberState::Up => HostState::Up,

@@ -94,6 +94,13 @@ impl Authority {
                 .is_some_and(|member| life.incarnation < member.incarnation)
     }
 
+    /// Whether that life, or a later one of the peer, has been declared down and did not leave by itself.
+    pub(crate) fn is_declared_down(&self, life: &Life) -> bool {
+        let over = self.over.get(&life.peer);
+        let has_left = over.is_some_and(|over| over.left && over.incarnation == life.incarnation);
+        !has_left && self.is_over(life)
+    }
+
     /// Who has a unique name.
     pub(crate) fn name(&self, name: &str) -> Option<&NameRecord> {
         self.names.get(name)

@@ -160,7 +160,7 @@ impl Consensus {
     }
 
     /// The same on a given disk and with given election timeouts.
-    pub(super) async fn start_on(
+    pub(crate) async fn start_on(
         config: Config,
         disk: Option<Arc<Mutex<dyn Disk>>>,
         election: std::ops::Range<Duration>,
@@ -291,6 +291,34 @@ impl Consensus {
             receiver,
             published: self.shared.published.clone(),
         }
+    }
+
+    /// Who votes, by name, and whether that peer is still the voter that it was: one that began anew without
+    /// its log is not. `None`: as it was when `known` was set, which is done here.
+    pub(crate) fn voting(&self, known: &mut Option<(u64, u64)>) -> Option<Vec<(PeerId, bool)>> {
+        let authority = self.authority();
+        let metrics = self.shared.raft.metrics();
+        let metrics = metrics.borrow();
+        let config = &metrics.membership_config;
+        let index = config.log_id().map_or(0, |id| id.index.saturating_add(1));
+        let now = Some((index, authority.epoch()));
+        if std::mem::replace(known, now) == now {
+            return None;
+        }
+        let last = config.membership().get_joint_config().last();
+        let voters = last.into_iter().flatten().filter_map(|id| {
+            let peer = id.peer()?;
+            let is_present = match authority.member(&peer) {
+                Some(member) => member.store == id.store(),
+                // Those that the cluster was founded with vote before they are members.
+                None => !authority.is_over(&Life {
+                    peer: peer.clone(),
+                    incarnation: id.store(),
+                }),
+            };
+            Some((peer, is_present))
+        });
+        Some(voters.collect())
     }
 
     /// Whether this peer takes part.

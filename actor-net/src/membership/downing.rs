@@ -8,6 +8,11 @@
 //! **Who counts.** Members that are up, or were before they became unreachable. Who is joining or leaving goes with
 //! its side and has no say: one side may not know of it yet.
 //!
+//! **Whose majority.** Once it is known who votes in the consensus, it is the voters that are counted by
+//! [`Downing::KeepMajority`] and [`Downing::Lease`], with those whose votes are lost among them: a side that goes on
+//! without their majority could decide nothing, and a side that gives up with it would take it along. They are an odd
+//! number, so there are no equal halves.
+//!
 //! **Indirectly connected** is who is reported unreachable by somebody and still reports others itself: it lives, but
 //! not everybody reaches it. Such members go down, or two that cannot reach each other would both stay. As the probes
 //! go around by other peers, this is rare here: only who is reached by nobody's way is reported at all.
@@ -20,7 +25,9 @@ use crate::id::PeerId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Downing {
-    /// The side with more than half of the members goes on; of two equal halves the one with the lowest peer name.
+    /// The side with more than half of the voters goes on (with up to seven peers nearly all vote; of more, seven
+    /// do, see [`ConsensusSettings::voters_max`](crate::cluster::ConsensusSettings)); as long as it is not known
+    /// who votes, the one with more than half of the members, and of two equal halves the one with the lowest peer name.
     /// The default.
     KeepMajority,
     /// The side with the oldest member goes on, however small.
@@ -60,6 +67,29 @@ pub(crate) struct Situation {
     pub(crate) members: Vec<Standing>,
     /// Who reports whom unreachable, as far as that has come here and was not refuted.
     pub(crate) reports: BTreeSet<(PeerId, PeerId)>,
+    /// Who votes in the consensus, if that is known.
+    pub(crate) voting: Option<Voting>,
+}
+
+/// Who decides for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Voting {
+    /// Voters whose peers are members.
+    pub(crate) voters: BTreeSet<PeerId>,
+    /// Voters whose peers are gone, or began anew and know nothing of it.
+    pub(crate) lost: usize,
+}
+
+impl Voting {
+    /// Whether more than half are here. `is_badly` says who is here and goes all the same: as everywhere, those
+    /// are in nobody's number.
+    fn has_majority(&self, members: &[Standing], is_badly: impl Fn(&Standing) -> bool) -> bool {
+        let votes = |m: &&Standing| self.voters.contains(&m.peer);
+        let (badly, well): (Vec<_>, Vec<_>) =
+            members.iter().filter(votes).partition(|m| is_badly(m));
+        let here = well.iter().filter(|m| !m.unreachable).count();
+        here * 2 > self.voters.len() + self.lost - badly.len()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +152,10 @@ pub(crate) fn decide(strategy: &Downing, situation: &Situation) -> Decision {
     let staying: Vec<_> = counted.iter().filter(|m| !m.unreachable).collect();
     let (total, staying_count) = (counted.len(), staying.len());
     let keep = match strategy {
-        Downing::KeepMajority | Downing::Lease => has_majority(&counted),
+        Downing::KeepMajority | Downing::Lease => match &situation.voting {
+            Some(voting) => voting.has_majority(&situation.members, here),
+            None => has_majority(&counted),
+        },
         Downing::KeepOldest { down_if_alone } => {
             let Some(oldest) = counted.iter().min_by_key(|m| (m.age, &m.peer)) else {
                 return all;

@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::codec;
+use super::downing::Voting;
 use super::event::{Event, MemberChange, MemberEvent, RestartReason};
 use super::facts::Fact;
 use super::identity::Identity;
@@ -96,6 +97,7 @@ pub(crate) struct Membership {
     /// Since when a decision waits for suspects.
     undecided: Option<Instant>,
     shape_changed: bool,
+    voting: Option<Voting>,
     lease: Option<BTreeSet<PeerId>>,
     lease_at: Option<Instant>,
     version: u64,
@@ -147,6 +149,7 @@ impl Membership {
             stability,
             undecided: None,
             shape_changed: false,
+            voting: None,
             lease: None,
             lease_at: None,
             version: 1,

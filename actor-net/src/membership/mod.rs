@@ -38,6 +38,7 @@ mod swim;
 mod tests;
 
 pub use downing::Downing;
+pub(crate) use downing::Voting;
 pub use event::{MemberChange, MemberEvent, RestartReason};
 pub use lease::{Lease, LeaseError, LeaseFuture};
 pub use profile::{

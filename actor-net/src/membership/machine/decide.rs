@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use foca::{Member as FocaMember, State};
 
-use super::super::downing::{Decision, Situation, Standing, decide, is_too_large_for};
+use super::super::downing::{Decision, Situation, Standing, Voting, decide, is_too_large_for};
 use super::super::event::{Event, RestartReason};
 use super::super::stability::Verdict;
 use super::super::view::{DownReason, MemberState};
@@ -126,6 +126,12 @@ impl Membership {
         self.down(&down, now);
     }
 
+    /// Who votes in the consensus now; nobody: that is not known.
+    pub(crate) fn handle_voters(&mut self, voting: Voting) {
+        let is_known = !voting.voters.is_empty() || voting.lost > 0;
+        self.voting = is_known.then_some(voting);
+    }
+
     fn down(&mut self, down: &BTreeSet<PeerId>, now: Instant) {
         let members = down.iter().filter_map(|peer| self.members.get(peer));
         let members: Vec<_> = members
@@ -173,6 +179,7 @@ impl Membership {
             own,
             members,
             reports,
+            voting: self.voting.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::downing::{Decision, Downing, Situation, Standing, decide};
+use super::super::downing::{Decision, Downing, Situation, Standing, Voting, decide};
 use crate::id::PeerId;
 
 fn peer(name: char) -> PeerId {
@@ -29,6 +29,7 @@ fn sees(own: char, groups: &[&str]) -> Situation {
         own: peer(own),
         members: members.collect(),
         reports: BTreeSet::new(),
+        voting: None,
     }
 }
 
@@ -201,4 +202,45 @@ fn of_any_two_sides_at_most_one_lives() {
             }
         }
     }
+}
+
+#[test]
+fn b02_of_two_halves_the_one_with_most_voters_goes_on_whatever_the_names() {
+    let lives = |own, groups: &[&str], voters: &str, lost| {
+        let mut situation = sees(own, groups);
+        situation.voting = Some(Voting {
+            voters: voters.chars().map(peer).collect(),
+            lost,
+        });
+        match decide(&Downing::KeepMajority, &situation) {
+            Decision::Down(down) => !down.contains(&peer(own)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let halves = ["AB", "CD"];
+    assert!(!lives('A', &halves, "BCD", 0));
+    assert!(lives('C', &halves, "BCD", 0));
+    assert!(lives('A', &halves, "ABC", 0));
+    assert!(!lives('D', &halves, "ABC", 0));
+    // Fewer peers, but most of those that vote.
+    let uneven = ["ABCDE", "XYZ"];
+    assert!(!lives('A', &uneven, "AXYZB", 0));
+    assert!(lives('X', &uneven, "AXYZB", 0));
+    // A vote that is lost is on nobody's side.
+    assert!(!lives('A', &halves, "AC", 1));
+    assert!(!lives('C', &halves, "AC", 1));
+    // A voter that is badly connected goes, and is in nobody's number.
+    let mut situation = sees('C', &["ABC", ""]);
+    situation.reports = [('A', 'B'), ('B', 'A')]
+        .map(|(by, of)| (peer(by), peer(of)))
+        .into();
+    situation.voting = Some(Voting {
+        voters: "ABC".chars().map(peer).collect(),
+        lost: 0,
+    });
+    let down = "AB".chars().map(peer).collect();
+    assert_eq!(
+        decide(&Downing::KeepMajority, &situation),
+        Decision::Down(down)
+    );
 }
