@@ -39,6 +39,9 @@ mod shards;
 mod status;
 mod ways;
 
+#[cfg(test)]
+mod simulated;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;

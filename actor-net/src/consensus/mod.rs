@@ -93,3 +93,10 @@ impl fmt::Display for NotSent {
 
 #[cfg(test)]
 mod tests;
+
+/// What a simulation of whole clusters puts together by itself.
+#[cfg(test)]
+pub(crate) mod simulated {
+    pub(crate) use super::disk::Disk;
+    pub(crate) use super::tests::kit::SimulatedDisk;
+}

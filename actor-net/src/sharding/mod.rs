@@ -28,3 +28,10 @@ pub(crate) use router::Council;
 
 #[cfg(test)]
 mod tests;
+
+/// What a simulation of whole clusters puts together by itself.
+#[cfg(test)]
+pub(crate) mod simulated {
+    pub(crate) use super::handoff::Packet;
+    pub(crate) use super::region::{Origin, Output, Region, Settings};
+}

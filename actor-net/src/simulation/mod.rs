@@ -1,5 +1,7 @@
 //! Whole clusters on one thread, in virtual time, as a seed decides.
 //!
+//! Each floor tests its machines on it by themselves; `cluster/simulated/` joins them to whole peers.
+//!
 //! The machines of the upper floors are pure, so a cluster of them is a value: [`Network`] holds one machine for
 //! each peer, carries their datagrams, calls their timers, and lets everything happen to them that happens to
 //! processes and networks: delay, loss, connections that break with what is on them, peers that are cut off

@@ -304,6 +304,10 @@ impl<M: Machine> Network<M> {
         }
     }
 
+    pub(crate) fn is_cut(&self, from: &PeerId, to: &PeerId) -> bool {
+        self.cuts.contains(&(self.at(from), self.at(to)))
+    }
+
     /// Cuts both ways between any two of different groups. Who is in no group is a group of its own.
     pub(crate) fn partition(&mut self, groups: &[Vec<PeerId>]) {
         let group = |peer: &PeerId| groups.iter().position(|group| group.contains(peer));
@@ -346,6 +350,19 @@ impl<M: Machine> Network<M> {
         let end = self.nanos + nanos(time);
         while self.step_until(end) {}
         self.nanos = end;
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<Duration> {
+        let due = self.due.first_key_value().map(|(&(time, _), _)| time);
+        let wake = self.wakes.first().map(|&(time, _)| time);
+        let next = due.into_iter().chain(wake).min();
+        next.map(Duration::from_nanos)
+    }
+
+    /// Runs to that time.
+    pub(crate) fn run_to(&mut self, time: Duration) {
+        self.run_for(time.saturating_sub(self.now()));
     }
 
     /// Runs until something holds, for so long at most; whether it then holds. Looked at every `every`.
