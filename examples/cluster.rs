@@ -136,7 +136,7 @@ struct Options {
     #[arg(long, value_name = "FILE", requires = "ca")]
     key: Option<PathBuf>,
 
-    /// Exists while this peer is up and sees as many as it was to wait for: for a readiness probe
+    /// Exists while this peer takes part and sees more than half of --peers: for a readiness probe
     #[arg(long, value_name = "FILE", requires = "listen")]
     ready_file: Option<PathBuf>,
 
