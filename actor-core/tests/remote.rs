@@ -96,6 +96,8 @@ struct Wire {
     kept: Mutex<Vec<RemoteReply>>,
     keep: AtomicBool,
     forwarded: AtomicUsize,
+    /// How many were forwarded when it heard last that no more come for now.
+    flushed: AtomicUsize,
     gone: AtomicUsize,
 }
 
@@ -127,6 +129,11 @@ impl Wire {
 struct Way(Arc<Wire>);
 
 impl Gateway for Way {
+    fn flush(&mut self) {
+        let forwarded = self.0.forwarded.load(Ordering::SeqCst);
+        self.0.flushed.store(forwarded, Ordering::SeqCst);
+    }
+
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         *self.0.waker.lock().unwrap() = Some(cx.waker().clone());
         if self.0.closed.load(Ordering::SeqCst) {
@@ -591,4 +598,54 @@ fn r_an_ask_from_elsewhere_has_one_outcome() {
     assert!(told.try_recv().is_err(), "one outcome each");
     let books = finish(here);
     assert_eq!(books.dead_letters.actor_stopped, 1);
+}
+
+// ---- Batches --------------------------------------------------------------------------------------------
+
+#[test]
+fn a_gateway_hears_when_no_more_messages_come_for_now() {
+    let (here, there) = (system(), system());
+    let wire = Wire::to(there.spawn(Sum::default()).unwrap());
+    let (proxy, handle) = wire.proxy(&here, Mailbox::unbounded());
+    // More than one turn has.
+    for n in 0..200 {
+        proxy.tell(Add(n)).unwrap();
+    }
+    wait_until("all were forwarded", || {
+        wire.flushed.load(Ordering::SeqCst) == 200
+    });
+    // Also when it has no room for those that wait.
+    wire.closed.store(true, Ordering::SeqCst);
+    proxy.tell(Add(1)).unwrap();
+    wire.open();
+    wait_until("the one that waited was forwarded", || {
+        wire.flushed.load(Ordering::SeqCst) == 201
+    });
+    handle.end(StopMode::Drain, StopReason::Normal);
+    finish(here);
+    finish(there);
+}
+
+#[test]
+fn a_batch_wakes_workers_when_it_ends_however_that_is() {
+    let system = system();
+    let sum = system.spawn(Sum::default()).unwrap();
+    // An ask wakes nobody: the actor is queued already. So each of these would wait for ever.
+    remote::gather(|| sum.tell(Add(1))).unwrap();
+    assert_eq!(sum.ask_blocking(Add(0)).unwrap(), 1);
+    remote::gather(|| {
+        remote::gather(|| sum.tell(Add(2))).unwrap();
+        sum.tell(Add(3))
+    })
+    .unwrap();
+    assert_eq!(sum.ask_blocking(Add(0)).unwrap(), 6);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        remote::gather(|| {
+            sum.tell(Add(4)).unwrap();
+            panic!("on purpose");
+        })
+    }));
+    assert!(ended.is_err());
+    assert_eq!(sum.ask_blocking(Add(0)).unwrap(), 10);
+    finish(system);
 }

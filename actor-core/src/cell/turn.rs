@@ -150,6 +150,12 @@ unsafe fn forward_next(
             let waker = cell.waker();
             (proxy.is_ready)(cell, &mut std::task::Context::from_waker(&waker))
         });
+        // Before the cell may become idle, and others' with that.
+        if (!is_ready || *budget == 0 || (*cell.owned()).fifo.is_null())
+            && let Some(proxy) = cell.vtable().proxy
+        {
+            (proxy.flush)(cell);
+        }
         if !is_ready {
             publish_and_wake(cell, *left, true);
             // Messages pile up until the network has room.

@@ -49,6 +49,12 @@ pub(crate) struct ProxyVtable {
     ///
     /// As for [`ActorVtable::started`].
     pub(crate) is_ready: unsafe fn(CellRef, &mut Context<'_>) -> bool,
+    /// For now nothing more will be forwarded.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    pub(crate) flush: unsafe fn(CellRef),
     /// Somebody wants the actor to stop.
     ///
     /// # Safety

@@ -100,6 +100,27 @@ impl Context {
         }
     }
 
+    /// One with all of that at once: the network layer makes one for each message, and each step by itself
+    /// would make a block.
+    pub fn of_parts(
+        deadline: Option<Instant>,
+        cancel: Option<CancelToken>,
+        trace: Option<TraceContext>,
+        baggage: Baggage,
+    ) -> Self {
+        if deadline.is_none() && cancel.is_none() && trace.is_none() && baggage.is_empty() {
+            return Self::empty();
+        }
+        Self::empty().change(|fields| {
+            *fields = Fields {
+                deadline: deadline.map(Tick::from_instant),
+                cancel,
+                trace,
+                baggage,
+            };
+        })
+    }
+
     /// Whether it says nothing at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

@@ -107,6 +107,10 @@ pub trait Gateway: Send + 'static {
     /// taken the [`reply`](Outbound::reply) then.
     fn forward(&mut self, message: &mut Outbound<'_>) -> Result<(), Undelivered>;
 
+    /// For now nothing more will be forwarded: what was kept back to go together goes. Called at the end of each
+    /// turn, and when no message waits; also if none was forwarded since the last time.
+    fn flush(&mut self) {}
+
     /// Somebody here wants the actor to stop.
     fn stop(&mut self, mode: StopMode);
 
@@ -414,6 +418,11 @@ static WAY: ProxyVtable = ProxyVtable {
         let mut is_ready = true;
         contain(|| is_ready = gateway.poll_ready(cx).is_ready());
         is_ready
+    },
+    flush: |cell| {
+        // SAFETY: as above.
+        let gateway = unsafe { &mut (*cell.state().cast::<Proxy>()).gateway };
+        contain(|| gateway.flush());
     },
     stop: |cell, mode| {
         // SAFETY: as above.

@@ -386,7 +386,7 @@ impl Booth {
     }
 
     /// After a turn that could have gone on.
-    fn keep(&self, scheduler: &Scheduler, task: Task) {
+    fn keep(&self, scheduler: &'static Scheduler, task: Task) {
         let mut inner = self.lock();
         if inner.tenancy == Tenancy::Let(task) {
             inner.queued = Some(task);

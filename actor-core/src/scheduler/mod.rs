@@ -23,6 +23,7 @@
 //! | `watchdog.rs` | notices who is stuck, and sends spares to work | no |
 //! | `dedicated.rs` | a thread for one task alone | no |
 //! | `blocking.rs` | threads for work that blocks | no |
+//! | `gathering.rs` | one wake-up for a batch | no |
 //! | `pool.rs` | `Scheduler`: start, schedule, stop, join | no |
 //!
 //! `README.md` beside this file has the picture of the whole and the proof that no wake-up is lost.
@@ -43,6 +44,8 @@ mod blocking;
 mod config;
 #[cfg(not(actor_loom))]
 mod dedicated;
+#[cfg(not(actor_loom))]
+mod gathering;
 #[cfg(not(actor_loom))]
 mod pool;
 #[cfg(not(actor_loom))]
@@ -69,6 +72,7 @@ pub(crate) use {
     blocking::{Job, LeftRunning, NotTaken, Pool, PoolCounts},
     config::{Chore, Config, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
     dedicated::{DEDICATED, NoBooth, Reservation},
+    gathering::gather,
     pool::{Driver, Scheduler},
     stats::StallCounts,
     steal::CrossNuma,

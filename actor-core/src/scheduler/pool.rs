@@ -36,6 +36,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 
 use super::config::{Config, Pin, SeatSpec};
 use super::dedicated::{Booths, DEDICATED};
+use super::gathering;
 use super::injector::SHARE_MAX;
 use super::ring::Local;
 use super::seat::{Duty, Home, Place, Seat};
@@ -506,18 +507,25 @@ impl Scheduler {
 
     /// To the injector of that NUMA node, and wakes one of its workers.
     #[cold]
-    pub(super) fn inject(&self, task: Task, route: usize) {
+    pub(super) fn inject(&'static self, task: Task, route: usize) {
         let numa_index = route & !DEDICATED;
         if route != numa_index && self.booths.put(task, numa_index) {
             return;
         }
         let home = self.home(numa_index);
         let depth = home.injector.push(task);
-        self.call_home(home);
+        if !gathering::keep(self, numa_index) {
+            self.call_home(home);
+        }
         // Not at every push: the words of other NUMA nodes are far away.
         if depth.is_multiple_of(SHARE_MAX) {
             self.call_far(home, depth);
         }
+    }
+
+    /// As `call_home`, of a NUMA index.
+    pub(super) fn call(&self, numa_index: usize) {
+        self.call_home(self.home(numa_index));
     }
 
     /// After work was published at `home` where its workers find it: wakes one, if none searches.

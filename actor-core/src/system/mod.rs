@@ -50,6 +50,7 @@ pub use os_signal::{OsSignal, termination};
 pub use phases::{IntoPhaseResult, PhaseError, ShutdownPhase};
 pub use pins::LostPin;
 pub use readiness::Readiness;
+pub use remote::gather;
 pub use shutdown::{Abandoned, PhaseOutcome, PhaseReport, ShutdownReport};
 pub use start_error::StartError;
 

@@ -11,6 +11,37 @@ use crate::context::{
 use crate::id::ActorId;
 use crate::mailbox::Mailbox;
 
+/// Runs `work`, which sends messages to actors here, on a thread that is no worker: workers that have to be woken
+/// for them are woken at its end, once for all, and not for each message.
+///
+/// For a batch that came over the network. It should be short, and must not wait for any of these actors.
+/// On a worker, and inside of another batch, it is `work()`.
+///
+/// # Examples
+///
+/// ```
+/// use actor_core::prelude::*;
+/// use actor_core::remote;
+///
+/// #[derive(Actor)]
+/// struct Sum(u64);
+///
+/// #[messages]
+/// impl Sum {
+///     #[message]
+///     fn add(&mut self, n: u64) -> u64 { self.0 += n; self.0 }
+/// }
+///
+/// let system = ActorSystem::new()?;
+/// let sum = system.spawn(Sum(0))?;
+/// remote::gather(|| (1..=64).try_for_each(|n| sum.tell(Add { n })))?;
+/// assert_eq!(sum.ask_blocking(Add { n: 0 })?, 64 * 65 / 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn gather<T>(work: impl FnOnce() -> T) -> T {
+    crate::scheduler::gather(work)
+}
+
 impl SystemRef {
     /// Makes an actor that stands for one elsewhere: what it is sent goes to `gateway`. `name` is its label
     /// in reports.
