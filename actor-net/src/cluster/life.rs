@@ -233,6 +233,15 @@ impl PeerEvents for Wiring {
         self.remote.lane_event(&**peer, lane, event);
     }
 
+    fn lane_events(
+        &self,
+        peer: &Arc<Peer>,
+        lane: usize,
+        events: &mut dyn Iterator<Item = LaneEvent>,
+    ) {
+        self.remote.lane_events(&**peer, lane, events);
+    }
+
     fn signal(&self, peer: &Arc<Peer>, signal: Signal) {
         self.remote.signal(&**peer, signal);
     }

@@ -33,6 +33,17 @@ pub(crate) trait PeerEvents: Send + Sync + 'static {
     /// `Flush` marks are kept here: the signal that waits for one is delivered after the messages before it.
     fn lane_event(&self, peer: &Arc<Peer>, lane: usize, event: LaneEvent);
 
+    /// Several, in their order, one after the other; all of `events` is taken. What they have in common needs to be
+    /// done once.
+    fn lane_events(
+        &self,
+        peer: &Arc<Peer>,
+        lane: usize,
+        events: &mut dyn Iterator<Item = LaneEvent>,
+    ) {
+        events.for_each(|event| self.lane_event(peer, lane, event));
+    }
+
     /// A lifecycle signal, each once.
     fn signal(&self, peer: &Arc<Peer>, signal: Signal);
 

@@ -42,6 +42,7 @@ mod error;
 mod events;
 mod farewell;
 mod hub;
+mod machines;
 mod meet;
 mod peer;
 mod port;

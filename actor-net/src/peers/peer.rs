@@ -1,6 +1,6 @@
 //! One life of one peer, seen from here: what goes to it, and what is heard of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::error::{Interruption, PeerLost, PushError};
 use super::hub::Hub;
-use super::port::{Notice, Port, now};
+use super::port::{Held, Notice, Pace, Port, now};
 use crate::datagram::Channel;
 use crate::id::{Incarnation, PeerId};
 use crate::wire::control::{Control, ControlEvent, DatagramError};
@@ -125,23 +125,26 @@ impl Peer {
     pub(crate) fn push(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
         let port = &self.lane(lane).port;
         let mut state = port.lock();
-        if state.over {
-            return Err(PushError::Lost(message));
-        }
-        state.machine.push(message).map_err(|error| match error {
-            lane::PushError::Full(message) => PushError::Full(message),
-            lane::PushError::TooLarge {
-                message,
-                bytes,
-                max,
-            } => PushError::TooLarge {
-                message,
-                bytes,
-                max,
-            },
-        })?;
-        port.send(state);
+        push(&mut state, message)?;
+        port.send(state, Pace::Single);
         Ok(())
+    }
+
+    /// As [`push`](Self::push), for one of several in a row: nothing is sent before [`send`](Self::send), but with
+    /// what others send.
+    #[expect(clippy::result_large_err, reason = "the message comes back")]
+    pub(crate) fn push_ahead(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
+        push(&mut self.lane(lane).port.lock(), message)
+    }
+
+    /// Sends what was pushed ahead, so many messages.
+    pub(crate) fn send(&self, lane: usize, messages: usize) {
+        let port = &self.lane(lane).port;
+        let pace = match messages {
+            0..MANY => Pace::Single,
+            _ => Pace::Many,
+        };
+        port.send(port.lock(), pace);
     }
 
     /// Whether a lane takes a message of `sender`, any number; the waker is woken when it does again, first
@@ -193,7 +196,7 @@ impl Peer {
         }
         match state.machine.signal(signal, now()) {
             Ok(number) => {
-                self.control.send(state);
+                self.control.send(state, Pace::Single);
                 Ok(number)
             }
             Err(error) => {
@@ -217,7 +220,7 @@ impl Peer {
     pub(crate) fn datagram(&self, channel: Channel, bytes: &[u8]) -> Result<(), DatagramError> {
         let mut state = self.control.lock();
         state.machine.datagram(channel as u8, bytes)?;
-        self.control.send(state);
+        self.control.send(state, Pace::Single);
         Ok(())
     }
 
@@ -228,7 +231,7 @@ impl Peer {
             return;
         }
         what(&mut state.machine);
-        port.send(state);
+        port.send(state, Pace::Single);
     }
 
     fn lane(&self, lane: usize) -> &LanePort {
@@ -316,7 +319,17 @@ impl Peer {
         self.control.end(Some(why), |_| {});
     }
 
-    pub(super) fn hear_control(peer: &Arc<Self>, _: usize, notice: Notice<ControlEvent>) {
+    pub(super) fn hear_control(
+        peer: &Arc<Self>,
+        _: usize,
+        notices: &mut VecDeque<Notice<ControlEvent>>,
+    ) {
+        while let Some(notice) = notices.pop_front() {
+            Self::hear_of_control(peer, notice);
+        }
+    }
+
+    fn hear_of_control(peer: &Arc<Self>, notice: Notice<ControlEvent>) {
         let events = &peer.hub.events;
         match notice {
             Notice::Event(ControlEvent::Signal(signal)) => events.signal(peer, signal),
@@ -385,7 +398,23 @@ impl Peer {
         }
     }
 
-    pub(super) fn hear_lane(peer: &Arc<Self>, at: usize, notice: Notice<LaneEvent>) {
+    pub(super) fn hear_lane(
+        peer: &Arc<Self>,
+        at: usize,
+        notices: &mut VecDeque<Notice<LaneEvent>>,
+    ) {
+        while let Some(notice) = notices.front() {
+            if is_for_above(notice) {
+                let mut above = ForAbove(notices);
+                peer.hub.events.lane_events(peer, at, &mut above);
+                above.for_each(drop);
+            } else if let Some(notice) = notices.pop_front() {
+                Self::hear_of_lane(peer, at, notice);
+            }
+        }
+    }
+
+    fn hear_of_lane(peer: &Arc<Self>, at: usize, notice: Notice<LaneEvent>) {
         let lane = peer.lane(at);
         match notice {
             Notice::Event(LaneEvent::Flush(flush)) => {
@@ -413,6 +442,59 @@ impl Peer {
         }
     }
 }
+
+/// Whether this floor has nothing to do with it.
+fn is_for_above(notice: &Notice<LaneEvent>) -> bool {
+    let Notice::Event(event) = notice else {
+        return false;
+    };
+    !matches!(
+        event,
+        LaneEvent::Flush(_)
+            | LaneEvent::Unblocked { .. }
+            | LaneEvent::Drained
+            | LaneEvent::Goodbye(_)
+    )
+}
+
+/// What is at the front for the floors above.
+struct ForAbove<'a>(&'a mut VecDeque<Notice<LaneEvent>>);
+
+impl Iterator for ForAbove<'_> {
+    type Item = LaneEvent;
+
+    fn next(&mut self) -> Option<LaneEvent> {
+        if !is_for_above(self.0.front()?) {
+            return None;
+        }
+        match self.0.pop_front()? {
+            Notice::Event(event) => Some(event),
+            Notice::Ended { .. } | Notice::Over(_) => None,
+        }
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the message comes back")]
+fn push(state: &mut Held<'_, Lane>, message: Outgoing) -> Result<(), PushError> {
+    if state.over {
+        return Err(PushError::Lost(message));
+    }
+    state.machine.push(message).map_err(|error| match error {
+        lane::PushError::Full(message) => PushError::Full(message),
+        lane::PushError::TooLarge {
+            message,
+            bytes,
+            max,
+        } => PushError::TooLarge {
+            message,
+            bytes,
+            max,
+        },
+    })
+}
+
+/// So many messages in one turn of a sender are worth a system call of their own, however soon after the last.
+const MANY: usize = 8;
 
 impl LanePort {
     fn rooms(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Waker>> {

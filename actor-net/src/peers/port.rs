@@ -28,17 +28,26 @@ use tokio::sync::Notify;
 use super::error::{Interruption, PeerLost};
 use super::peer::Peer;
 use crate::transport::{Flow, Link, LinkEnd, LinkEvents, SendRefused, TcpLink, Unsent};
-use crate::wire::control::{Control, ControlEvent};
 use crate::wire::error::{CloseReason, WireError};
-use crate::wire::lane::{BATCH, Lane, LaneEvent};
+use crate::wire::lane::BATCH;
+
+/// What was pushed into a port, beside what others push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// One message; soon after another one it is left to the pump.
+    Single,
+    /// So many that a system call for them alone is worth it.
+    Many,
+}
 
 /// What a port drives: a [`Control`] or a [`Lane`] of a peer.
 pub(super) trait Machine: Sized + Send + 'static {
     type Event: Send + 'static;
 
     fn port(peer: &Peer, at: usize) -> &Port<Self>;
-    /// A notice is heard: called outside of the lock, one at a time.
-    fn hear(peer: &Arc<Peer>, at: usize, notice: Notice<Self::Event>);
+    /// Hears notices, from the front, and takes each out before it is told: called outside of the lock, one
+    /// call at a time.
+    fn hear(peer: &Arc<Peer>, at: usize, notices: &mut VecDeque<Notice<Self::Event>>);
 
     fn receive(&mut self, bytes: &[u8], now: Instant) -> Result<(), WireError>;
     fn tick(&mut self, now: Instant) -> Result<(), WireError>;
@@ -81,6 +90,8 @@ pub(super) struct State<M: Machine> {
     links: u64,
     /// What was noted before what the machine has to say now.
     notices: VecDeque<Notice<M::Event>>,
+    /// Empty: for who delivers.
+    spare: VecDeque<Notice<M::Event>>,
     out: Vec<u8>,
     delivering: bool,
     /// The pump has been woken and has not looked yet.
@@ -118,6 +129,7 @@ impl<M: Machine> Port<M> {
                 epoch: 0,
                 links: 0,
                 notices: VecDeque::new(),
+                spare: VecDeque::new(),
                 out: Vec::new(),
                 delivering: false,
                 woken: false,
@@ -148,7 +160,7 @@ impl<M: Machine> Port<M> {
     }
 
     /// Sends what a worker has put into the machine: here, or by whoever is at it.
-    pub(super) fn send(&self, mut state: Held<'_, M>) {
+    pub(super) fn send(&self, mut state: Held<'_, M>, pace: Pace) {
         let woken = state.woken;
         let Some(connection) = &mut state.connection else {
             return;
@@ -161,10 +173,10 @@ impl<M: Machine> Port<M> {
             return;
         }
         let now = now();
-        if state
+        let is_quick = state
             .wrote
-            .is_some_and(|at| now.saturating_duration_since(at) < QUICK)
-        {
+            .is_some_and(|at| now.saturating_duration_since(at) < QUICK);
+        if is_quick && pace == Pace::Single {
             state.woken = true;
             drop(state);
             self.wake.notify_one();
@@ -176,6 +188,7 @@ impl<M: Machine> Port<M> {
     /// Writes batches, if nobody does, until there is nothing more, the kernel is full, or it was `rounds`
     /// times; the rest is the pump's.
     fn write<'a>(&'a self, mut state: Held<'a, M>, mut now: Instant, mut rounds: u32) {
+        let mut looks = LOOKS;
         loop {
             let held = &mut *state;
             let Some(connection) = &mut held.connection else {
@@ -224,17 +237,23 @@ impl<M: Machine> Port<M> {
             state = self.lock();
             state.wrote = Some(now);
             let backlog = state.machine.backlog();
-            let closing = match &mut state.connection {
+            let (more, closing) = match &mut state.connection {
                 Some(connection) if connection.number == number => {
                     connection.writing = false;
                     connection.unsent = !all_out;
-                    connection.more || connection.closing
+                    (connection.more, connection.closing)
                 }
-                _ => false,
+                _ => (false, false),
             };
-            rounds -= 1;
+            rounds = rounds.saturating_sub(1);
+            if all_out && rounds == 0 && more && !closing && looks > 0 {
+                // Mostly somebody who only looked whether there is something to send. The pump's thread, to find
+                // that out, costs more than a look here.
+                looks -= 1;
+                continue;
+            }
             if !all_out || rounds == 0 {
-                let wake = !all_out || closing || backlog > 0;
+                let wake = !all_out || more || closing || backlog > 0;
                 let first = wake && !std::mem::replace(&mut state.woken, true);
                 drop(state);
                 if first {
@@ -410,11 +429,11 @@ impl<M: Machine> State<M> {
     }
 
     /// Some of what is to be told.
-    fn take(&mut self, into: &mut Vec<Notice<M::Event>>) {
+    fn take(&mut self, into: &mut VecDeque<Notice<M::Event>>) {
         while into.len() < TELL_MAX {
             let next = self.notices.pop_front();
             match next.or_else(|| self.machine.poll_event().map(Notice::Event)) {
-                Some(notice) => into.push(notice),
+                Some(notice) => into.push_back(notice),
                 None => return,
             }
         }
@@ -424,15 +443,16 @@ impl<M: Machine> State<M> {
 /// Tells what there is to tell, unless somebody does.
 fn deliver<M: Machine>(peer: &Arc<Peer>, at: usize) {
     let port = M::port(peer, at);
-    let mut batch = Vec::new();
     let mut state = port.lock();
     if state.delivering {
         return;
     }
+    let mut batch = std::mem::take(&mut state.spare);
     loop {
         state.take(&mut batch);
         if batch.is_empty() {
             state.delivering = false;
+            state.spare = batch;
             let resume = state
                 .connection
                 .as_mut()
@@ -450,10 +470,15 @@ fn deliver<M: Machine>(peer: &Arc<Peer>, at: usize) {
         }
         state.delivering = true;
         drop(state);
-        for notice in batch.drain(..) {
+        while !batch.is_empty() {
+            let before = batch.len();
             // A panic above is a fault of ours; the others must hear what follows all the same.
-            if catch_unwind(AssertUnwindSafe(|| M::hear(peer, at, notice))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| M::hear(peer, at, &mut batch))).is_err() {
                 tracing::error!(peer = %peer.id(), "the code that hears of a peer panicked");
+            }
+            if batch.len() == before {
+                // Whoever has panicked before taking one out would do so again.
+                batch.pop_front();
             }
         }
         state = port.lock();
@@ -612,65 +637,12 @@ pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-macro_rules! machine {
-    ($machine:ident, $event:ident, $port:expr, $hear:path) => {
-        impl Machine for $machine {
-            type Event = $event;
-
-            fn port(peer: &Peer, at: usize) -> &Port<Self> {
-                $port(peer, at)
-            }
-
-            fn hear(peer: &Arc<Peer>, at: usize, notice: Notice<$event>) {
-                $hear(peer, at, notice);
-            }
-
-            fn receive(&mut self, bytes: &[u8], now: Instant) -> Result<(), WireError> {
-                $machine::receive(self, bytes, now)
-            }
-
-            fn tick(&mut self, now: Instant) -> Result<(), WireError> {
-                $machine::tick(self, now)
-            }
-
-            fn poll_timeout(&self) -> Option<Instant> {
-                $machine::poll_timeout(self)
-            }
-
-            fn transmit(&mut self, now: Instant, out: &mut Vec<u8>, budget: usize) {
-                $machine::transmit(self, now, out, budget);
-            }
-
-            fn poll_event(&mut self) -> Option<$event> {
-                $machine::poll_event(self)
-            }
-
-            fn backlog(&self) -> usize {
-                $machine::backlog(self)
-            }
-
-            fn close(&mut self, reason: CloseReason) {
-                $machine::close(self, reason);
-            }
-
-            fn disconnect(&mut self) {
-                let _ = $machine::disconnect(self);
-            }
-        }
-    };
-}
-
-machine!(
-    Control,
-    ControlEvent,
-    Peer::control_port,
-    Peer::hear_control
-);
-machine!(Lane, LaneEvent, Peer::lane_port, Peer::hear_lane);
-
 /// Messages that follow each other within this are left to the pump, which writes them together. A fraction of
 /// a round trip on loopback (16 us raw), and several times a system call.
 const QUICK: Duration = Duration::from_micros(8);
+
+/// How often whoever writes writes once more because somebody came meanwhile.
+const LOOKS: u32 = 3;
 
 /// How many batches the link's task writes before it reads again.
 const ROUNDS_HERE: u32 = 4;

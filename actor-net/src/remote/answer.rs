@@ -15,19 +15,25 @@ use super::association::Association;
 use super::fate::code_of;
 use crate::peers::PushError;
 use crate::wire::message::{FailCode, Head};
-use crate::wire::outbox::Outgoing;
+use crate::wire::outbox::{Outgoing, QUIET};
+use crate::wire::payload::{HERE_MAX, Payload};
 
-/// Kinds of tokens, in the lowest two bits.
+/// Kinds of tokens, in the lowest two bits. Of those that are `QUIET` nothing is heard when all is well.
 pub(super) const TOKEN_TELL: u64 = 1;
 pub(super) const TOKEN_ASK: u64 = 2;
 const TOKEN_ANSWER: u64 = 3;
+
+/// The number in a token.
+pub(super) const fn number_of(token: u64) -> u64 {
+    (token & !QUIET) >> 2
+}
 
 pub(super) const fn is_answer(token: u64) -> bool {
     token & 3 == TOKEN_ANSWER
 }
 
 /// The greatest number of a call that is taken: it has to fit into a token.
-pub(super) const CALL_MAX: u64 = u64::MAX >> 2;
+pub(super) const CALL_MAX: u64 = number_of(u64::MAX);
 
 pub(super) struct Answer {
     pub(super) association: Arc<Association>,
@@ -48,7 +54,7 @@ impl Answer {
         let Some(export) = M::EXPORT else {
             return self.fail(FailCode::NotExported, String::new());
         };
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(HERE_MAX);
         let written = on_link(&self.association, || {
             (export.encode_reply)(&reply, &mut bytes)
         });
@@ -56,7 +62,8 @@ impl Answer {
             return self.fail(FailCode::NoReply, error.to_string());
         }
         if self.is_wanted() {
-            send(&self.association, self.lane, self.call, bytes.into());
+            let payload = Payload::take(&mut bytes);
+            send(&self.association, self.lane, self.call, payload);
         }
     }
 
@@ -83,7 +90,7 @@ impl Drop for Answer {
     }
 }
 
-fn send(association: &Association, lane: usize, call: u64, payload: Bytes) {
+fn send(association: &Association, lane: usize, call: u64, payload: Payload) {
     let pushed = push(association, lane, call, Head::Reply { call }, payload);
     if let Err(PushError::TooLarge { bytes, max, .. }) = pushed {
         association.own.books.dropped_too_large.one_more();
@@ -102,7 +109,7 @@ pub(super) fn send_failure(
 ) {
     let head = Head::Fail { call, code, detail };
     // Answers always have room, and a failure is small; of one whose peer is gone nobody wants to know.
-    _ = push(association, lane, call, head, Bytes::new());
+    _ = push(association, lane, call, head, Bytes::new().into());
 }
 
 #[expect(clippy::result_large_err, reason = "the message comes back")]
@@ -111,7 +118,7 @@ fn push(
     lane: usize,
     call: u64,
     head: Head,
-    payload: Bytes,
+    payload: Payload,
 ) -> Result<(), PushError> {
     let Some(way) = association.way() else {
         return Ok(());
@@ -122,7 +129,7 @@ fn push(
         payload,
         deadline: None,
         cancel: None,
-        token: call << 2 | TOKEN_ANSWER,
+        token: QUIET | call << 2 | TOKEN_ANSWER,
     };
     way.push(lane, answer)?;
     association.own.books.answers_out.one_more();

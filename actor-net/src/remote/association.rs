@@ -16,7 +16,7 @@ use actor_core::remote::{CodecError, ProxyHandle, RemoteFailure, Undelivered};
 use actor_core::{ActorId, CancelToken, Handler, Message, SendError, StopMode, StopReason};
 use tokio::task::AbortHandle;
 
-use super::answer::{TOKEN_ASK, TOKEN_TELL};
+use super::answer::{TOKEN_ASK, TOKEN_TELL, number_of};
 use super::calls::{Calls, GivenUp, Pending, Table};
 use super::circles::Waiting;
 use super::farewell::Farewells;
@@ -347,7 +347,7 @@ impl Association {
             _ => books.dropped_peer_gone.one_more(),
         }
         if token & 3 == TOKEN_ASK
-            && let Some(pending) = self.end_call(lane, token >> 2)
+            && let Some(pending) = self.end_call(lane, number_of(token))
         {
             pending.reply.fail(RemoteFailure::Undelivered(why));
         }
@@ -364,8 +364,8 @@ impl Association {
     }
 
     pub(super) fn token_is_gone(self: &Arc<Self>, token: u64) {
-        if token & 3 == TOKEN_TELL && token >> 2 > 0 {
-            self.large_is_gone(token >> 2);
+        if token & 3 == TOKEN_TELL && number_of(token) > 0 {
+            self.large_is_gone(number_of(token));
         }
     }
 

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use actor_core::remote::{CodecError, Export, Gateway, Outbound, Undelivered};
 use actor_core::{Actor, ActorContext, ActorId, Message, StopMode, StopReason, SyncHandler};
-use bytes::Bytes;
 
 use super::addressing::on_link;
 use super::answer::{TOKEN_ASK, TOKEN_TELL};
@@ -22,7 +21,8 @@ use super::way::Way;
 use crate::peers::PushError;
 use crate::wire::context::ContextBlock;
 use crate::wire::message::{Address, Addressed, Flush, Head, Target};
-use crate::wire::outbox::Outgoing;
+use crate::wire::outbox::{Outgoing, QUIET};
+use crate::wire::payload::Payload;
 use crate::wire::signal::{STOP_MARKED, Signal, SignalKind};
 
 /// The gateway of one proxy.
@@ -37,6 +37,10 @@ pub(super) struct Gate {
     stash: Option<Outgoing>,
     /// The numbers that the peer has given to types of messages, by where their names lie.
     types: Vec<(usize, u32)>,
+    /// What a message is written down in.
+    scratch: Vec<u8>,
+    /// Messages that the lane has and that were not sent yet.
+    ahead: usize,
 }
 
 /// What stands in the types for the actor of a proxy, where only this floor tells it something.
@@ -87,6 +91,8 @@ impl Gate {
             lane: None,
             stash: None,
             types: Vec::new(),
+            scratch: Vec::new(),
+            ahead: 0,
         }
     }
 
@@ -154,6 +160,10 @@ fn call_of(head: &Head) -> Option<u64> {
 
 impl Gateway for Gate {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Room is looked for when there was none: the one message that then does not fit waits in the stash.
+        if self.stash.is_none() && self.association.way().is_some() {
+            return Poll::Ready(());
+        }
         let association = self.association.clone();
         let way = match association.poll_way(cx) {
             None => return Poll::Pending,
@@ -193,19 +203,20 @@ impl Gateway for Gate {
         }
         let way = association.way().ok_or(Undelivered::Unreachable)?;
         let message_type = self.type_number(&**way, message)?;
-        let mut payload = Vec::new();
-        on_link(&association, || message.encode(&mut payload)).map_err(|error| {
+        self.scratch.clear();
+        on_link(&association, || message.encode(&mut self.scratch)).map_err(|error| {
             let peer = &association.peer;
             tracing::debug!(%peer, message = message.name(), %error, "a message was not sent");
             Undelivered::NotExported
         })?;
+        let payload = Payload::take(&mut self.scratch);
         let context = message.context();
         let block = (!context.is_empty()).then(|| ContextBlock::of(context));
         let to = Addressed {
             message_type,
             target: self.target(),
             sender: None,
-            context: block.filter(|block| !block.is_empty()).map(Box::new),
+            context: block.filter(|block| !block.is_empty()),
         };
         let (deadline, cancel) = (context.deadline(), context.cancel_token().cloned());
         let lane = self.lane(&**way);
@@ -213,14 +224,14 @@ impl Gateway for Gate {
         let outgoing = |head, token, cancel| Outgoing {
             pair,
             head,
-            payload: Bytes::from(payload),
+            payload,
             deadline,
             cancel,
             token,
         };
         let asker = message.asker();
         let (message, is_ask) = match message.reply() {
-            None => (outgoing(Head::Tell(to), TOKEN_TELL, cancel), false),
+            None => (outgoing(Head::Tell(to), QUIET | TOKEN_TELL, cancel), false),
             Some(reply) => {
                 let pending = Pending {
                     reply,
@@ -238,13 +249,14 @@ impl Gateway for Gate {
                     reply_lane,
                     to,
                 };
-                (outgoing(head, call << 2 | TOKEN_ASK, cancel), true)
+                (outgoing(head, QUIET | call << 2 | TOKEN_ASK, cancel), true)
             }
         };
         let message = association.number_large(message);
         let token = message.token;
-        let why = match way.push(lane, message) {
+        let why = match way.push_ahead(lane, message) {
             Ok(()) => {
+                self.ahead += 1;
                 association.note_out(is_ask);
                 return Ok(());
             }
@@ -261,6 +273,16 @@ impl Gateway for Gate {
         }
         association.token_is_gone(token);
         Err(why)
+    }
+
+    fn flush(&mut self) {
+        if self.ahead == 0 {
+            return;
+        }
+        let messages = std::mem::take(&mut self.ahead);
+        if let (Some(way), Some(lane)) = (self.association.way(), self.lane) {
+            way.send(lane, messages);
+        }
     }
 
     fn stop(&mut self, mode: StopMode) {
@@ -327,6 +349,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        self.flush();
         self.push_nothing();
         if let (Some(way), Some(lane)) = (self.association.way(), self.lane) {
             way.forget(lane, self.pair);

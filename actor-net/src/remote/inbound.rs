@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actor_core::remote::{CodecError, RemoteFailure, Undelivered};
-use actor_core::{CancelToken, Context, StopMode};
+use actor_core::{Baggage, CancelToken, Context, StopMode};
 
 use super::addressing::on_link;
-use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, send_failure};
+use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, number_of, send_failure};
 use super::association::{Association, Open, lock};
 use super::calls::Table;
 use super::exports::{Asked, Refusal, Taker, Told, Waiting, contained};
@@ -46,8 +46,23 @@ struct Blocked {
 }
 
 impl Association {
-    /// Something came over a lane, or became of what went out by it.
-    pub(super) fn lane_event(self: &Arc<Self>, lane: usize, event: LaneEvent) {
+    /// Things that came over a lane, or became of what went out by it.
+    pub(super) fn lane_events(
+        self: &Arc<Self>,
+        lane: usize,
+        events: &mut dyn Iterator<Item = LaneEvent>,
+    ) {
+        let mut room = Room {
+            association: self,
+            lane,
+            charge: None,
+        };
+        for event in events {
+            self.lane_event(lane, event, &mut room);
+        }
+    }
+
+    fn lane_event(self: &Arc<Self>, lane: usize, event: LaneEvent, room: &mut Room<'_>) {
         let books = &self.own.books;
         match event {
             LaneEvent::Message(incoming) => match &incoming.head {
@@ -74,7 +89,7 @@ impl Association {
                 }
                 Head::Tell(_) => {
                     books.tells_in.one_more();
-                    self.arrived(lane, incoming);
+                    self.arrived(lane, incoming, room);
                 }
                 Head::Ask { call, to, .. } => {
                     books.asks_in.one_more();
@@ -86,7 +101,7 @@ impl Association {
                         let token = CancelToken::new();
                         self.asked(lane).insert(*call, Open { token, target });
                     }
-                    self.arrived(lane, incoming);
+                    self.arrived(lane, incoming, room);
                 }
             },
             LaneEvent::Refused { error, call } => {
@@ -127,11 +142,11 @@ impl Association {
         if is_answer(token) {
             books.lost_answers.one_more();
             // The asker would wait for ever: told again, by the next connection, in other words.
-            let call = token >> 2;
+            let call = number_of(token);
             send_failure(self, lane, call, FailCode::Lost, String::new());
         } else if token & 3 == TOKEN_ASK {
             books.lost_asks.one_more();
-            if let Some(pending) = self.end_call(lane, token >> 2) {
+            if let Some(pending) = self.end_call(lane, number_of(token)) {
                 let unknown = RemoteFailure::Undelivered(Undelivered::Unreachable);
                 pending.reply.fail(unknown);
             }
@@ -182,7 +197,7 @@ impl Association {
     // ---- Messages for actors here -------------------------------------------------------------------
 
     /// A tell or an ask has come.
-    fn arrived(self: &Arc<Self>, lane: usize, incoming: Incoming) {
+    fn arrived(self: &Arc<Self>, lane: usize, incoming: Incoming, room: &mut Room<'_>) {
         // Behind what waits for the same actor already.
         if self.held.actors.load(Ordering::Acquire) > 0
             && let Some(number) = self.number_of(&incoming.head)
@@ -193,14 +208,17 @@ impl Association {
             queue.push_back((lane, incoming.detach()));
             return;
         }
-        if let Some(blocked) = self.hand_in(lane, incoming) {
+        let blocked = match self.hand_in(lane, incoming) {
+            Ok(charge) => return room.add(charge),
+            Err(blocked) => blocked,
+        };
+        {
             let mut queues = lock(&self.held.queues);
             queues.entry(blocked.number).or_default();
             self.held.actors.fetch_add(1, Ordering::AcqRel);
-            drop(queues);
-            self.own.books.held.one_more();
-            self.own.system.tokio().spawn(pump(self.clone(), blocked));
         }
+        self.own.books.held.one_more();
+        self.own.system.tokio().spawn(pump(self.clone(), blocked));
     }
 
     /// If messages are held for an actor, it stops behind them; whether there are any.
@@ -224,8 +242,9 @@ impl Association {
         }
     }
 
-    /// Gives a message to its actor; back if that has no room now.
-    fn hand_in(self: &Arc<Self>, lane: usize, incoming: Incoming) -> Option<Blocked> {
+    /// Gives a message to its actor: what it took of the window is free again. The message is back if the actor
+    /// has no room now.
+    fn hand_in(self: &Arc<Self>, lane: usize, incoming: Incoming) -> Result<Charge, Blocked> {
         let charge = incoming.charge;
         let number = self.number_of(&incoming.head);
         let Incoming {
@@ -241,7 +260,7 @@ impl Association {
                     let Some(number) = number else {
                         return Err(self.no_such(&to));
                     };
-                    let context = context_of(&to, deadline);
+                    let context = context_of(&to, deadline, None);
                     self.tell(number, &to, &payload, context)
                 });
                 match told {
@@ -275,10 +294,7 @@ impl Association {
             }
             Head::Reply { .. } | Head::Fail { .. } => None,
         };
-        if blocked.is_none() {
-            self.release(lane, charge);
-        }
-        blocked
+        blocked.map_or(Ok(charge), Err)
     }
 
     fn release(&self, lane: usize, charge: Charge) {
@@ -363,7 +379,7 @@ impl Association {
         });
         let asked = contained(|| {
             let number = number.ok_or_else(|| (self.no_such(to), CodecError::new("nobody")))?;
-            let context = context_of(to, deadline).with_cancel(token);
+            let context = context_of(to, deadline, Some(token));
             for taker in self.takers(to) {
                 let system = &self.own.system;
                 let Some(mine) = answer.take() else {
@@ -434,11 +450,42 @@ const fn code_of_refusal(refusal: Refusal) -> FailCode {
     }
 }
 
-fn context_of(to: &Addressed, deadline: Option<std::time::Instant>) -> Context {
-    match (&to.context, deadline) {
-        (Some(block), deadline) => block.to_context(deadline),
-        (None, Some(at)) => Context::empty().with_deadline(at),
-        (None, None) => Context::empty(),
+fn context_of(
+    to: &Addressed,
+    deadline: Option<std::time::Instant>,
+    cancel: Option<CancelToken>,
+) -> Context {
+    match &to.context {
+        Some(block) => block.to_context(deadline, cancel),
+        None => Context::of_parts(deadline, cancel, None, Baggage::empty()),
+    }
+}
+
+/// What the messages of one batch took of the peer's window, given back at its end, however that comes.
+struct Room<'a> {
+    association: &'a Association,
+    lane: usize,
+    charge: Option<Charge>,
+}
+
+impl Room<'_> {
+    fn add(&mut self, charge: Charge) {
+        match &mut self.charge {
+            Some(sum) if sum.connection == charge.connection => sum.add(charge),
+            _ => {
+                if let Some(other) = self.charge.replace(charge) {
+                    self.association.release(self.lane, other);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if let Some(charge) = self.charge.take() {
+            self.association.release(self.lane, charge);
+        }
     }
 }
 
@@ -462,24 +509,64 @@ async fn pump(association: Arc<Association>, first: Blocked) {
             association.own.books.held.one_less();
             association.release(lane, charge);
         }
-        let next = {
-            let mut queues = lock(&association.held.queues);
-            let next = queues.get_mut(&number).and_then(VecDeque::pop_front);
-            if next.is_none() {
-                queues.remove(&number);
-                association.held.actors.fetch_sub(1, Ordering::AcqRel);
-                if lock(&association.held.stops).remove(&number) {
-                    association.stop_now(number, StopMode::Drain);
-                }
-            }
-            next
-        };
-        let Some((lane, incoming)) = next else {
-            return;
-        };
-        blocked = association.hand_in(lane, incoming);
-        if blocked.is_none() {
-            association.own.books.held.one_less();
+        match actor_core::remote::gather(|| association.hand_in_held(number)) {
+            Handed::All => return,
+            Handed::Some => tokio::task::yield_now().await,
+            Handed::Until(again) => blocked = Some(again),
         }
     }
 }
+
+/// What became of messages that were held.
+enum Handed {
+    /// None is left.
+    All,
+    /// There are more.
+    Some,
+    /// This one has no room yet.
+    Until(Blocked),
+}
+
+impl Association {
+    /// Hands in what is held for an actor, in its order, until there is no room, or for as long as others can wait.
+    fn hand_in_held(self: &Arc<Self>, number: u64) -> Handed {
+        let mut room: Option<Room<'_>> = None;
+        for _ in 0..HELD_BATCH {
+            let next = {
+                let mut queues = lock(&self.held.queues);
+                let next = queues.get_mut(&number).and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    queues.remove(&number);
+                    self.held.actors.fetch_sub(1, Ordering::AcqRel);
+                    if lock(&self.held.stops).remove(&number) {
+                        self.stop_now(number, StopMode::Drain);
+                    }
+                }
+                next
+            };
+            let Some((lane, incoming)) = next else {
+                return Handed::All;
+            };
+            match self.hand_in(lane, incoming) {
+                Ok(charge) => {
+                    self.own.books.held.one_less();
+                    match &mut room {
+                        Some(room) if room.lane == lane => room.add(charge),
+                        _ => {
+                            room = Some(Room {
+                                association: self,
+                                lane,
+                                charge: Some(charge),
+                            });
+                        }
+                    }
+                }
+                Err(again) => return Handed::Until(again),
+            }
+        }
+        Handed::Some
+    }
+}
+
+/// How many held messages are handed in before others have their turn.
+const HELD_BATCH: usize = 64;

@@ -171,8 +171,19 @@ impl Remote {
 
     /// Something came over a lane, or became of what was sent by it.
     pub(crate) fn lane_event(&self, way: &dyn Way, lane: usize, event: LaneEvent) {
+        self.lane_events(way, lane, &mut std::iter::once(event));
+    }
+
+    /// The same of several, in their order.
+    pub(crate) fn lane_events(
+        &self,
+        way: &dyn Way,
+        lane: usize,
+        events: &mut dyn Iterator<Item = LaneEvent>,
+    ) {
         if let Some(association) = self.of(way) {
-            association.lane_event(lane, event);
+            // Workers that sleep are woken once for all of them.
+            actor_core::remote::gather(|| association.lane_events(lane, events));
         }
     }
 

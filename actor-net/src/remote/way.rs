@@ -30,6 +30,17 @@ pub(crate) trait Way: Send + Sync + 'static {
     #[expect(clippy::result_large_err, reason = "the message comes back")]
     fn push(&self, lane: usize, message: Outgoing) -> Result<(), PushError>;
 
+    /// As `push`, for one that others follow at once: it may stay here until [`send`](Self::send).
+    #[expect(clippy::result_large_err, reason = "the message comes back")]
+    fn push_ahead(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
+        self.push(lane, message)
+    }
+
+    /// Sends what was pushed ahead, so many messages.
+    fn send(&self, lane: usize, messages: usize) {
+        let _ = (lane, messages);
+    }
+
     /// Whether messages of `sender` may be pushed; otherwise it is woken when they may.
     fn poll_room(&self, lane: usize, sender: u64, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -71,6 +82,14 @@ impl Way for Peer {
 
     fn push(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
         self.push(lane, message)
+    }
+
+    fn push_ahead(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
+        self.push_ahead(lane, message)
+    }
+
+    fn send(&self, lane: usize, messages: usize) {
+        self.send(lane, messages);
     }
 
     fn poll_room(&self, lane: usize, sender: u64, cx: &mut Context<'_>) -> Poll<()> {

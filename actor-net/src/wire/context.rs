@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use actor_core::{
-    BAGGAGE_BYTES_MAX, Baggage, Context, SpanId, TRACESTATE_BYTES_MAX, TraceContext, TraceFlags,
-    TraceId,
+    BAGGAGE_BYTES_MAX, Baggage, CancelToken, Context, SpanId, TRACESTATE_BYTES_MAX, TraceContext,
+    TraceFlags, TraceId,
 };
 
 use super::codec::{Decoded, Flaw, Reader, put_len, put_text, put_u64, put_u128, put_varint};
@@ -35,60 +35,90 @@ pub(crate) struct TraceParts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ContextBlock {
     pub(crate) trace: Option<TraceParts>,
-    pub(crate) tracestate: String,
     /// On its way out, filled in when the message is written; see `deadline` of what holds the block.
     pub(crate) remaining: Option<Duration>,
     /// The scope that the sender cancels it by; 0 is none.
     pub(crate) scope: u64,
+    /// What few messages have. Apart, so that the others are short.
+    pub(crate) more: Option<Box<More>>,
+}
+
+/// The parts of a context that have any length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct More {
+    pub(crate) tracestate: String,
     /// A `baggage` header.
     pub(crate) baggage: String,
     /// The askers that wait for this, eldest first, as numbers of the floor above.
     pub(crate) chain: Vec<u64>,
 }
 
+/// What `more` is where there is none.
+static NOTHING: More = More {
+    tracestate: String::new(),
+    baggage: String::new(),
+    chain: Vec::new(),
+};
+
 impl ContextBlock {
     /// Trace and baggage of `context`. Its deadline is given to the message, its token to the floor that
     /// numbers scopes.
     pub(crate) fn of(context: &Context) -> Self {
         let trace = context.trace();
-        Self {
+        let tracestate = trace.and_then(TraceContext::tracestate).unwrap_or_default();
+        let baggage = context.baggage();
+        let mut block = Self {
             trace: trace.map(|trace| TraceParts {
                 trace: trace.trace_id().as_u128(),
                 span: trace.span_id().as_u64(),
                 flags: trace.flags().bits(),
             }),
-            tracestate: trace
-                .and_then(TraceContext::tracestate)
-                .unwrap_or_default()
-                .to_owned(),
-            baggage: context.baggage().to_string(),
             ..Self::default()
+        };
+        if !tracestate.is_empty() || !baggage.is_empty() {
+            block.more_mut().tracestate = tracestate.to_owned();
+            block.more_mut().baggage = baggage.to_string();
         }
+        block
+    }
+
+    /// The parts that have any length.
+    pub(crate) fn more(&self) -> &More {
+        self.more.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// The same, to be filled in.
+    pub(crate) fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     /// The context for what this came with. What does not parse is left out, as the recommendations want:
     /// a bad trace is no reason to lose a message.
-    pub(crate) fn to_context(&self, deadline: Option<Instant>) -> Context {
-        let mut context = Context::empty();
-        if let Some(at) = deadline {
-            context = context.with_deadline(at);
-        }
-        if let Some(TraceParts { trace, span, flags }) = self.trace
-            && let (Some(trace), Some(span)) = (TraceId::new(trace), SpanId::new(span))
+    pub(crate) fn to_context(
+        &self,
+        deadline: Option<Instant>,
+        cancel: Option<CancelToken>,
+    ) -> Context {
+        let mut trace = None;
+        if let Some(TraceParts {
+            trace: id,
+            span,
+            flags,
+        }) = self.trace
+            && let (Some(id), Some(span)) = (TraceId::new(id), SpanId::new(span))
         {
-            let trace = TraceContext::new(trace, span, TraceFlags::from_bits(flags));
-            let with_state = match self.tracestate.as_str() {
+            let parts = TraceContext::new(id, span, TraceFlags::from_bits(flags));
+            let with_state = match self.more().tracestate.as_str() {
                 "" => None,
-                state => trace.clone().with_tracestate(state).ok(),
+                state => parts.clone().with_tracestate(state).ok(),
             };
-            context = context.with_trace(with_state.unwrap_or(trace));
+            trace = Some(with_state.unwrap_or(parts));
         }
-        if !self.baggage.is_empty()
-            && let Ok(baggage) = Baggage::parse(&self.baggage)
-        {
-            context = context.with_baggage(baggage);
-        }
-        context
+        let baggage = match self.more().baggage.as_str() {
+            "" => Baggage::empty(),
+            header => Baggage::parse(header).unwrap_or_default(),
+        };
+        Context::of_parts(deadline, cancel, trace, baggage)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -96,13 +126,14 @@ impl ContextBlock {
     }
 
     fn presence(&self, remaining: bool) -> u8 {
+        let more = self.more();
         let parts = [
             (self.trace.is_some(), TRACE),
-            (!self.tracestate.is_empty(), TRACESTATE),
+            (!more.tracestate.is_empty(), TRACESTATE),
             (remaining, REMAINING),
             (self.scope != 0, SCOPE),
-            (!self.baggage.is_empty(), BAGGAGE),
-            (!self.chain.is_empty(), CHAIN),
+            (!more.baggage.is_empty(), BAGGAGE),
+            (!more.chain.is_empty(), CHAIN),
         ];
         parts
             .iter()
@@ -112,10 +143,11 @@ impl ContextBlock {
 
     /// No encoding is longer.
     pub(crate) fn size_bound(&self) -> usize {
-        let chain = self.chain.len().saturating_mul(8);
-        self.tracestate
+        let more = self.more();
+        let chain = more.chain.len().saturating_mul(8);
+        more.tracestate
             .len()
-            .saturating_add(self.baggage.len())
+            .saturating_add(more.baggage.len())
             .saturating_add(chain)
             .saturating_add(64)
     }
@@ -127,8 +159,9 @@ impl ContextBlock {
             put_u64(out, span);
             out.push(flags);
         }
-        if !self.tracestate.is_empty() {
-            put_text(out, &self.tracestate);
+        let more = self.more();
+        if !more.tracestate.is_empty() {
+            put_text(out, &more.tracestate);
         }
         if let Some(remaining) = remaining {
             put_varint(
@@ -139,12 +172,12 @@ impl ContextBlock {
         if self.scope != 0 {
             put_varint(out, self.scope);
         }
-        if !self.baggage.is_empty() {
-            put_text(out, &self.baggage);
+        if !more.baggage.is_empty() {
+            put_text(out, &more.baggage);
         }
-        if !self.chain.is_empty() {
-            put_len(out, self.chain.len());
-            for hop in &self.chain {
+        if !more.chain.is_empty() {
+            put_len(out, more.chain.len());
+            for hop in &more.chain {
                 put_u64(out, *hop);
             }
         }
@@ -167,7 +200,10 @@ impl ContextBlock {
             });
         }
         if has(TRACESTATE) {
-            block.tracestate = reader.text("tracestate", TRACESTATE_BYTES_MAX)?.to_owned();
+            let state = reader.text("tracestate", TRACESTATE_BYTES_MAX)?;
+            if !state.is_empty() {
+                block.more_mut().tracestate = state.to_owned();
+            }
         }
         if has(REMAINING) {
             block.remaining = Some(Duration::from_micros(reader.varint("deadline")?));
@@ -176,12 +212,16 @@ impl ContextBlock {
             block.scope = reader.varint("cancel scope")?;
         }
         if has(BAGGAGE) {
-            block.baggage = reader.text("baggage", BAGGAGE_BYTES_MAX)?.to_owned();
+            let baggage = reader.text("baggage", BAGGAGE_BYTES_MAX)?;
+            if !baggage.is_empty() {
+                block.more_mut().baggage = baggage.to_owned();
+            }
         }
         if has(CHAIN) {
             let hops = reader.count("call chain", CHAIN_MAX)?;
             for _ in 0..hops {
-                block.chain.push(reader.u64("call chain")?);
+                let hop = reader.u64("call chain")?;
+                block.more_mut().chain.push(hop);
             }
         }
         Ok(block)

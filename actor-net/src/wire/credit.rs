@@ -21,6 +21,15 @@ pub(crate) struct Charge {
     pub(crate) connection: u32,
 }
 
+impl Charge {
+    /// What another message of the same connection takes.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.large = self.large.saturating_add(other.large);
+    }
+}
+
 /// What the receiver of messages says: so many came in, and so much was taken out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Credit {

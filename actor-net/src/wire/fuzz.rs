@@ -145,7 +145,7 @@ fn messages(data: &[u8]) {
 fn context(data: &[u8]) {
     let mut reader = super::codec::Reader::new(data);
     if let Ok(block) = ContextBlock::decode(&mut reader) {
-        let _context = block.to_context(None);
+        let _context = block.to_context(None, None);
         let mut again = Vec::new();
         block.encode(block.remaining, &mut again);
         assert!(again.len() <= block.size_bound());

@@ -51,7 +51,7 @@ pub(crate) struct Addressed {
     pub(crate) message_type: u32,
     pub(crate) target: Target,
     pub(crate) sender: Option<Address>,
-    pub(crate) context: Option<Box<ContextBlock>>,
+    pub(crate) context: Option<ContextBlock>,
 }
 
 /// The head of what goes over a lane.
@@ -296,7 +296,7 @@ impl Addressed {
             None
         };
         let context = if flags & CONTEXT != 0 {
-            Some(Box::new(ContextBlock::decode(reader)?))
+            Some(ContextBlock::decode(reader)?)
         } else {
             None
         };

@@ -50,6 +50,7 @@ pub(crate) mod credit;
 pub(crate) mod lane;
 pub(crate) mod message;
 pub(crate) mod outbox;
+pub(crate) mod payload;
 mod reassembly;
 
 #[cfg(any(test, fuzzing))]

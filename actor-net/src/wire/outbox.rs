@@ -18,12 +18,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use actor_core::CancelToken;
-use bytes::Bytes;
 
 use super::message::{Cancelled, Flush, Head};
+use super::payload::Payload;
 
 /// Bytes of small messages that may go while a piece of a large one waits.
 pub(crate) const BURST: usize = 64 << 10;
+
+/// In a token: nobody wants to hear that the message has arrived, only that it has not.
+pub(crate) const QUIET: u64 = 1 << 63;
 
 /// A message on its way out.
 #[derive(Clone, Debug)]
@@ -31,11 +34,12 @@ pub(crate) struct Outgoing {
     /// Who sends to whom, as one number; messages with the same keep their order.
     pub(crate) pair: u64,
     pub(crate) head: Head,
-    pub(crate) payload: Bytes,
+    pub(crate) payload: Payload,
     pub(crate) deadline: Option<Instant>,
     /// Not sent any more once this is cancelled.
     pub(crate) cancel: Option<CancelToken>,
-    /// By which its fate is told; 0 for those who do not want to know.
+    /// By which its fate is told; 0 for those who do not want to know, with [`QUIET`] for those who want to
+    /// know the worst only.
     pub(crate) token: u64,
 }
 
@@ -77,6 +81,10 @@ pub(crate) struct NotHere;
 
 /// Something that waits.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are messages; a box for each is what is not wanted here"
+)]
 pub(crate) enum Entry {
     Message(Outgoing),
     Flush(Flush),

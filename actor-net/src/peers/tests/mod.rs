@@ -284,7 +284,7 @@ fn sized(pair: u64, number: u64, bytes: usize) -> Outgoing {
             sender: None,
             context: None,
         }),
-        payload: payload.into(),
+        payload: Bytes::from(payload).into(),
         deadline: None,
         cancel: None,
         token: number,

@@ -35,6 +35,7 @@ pub(crate) struct Line {
     pub(crate) released: AtomicU64,
 }
 
+#[allow(clippy::large_enum_variant, reason = "few, in tests")]
 enum Item {
     Message(usize, Outgoing),
     Cancel(usize, u64),

@@ -92,7 +92,7 @@ fn r_a_type_that_nobody_exported_is_refused_and_counted() {
     let forged = |head| Outgoing {
         pair: 9,
         head,
-        payload: Bytes::from_static(b"who knows"),
+        payload: Bytes::from_static(b"who knows").into(),
         deadline: None,
         cancel: None,
         token: 0,

@@ -7,7 +7,7 @@ use super::super::credit::{Charge, Credit};
 use super::super::error::Fault;
 use super::super::frame::{FrameKind, HEADER, put_frame};
 use super::super::message::{Cancelled, Flush};
-use super::super::outbox::{Active, BURST, DropReason, Entry, NotHere, Outgoing};
+use super::super::outbox::{Active, BURST, DropReason, Entry, NotHere, Outgoing, QUIET};
 use super::super::reassembly::{FIRST, LAST};
 use super::{Lane, LaneEvent, PushError, Sent, charge_large};
 
@@ -163,7 +163,7 @@ impl Lane {
         for _ in 0..credit.received {
             match connection.unacknowledged.pop_front() {
                 None => break,
-                Some(Sent::Message(token)) if token != 0 => {
+                Some(Sent::Message(token)) if token != 0 && token & QUIET == 0 => {
                     self.events.push_back(LaneEvent::Delivered { token });
                 }
                 Some(Sent::Message(_) | Sent::Mark(_)) => {}

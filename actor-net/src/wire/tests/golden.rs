@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::codec::put_varint;
-use super::super::context::{ContextBlock, TraceParts};
+use super::super::context::{ContextBlock, More, TraceParts};
 use super::super::credit::Credit;
 use super::super::error::CloseReason;
 use super::super::frame::{FrameKind, put_frame};
@@ -74,22 +74,25 @@ fn every_frame() -> Vec<(&'static str, Vec<u8>)> {
         sender: None,
         context: None,
     };
+    let mut context = ContextBlock {
+        trace: Some(TraceParts {
+            trace: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+            span: 0x00f0_67aa_0ba9_02b7,
+            flags: 1,
+        }),
+        scope: 7,
+        ..ContextBlock::default()
+    };
+    *context.more_mut() = More {
+        tracestate: "v=1".to_owned(),
+        baggage: "tenant=acme".to_owned(),
+        chain: vec![9],
+    };
     let full = Addressed {
         message_type: 1,
         target: Target::Name("bank".to_owned()),
         sender: Some(Address { id: 5, key: 6 }),
-        context: Some(Box::new(ContextBlock {
-            trace: Some(TraceParts {
-                trace: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
-                span: 0x00f0_67aa_0ba9_02b7,
-                flags: 1,
-            }),
-            tracestate: "v=1".to_owned(),
-            remaining: None,
-            scope: 7,
-            baggage: "tenant=acme".to_owned(),
-            chain: vec![9],
-        })),
+        context: Some(context),
     };
     let end = End {
         reason: 4,

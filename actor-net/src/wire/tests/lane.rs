@@ -8,7 +8,8 @@ use super::super::frame::FrameDecoder;
 use super::super::lane::{Lane, LaneEvent, Loss, PushError};
 use super::super::limits::{InvalidLimit, Limits};
 use super::super::message::{Address, Cancelled, FailCode, Flush, Head};
-use super::super::outbox::{DropReason, Outgoing};
+use super::super::outbox::{DropReason, Outgoing, QUIET};
+use super::super::payload::{HERE_MAX, Payload};
 use super::super::test_kit::small_limits;
 use super::{ask, connected, tell, to_actor};
 
@@ -90,10 +91,10 @@ fn m14_m16_context_crosses_with_what_remains_of_the_deadline() {
         .with_baggage(Baggage::parse("tenant=acme").unwrap());
     let mut block = ContextBlock::of(&context);
     block.scope = 9;
-    block.chain = vec![1, 2];
+    block.more_mut().chain = vec![1, 2];
     let mut message = ask(1, 7, &b"?"[..]);
     if let Head::Ask { to, .. } = &mut message.head {
-        to.context = Some(Box::new(block));
+        to.context = Some(block);
         to.sender = Some(Address { id: 4, key: 5 });
     }
     message.deadline = Some(now + Duration::from_millis(100));
@@ -109,27 +110,27 @@ fn m14_m16_context_crosses_with_what_remains_of_the_deadline() {
         panic!("{:?}", got.head);
     };
     let block = to.context.as_ref().unwrap();
-    assert_eq!((block.scope, &block.chain[..]), (9, &[1, 2][..]));
-    let context = block.to_context(got.deadline);
+    assert_eq!((block.scope, &block.more().chain[..]), (9, &[1, 2][..]));
+    let context = block.to_context(got.deadline, None);
     assert_eq!(context.trace(), Some(&trace));
     assert_eq!(context.baggage().get("tenant"), Some("acme"));
     assert!(context.deadline().is_some());
     assert!(
         !ContextBlock::of(&Context::empty())
-            .to_context(None)
+            .to_context(None, None)
             .is_cancelled()
     );
     // A trace that is none, and baggage that does not parse, lose no message.
-    let broken = ContextBlock {
+    let mut broken = ContextBlock {
         trace: Some(TraceParts {
             trace: 0,
             span: 0,
             flags: 0,
         }),
-        baggage: "=;=".to_owned(),
         ..ContextBlock::default()
     };
-    assert!(broken.to_context(None).trace().is_none());
+    broken.more_mut().baggage = "=;=".to_owned();
+    assert!(broken.to_context(None, None).trace().is_none());
 }
 
 #[test]
@@ -583,4 +584,38 @@ fn heads_are_never_longer_than_their_bound() {
         head.encode(Some(Duration::MAX), &mut out);
         assert!(out.len() <= head.size_bound());
     }
+}
+
+#[test]
+fn of_a_quiet_token_only_the_loss_is_told() {
+    let (mut a, mut b, now) = two();
+    a.push(tell(1, 7, &b"heard"[..])).unwrap();
+    a.push(tell(1, QUIET | 8, &b"quiet"[..])).unwrap();
+    carry(&mut a, &mut b, now);
+    assert_eq!(messages(&mut b, now).len(), 2);
+    let later = now + Duration::from_millis(100);
+    b.tick(later).unwrap();
+    carry(&mut b, &mut a, later);
+    assert!(matches!(
+        events(&mut a)[..],
+        [LaneEvent::Delivered { token: 7 }]
+    ));
+    a.push(tell(1, QUIET | 9, &b"lost"[..])).unwrap();
+    carry(&mut a, &mut b, later);
+    a.disconnect();
+    assert!(matches!(events(&mut a)[..], [LaneEvent::Lost { token }] if token == QUIET | 9));
+}
+
+#[test]
+fn a_payload_is_the_same_wherever_it_lies() {
+    for len in [0, 1, HERE_MAX - 1, HERE_MAX, HERE_MAX + 1, 10_000] {
+        let bytes: Vec<u8> = (0..len).map(|at| at as u8).collect();
+        let mut scratch = bytes.clone();
+        let payload = Payload::take(&mut scratch);
+        assert_eq!(&payload[..], &bytes[..]);
+        assert!(scratch.is_empty());
+        assert_eq!(matches!(payload, Payload::Here { .. }), len <= HERE_MAX);
+        assert_eq!(Payload::from(bytes::Bytes::from(bytes))[..], payload[..]);
+    }
+    assert_eq!(size_of::<Payload>(), 96);
 }

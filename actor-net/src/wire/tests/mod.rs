@@ -53,7 +53,7 @@ pub(super) fn tell(pair: u64, token: u64, payload: impl Into<Bytes>) -> Outgoing
     Outgoing {
         pair,
         head: Head::Tell(to_actor(pair)),
-        payload: payload.into(),
+        payload: payload.into().into(),
         deadline: None,
         cancel: None,
         token,
