@@ -20,11 +20,9 @@
 // list and never imports from those below (`tests/floors.rs` keeps it so).
 
 // Floor 0. Ground: what every floor stands on.
-#[allow(dead_code, reason = "the machines that use it are still to come")]
 pub(crate) mod datagram;
 pub mod id;
 #[cfg(test)]
-#[allow(dead_code, reason = "the machines that it drives are still to come")]
 pub(crate) mod simulation;
 
 // Floor 1. Bytes from here to there.

@@ -38,12 +38,6 @@
 //!
 //! The algorithm is openraft's (`docs/decisions/0009-consensus-by-openraft.md`); none of its types leaves this floor.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the floors that use it are being built"
-)]
-
 mod applier;
 mod authority;
 mod buckets;
@@ -69,10 +63,12 @@ use std::fmt;
 use crate::id::PeerId;
 
 pub(crate) use self::authority::{Authority, Change, Event};
-pub(crate) use self::command::{Applied, Command, NameAddress, NameRecord, Refusal};
+#[cfg(test)]
+pub(crate) use self::command::Applied;
+pub(crate) use self::command::{Command, NameAddress, NameRecord, Refusal};
 pub(crate) use self::error::ProposeError;
 pub use self::error::{StartError, Stopped, StoreError};
-pub(crate) use self::front::{Changes, Config, Consensus, Seen, Sight, Standing};
+pub(crate) use self::front::{Config, Consensus, Seen, Sight, Standing};
 pub use self::settings::{Bootstrap, ConsensusSettings, Storage};
 
 /// Takes datagrams to other peers; the floor above gives it.

@@ -223,15 +223,6 @@ impl ShardMap {
 }
 
 impl Kind {
-    /// With no owners yet; for tests of what reads it.
-    #[cfg(test)]
-    pub(crate) fn new(shards: u16, users: BTreeMap<Life, bool>) -> Self {
-        Self {
-            users,
-            slots: vec![Slot::default(); shards.into()],
-        }
-    }
-
     pub(crate) fn shards(&self) -> u16 {
         // `declare` lets no more in.
         self.slots.len().try_into().unwrap_or(SHARDS_MAX)

@@ -24,8 +24,8 @@ pub(super) enum Told {
         refuted: u16,
         state: State,
     },
-    /// So many suspicions of ourselves were refuted.
-    Refuted(u16),
+    /// One more suspicion of ourselves was refuted.
+    Refuted,
     /// News beside foca's own, from a peer or from ourselves.
     Fact(Fact),
 }
@@ -75,7 +75,7 @@ impl foca::Codec<Identity> for Codec {
     ) -> Result<(), CodecError> {
         if header.src_incarnation > self.refuted {
             self.refuted = header.src_incarnation;
-            self.tell(Told::Refuted(self.refuted));
+            self.tell(Told::Refuted);
         }
         let mut out = Vec::with_capacity(128);
         header.src.encode(&mut out);

@@ -25,6 +25,7 @@ impl Health {
         self.0 + 1
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn score(self) -> u32 {
         self.0
     }

@@ -47,10 +47,6 @@ impl Identity {
         }
     }
 
-    pub(super) fn key(&self) -> Key {
-        self.key
-    }
-
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_text(out, self.peer.as_str());
         put_u64(out, self.incarnation.0);

@@ -215,6 +215,7 @@ impl Membership {
     }
 
     /// Says something else about ourselves from now on.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn set_profile(&mut self, profile: Profile, now: Instant) {
         if self.over || profile == *self.profile {
             return;
@@ -458,14 +459,12 @@ impl Membership {
         &self.own
     }
 
-    pub(crate) fn is_joined(&self) -> bool {
-        self.joined
-    }
-
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_isolated(&self) -> bool {
         self.isolated
     }
@@ -476,11 +475,13 @@ impl Membership {
     }
 
     /// 0 is well, 7 as bad as it gets.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn health_score(&mut self) -> u32 {
         self.swim.health().score()
     }
 
     /// Datagrams that were no datagrams of ours.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }

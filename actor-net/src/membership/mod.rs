@@ -7,7 +7,6 @@
 //! Users see [`View`]s and [`MemberEvent`]s. **Unreachable is not down**: a peer that does not answer is first
 //! unreachable, and may come back; only the strategy ([`Downing`]) makes it down, and then that life of it never returns.
 //! A peer that learns that it was declared down, or whose side loses, drops all it knows and begins another life.
-#![allow(dead_code, reason = "the driver of the cluster is still to come")]
 
 // Words.
 mod event;

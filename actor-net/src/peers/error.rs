@@ -13,6 +13,10 @@ use crate::wire::signal::Undeliverable;
 /// Why a message was not taken; it comes back.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(
+    dead_code,
+    reason = "of what will never go remote has its own, not encoded yet"
+)]
 pub(crate) enum PushError {
     /// Too much waits for this peer already; `Peer::poll_room` says when it may be tried again.
     Full(Outgoing),

@@ -21,11 +21,6 @@
 //!
 //! **Locks.** The book's, and one for each port; a port's may be taken under the book's, never the other way
 //! round. None is held for a system call or while somebody above is called.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the floors above it are being built"
-)]
 
 use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
@@ -97,6 +92,10 @@ impl Peers {
     }
 
     /// Dials this peer no more and closes its connection in good order. Its life goes on: it may come back.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the front door has no way to ask for it")
+    )]
     pub(crate) fn disconnect(&self, peer: &PeerId) {
         self.0.dials().retain(|_, dialled| {
             let is_it = dialled.peer.as_ref() == Some(peer);

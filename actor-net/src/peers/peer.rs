@@ -175,11 +175,6 @@ impl Peer {
         self.put(lane, |machine| machine.cancel_call(pair, call));
     }
 
-    /// A scope is cancelled: the peer is to stop what came of it over this lane.
-    pub(crate) fn cancel_scope(&self, lane: usize, scope: u64) {
-        self.put(lane, |machine| machine.cancel_scope(scope));
-    }
-
     /// Marks that all of `pair` that was pushed before is before it. The second half of a marked signal, whose
     /// number it has.
     pub(crate) fn flush(&self, lane: usize, pair: u64, flush: Flush) {

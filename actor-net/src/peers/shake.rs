@@ -53,10 +53,6 @@ impl Shake {
         }
     }
 
-    pub(super) fn peer(&self) -> &transport::Peer {
-        self.session.peer()
-    }
-
     /// Until it has something to say.
     pub(super) async fn next(&mut self) -> Result<HandshakeEvent, ConnectError> {
         loop {

@@ -20,7 +20,6 @@
 //! | `books` | what became of every message |
 //!
 //! What the floor below has to give is in `way`.
-#![allow(dead_code, reason = "the front door that opens it is being built")]
 
 mod addressing;
 mod answer;
@@ -45,7 +44,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use actor_core::remote::{CodecError, ProxyHandle};
+use actor_core::remote::ProxyHandle;
 use actor_core::{Actor, ActorId, ActorRef, SpawnError, StopReason, SystemRef};
 use serde::Serialize;
 
@@ -299,15 +298,6 @@ impl Remote {
     /// What an actor is called by all peers, its key included; one elsewhere as it is called there.
     pub(crate) fn address_of(&self, actor: ActorId) -> actor_core::remote::Address {
         self.0.address_of(actor)
-    }
-
-    /// The actor that is called so: one of this process, if it is of that type, or a proxy.
-    pub(crate) fn actor_at(
-        &self,
-        address: &actor_core::remote::Address,
-        actor_type: std::any::TypeId,
-    ) -> Result<ActorId, CodecError> {
-        self.0.actor_at(address, actor_type)
     }
 
     /// An actor of a peer, by its address. One of a peer that is not connected yet is waited for by what it is sent.

@@ -283,13 +283,6 @@ impl<M: Machine> Network<M> {
         self.break_pair(pair);
     }
 
-    /// Breaks a connection for good: until somebody sends, or `connect`.
-    pub(crate) fn disconnect(&mut self, a: &PeerId, b: &PeerId) {
-        let pair = pair(self.at(a), self.at(b));
-        self.connections.entry(pair).or_default().wanted = false;
-        self.break_pair(pair);
-    }
-
     pub(crate) fn is_connected(&self, a: &PeerId, b: &PeerId) -> bool {
         let pair = pair(self.at(a), self.at(b));
         self.connections.get(&pair).is_some_and(|c| c.up.is_some())
@@ -302,10 +295,6 @@ impl<M: Machine> Network<M> {
         if self.cuts.insert((from, to)) {
             self.watch_silence(pair(from, to));
         }
-    }
-
-    pub(crate) fn is_cut(&self, from: &PeerId, to: &PeerId) -> bool {
-        self.cuts.contains(&(self.at(from), self.at(to)))
     }
 
     /// Cuts both ways between any two of different groups. Who is in no group is a group of its own.
@@ -339,11 +328,6 @@ impl<M: Machine> Network<M> {
 
     pub(crate) fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos)
-    }
-
-    /// The next thing happens; false: nothing is to come.
-    pub(crate) fn step(&mut self) -> bool {
-        self.step_until(u64::MAX)
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {

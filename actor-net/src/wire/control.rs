@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::codec::{Reader, put_varint};
 use super::error::{CloseReason, Fault, WireError};
@@ -165,6 +165,7 @@ impl Control {
     }
 
     /// Bytes of what is half-decoded.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn memory(&self) -> usize {
         self.connection
             .as_ref()
@@ -216,13 +217,6 @@ impl Control {
         if let Some(connection) = &mut self.connection {
             connection.goodbye.get_or_insert(reason);
         }
-    }
-
-    /// Where the driver reads the next chunk into; then `receive(&[], now)`.
-    pub(crate) fn read_buffer(&mut self) -> Option<&mut BytesMut> {
-        self.connection
-            .as_mut()
-            .map(|connection| connection.decoder.read_buffer())
     }
 
     /// Takes what came. After an error the connection is of no use: what `transmit` gives then is the

@@ -49,6 +49,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Whether the connection ends by it; otherwise one message is refused.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_fatal(&self) -> bool {
         !matches!(self, Self::Message(_))
     }

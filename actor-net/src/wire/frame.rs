@@ -186,6 +186,7 @@ impl FrameDecoder {
     }
 
     /// What it holds now.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn buffered(&self) -> usize {
         self.buffer.len()
     }
@@ -197,6 +198,7 @@ impl FrameDecoder {
     }
 
     /// Frames of unknown extensions that were skipped.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -208,13 +210,6 @@ impl FrameDecoder {
         let taken = bytes.get(..room.min(bytes.len())).unwrap_or_default();
         self.buffer.extend_from_slice(taken);
         taken.len()
-    }
-
-    /// The buffer to read the next chunk into, with room for it.
-    pub(crate) fn read_buffer(&mut self) -> &mut BytesMut {
-        let chunk = self.chunk();
-        self.buffer.reserve(chunk);
-        &mut self.buffer
     }
 
     /// The next frame, if it is here. After an error the connection is of no use any more.

@@ -95,7 +95,9 @@ pub(crate) struct Admission {
 /// A connection both sides agree on.
 #[derive(Debug)]
 pub(crate) struct Established {
+    #[cfg_attr(not(test), expect(dead_code, reason = "there is one version as yet"))]
     pub(crate) version: u16,
+    #[allow(dead_code, reason = "there is none as yet that one of two can lack")]
     pub(crate) features: u64,
     pub(crate) peer: Introduction,
     pub(crate) session: u128,
@@ -267,6 +269,7 @@ impl Handshake {
     }
 
     /// Bytes of what is half-decoded.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn memory(&self) -> usize {
         self.decoder.buffered()
     }

@@ -12,7 +12,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::codec::DecodeError;
 use super::credit::{Charge, Credit, ReceiveWindow, SendWindow};
@@ -259,6 +259,7 @@ impl Lane {
     }
 
     /// Bytes of everything half-received or half-decoded here.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn memory(&self) -> usize {
         self.connection.as_ref().map_or(0, |connection| {
             connection
@@ -266,13 +267,6 @@ impl Lane {
                 .buffered()
                 .saturating_add(connection.reassembly.held())
         })
-    }
-
-    /// Where the driver reads the next chunk into; then `receive(&[], now)`.
-    pub(crate) fn read_buffer(&mut self) -> Option<&mut BytesMut> {
-        self.connection
-            .as_mut()
-            .map(|connection| connection.decoder.read_buffer())
     }
 
     /// Takes what came. After an error the connection is of no use: what `transmit` gives then is the

@@ -18,7 +18,6 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
-#![allow(dead_code, reason = "the floors that drive it are still to come")]
 
 // Words: fields, frames, what may be wrong with them, how much of everything.
 pub(crate) mod codec;

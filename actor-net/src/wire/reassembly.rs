@@ -94,6 +94,7 @@ impl Reassembly {
     }
 
     /// Bytes of incomplete messages.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn held(&self) -> usize {
         self.held
     }

@@ -72,11 +72,13 @@ impl MessageTable {
         }
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The name and schema behind a number.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn get(&self, number: u32) -> Option<(&str, u64)> {
         let at = usize::try_from(number).ok()?;
         self.entries

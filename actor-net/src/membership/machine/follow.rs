@@ -22,7 +22,7 @@ impl Membership {
                 match told {
                     Told::Member { id, refuted, state } => self.follow(id, refuted, state, now),
                     // Somebody suspected us, and was wrong or we were slow (G01).
-                    Told::Refuted(_) => self.swim.health().worsen(),
+                    Told::Refuted => self.swim.health().worsen(),
                     Told::Fact(fact) => self.learn(fact, now),
                 }
             } else if let Some((id, refuted)) = self.swim.poll_failed() {

@@ -39,6 +39,7 @@ impl Lane {
     }
 
     /// Bytes and messages that wait here.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn load(&self) -> (usize, usize) {
         self.outbox.load()
     }
@@ -74,6 +75,7 @@ impl Lane {
     }
 
     /// A scope is cancelled: the peer is to stop what belongs to it.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn cancel_scope(&mut self, scope: u64) {
         let entry = Entry::Cancel(Cancelled::Scope(scope));
         self.outbox.push(0, entry, self.fragment);
