@@ -8,6 +8,7 @@
 //! is gone.
 
 use std::any::TypeId;
+use std::task::Context;
 
 use super::header::{CellRef, Flags};
 use super::reason::StopReason;
@@ -23,6 +24,28 @@ impl CellRef {
             ));
         } else {
             self.stop(generation, mode, reason);
+        }
+    }
+
+    /// Whether the network has room for another message; if not, it wakes the cell when it has. What was forwarded
+    /// so far is on its way when it has not, and where `is_last` says that the turn may be over: before the cell
+    /// becomes idle, and others' with that.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which is a proxy.
+    pub(super) unsafe fn may_forward(self, is_last: bool) -> bool {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let Some(proxy) = self.vtable().proxy else {
+                return true;
+            };
+            let waker = self.waker();
+            let is_ready = (proxy.is_ready)(self, &mut Context::from_waker(&waker));
+            if is_last || !is_ready {
+                (proxy.flush)(self);
+            }
+            is_ready
         }
     }
 

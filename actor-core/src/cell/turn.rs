@@ -146,17 +146,8 @@ unsafe fn forward_next(
 ) -> Option<After> {
     // SAFETY: H2, by the caller.
     unsafe {
-        let is_ready = cell.vtable().proxy.is_none_or(|proxy| {
-            let waker = cell.waker();
-            (proxy.is_ready)(cell, &mut std::task::Context::from_waker(&waker))
-        });
-        // Before the cell may become idle, and others' with that.
-        if (!is_ready || *budget == 0 || (*cell.owned()).fifo.is_null())
-            && let Some(proxy) = cell.vtable().proxy
-        {
-            (proxy.flush)(cell);
-        }
-        if !is_ready {
+        let is_last = *budget == 0 || (*cell.owned()).fifo.is_null();
+        if !cell.may_forward(is_last) {
             publish_and_wake(cell, *left, true);
             // Messages pile up until the network has room.
             return cell.inbox().suspend().then_some(After::Done);

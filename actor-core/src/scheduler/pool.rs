@@ -19,6 +19,7 @@
 
 #[cfg(feature = "testkit")]
 mod manual;
+mod plan;
 #[cfg(feature = "model")]
 mod stepped;
 
@@ -34,7 +35,7 @@ use crate::sync::cache_padded::CachePadded;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-use super::config::{Config, Pin, SeatSpec};
+use super::config::{Config, Pin};
 use super::dedicated::{Booths, DEDICATED};
 use super::gathering;
 use super::injector::SHARE_MAX;
@@ -130,7 +131,7 @@ impl Scheduler {
         distances: Vec<Vec<u32>>,
         driver: &'static dyn Driver,
     ) -> io::Result<&'static Self> {
-        check(&config.seats, &distances)?;
+        plan::check(&config.seats, &distances)?;
         // What the caller's thread may use; a caller pinned to one CPU starts workers that do not spin.
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let numa_nodes = distances.len();
@@ -140,7 +141,7 @@ impl Scheduler {
         for spec in &config.seats {
             members[spec.numa_index] += 1;
         }
-        let mut spare_places = spare_places(workers, &members, &spares);
+        let mut spare_places = plan::spare_places(workers, &members, &spares);
         let mut taken_slots = vec![0; numa_nodes];
 
         let (ready, readies) = mpsc::channel();
@@ -609,29 +610,6 @@ impl Thread {
     }
 }
 
-/// The places of each NUMA node's spares: numbered behind all workers, in order.
-fn spare_places(workers: usize, members: &[usize], spares: &[usize]) -> Vec<Vec<Place>> {
-    let mut next = workers;
-    let at_home = |(numa_index, (&members, &spares)): (usize, (&usize, &usize))| {
-        let place = |i| Place {
-            // The builder keeps the sum below.
-            worker: WorkerId(u16::try_from(next + i).unwrap_or(u16::MAX)),
-            numa_index,
-            index: next + i,
-            slot: members + i,
-        };
-        let places = (0..spares).map(place).collect();
-        next += spares;
-        places
-    };
-    members
-        .iter()
-        .zip(spares)
-        .enumerate()
-        .map(at_home)
-        .collect()
-}
-
 /// A worker that has taken its seat.
 struct Taken {
     seat: Box<Seat>,
@@ -670,33 +648,4 @@ fn seat_and_run(
     };
     worker::run(scheduler, seat, local);
     scheduler.left(seat.index);
-}
-
-fn check(seats: &[SeatSpec], distances: &[Vec<u32>]) -> io::Result<()> {
-    let refuse = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    let nodes = distances.len();
-    if seats.is_empty() {
-        return refuse("a scheduler needs at least one worker; 0 seats given".to_owned());
-    }
-    for (from, row) in distances.iter().enumerate() {
-        if row.len() != nodes {
-            let len = row.len();
-            return refuse(format!(
-                "distances must be square: {nodes} NUMA nodes, but {len} distances from index {from}"
-            ));
-        }
-        if !seats.iter().any(|seat| seat.numa_index == from) {
-            return refuse(format!(
-                "NUMA index {from} of {nodes} has no worker; its tasks would never run"
-            ));
-        }
-    }
-    match seats.iter().find(|seat| seat.numa_index >= nodes) {
-        Some(SeatSpec {
-            worker, numa_index, ..
-        }) => refuse(format!(
-            "{worker} sits at NUMA index {numa_index}, but there are {nodes} NUMA nodes"
-        )),
-        None => Ok(()),
-    }
 }
