@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use super::actor::{Actor, Handler, Message};
-use super::actor_ref::{ActorRef, refused, tell};
+use super::actor_ref::{ActorRef, tell};
 use super::blocking::block_on;
 use super::cancel::CancelToken;
 use super::circles;
@@ -83,6 +83,16 @@ enum State<M: Message> {
     Unsent(M),
     Sent(NonNull<AskNode<M>>),
     Done,
+}
+
+/// Why an ask is not sent.
+enum Refusal {
+    Dead,
+    /// It was cancelled, or its time was up.
+    GaveUp(Fate),
+    Circle(DeadlockPath),
+    Overloaded,
+    Full,
 }
 
 // SAFETY: the node is shared by asker and responder as `mailbox::reply` says, from any thread.
@@ -205,36 +215,22 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         }
         loop {
             if !target.admits() {
-                return self.refuse(
-                    Count::RefusedDead,
-                    AskError::Dead {
-                        target: target.id,
-                        message: Some(message),
-                    },
-                );
+                return self.refuse(target, Refusal::Dead, message);
             }
             if let Some(fate) = now.and_then(|now| context.refusal_at(now)) {
-                let error = self.gave_up(refused(target.id, fate, message));
-                return self.refuse(Count::RefusedOther, error);
+                return self.refuse(target, Refusal::GaveUp(fate), message);
             }
             if let Some(line) = &self.line
                 && !line.is_woken(cx.waker())
             {
                 if let Some(fate) = self.patience.poll(target.runtime, &context, cx, None) {
-                    let error = self.gave_up(refused(target.id, fate, message));
-                    return self.refuse(Count::RefusedOther, error);
+                    return self.refuse(target, Refusal::GaveUp(fate), message);
                 }
                 self.state = State::Unsent(message);
                 return Poll::Pending;
             }
             if let Some(path) = self.wait_for(target, cx) {
-                return self.refuse(
-                    Count::RefusedOther,
-                    AskError::Deadlock {
-                        path,
-                        message: Some(message),
-                    },
-                );
+                return self.refuse(target, Refusal::Circle(path), message);
             }
             let (arena, generation) = (target.cell.arena(), target.id.generation());
             let waker = cx.waker().clone();
@@ -242,13 +238,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             {
                 Ok(node) => node,
                 Err(NoMemory(message)) => {
-                    return self.refuse(
-                        Count::RefusedOverloaded,
-                        AskError::Overloaded {
-                            target: target.id,
-                            message,
-                        },
-                    );
+                    return self.refuse(target, Refusal::Overloaded, message);
                 }
             };
             // SAFETY: the node is ours and of the target's type.
@@ -275,15 +265,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             // The note stays while it waits for room: an actor that waits for a place with one that
             // waits for its reply closes a circle just as well.
             if !target.cell.waits_for_room() {
-                let capacity = target.capacity();
-                return self.refuse(
-                    Count::RefusedFull,
-                    AskError::Full {
-                        target: target.id,
-                        capacity,
-                        message,
-                    },
-                );
+                return self.refuse(target, Refusal::Full, message);
             }
             match &self.line {
                 Some(line) => _ = line.again(cx.waker()),
@@ -435,23 +417,52 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         path
     }
 
-    fn refuse(&mut self, count: Count, error: AskError<M>) -> Poll<Result<M::Reply, AskError<M>>> {
-        Target::found(self.target.id(), &mut self.books).count(count);
+    /// Gives the message back. Apart from the way of what is sent: an error is as large as the message, and without
+    /// optimisation a function has stack for all of its errors at once.
+    #[cold]
+    #[inline(never)]
+    fn refuse(
+        &mut self,
+        target: Target,
+        why: Refusal,
+        message: M,
+    ) -> Poll<Result<M::Reply, AskError<M>>> {
+        target.count(match why {
+            Refusal::Dead => Count::RefusedDead,
+            Refusal::Full => Count::RefusedFull,
+            Refusal::Overloaded => Count::RefusedOverloaded,
+            Refusal::GaveUp(_) | Refusal::Circle(_) => Count::RefusedOther,
+        });
         self.stop_waiting();
         self.line = None;
         self.state = State::Done;
-        Poll::Ready(Err(error))
-    }
-
-    fn gave_up(&self, error: SendError<M>) -> AskError<M> {
-        match error {
-            SendError::Expired { target, message } => AskError::Expired {
+        let capacity = target.capacity();
+        let target = target.id;
+        Poll::Ready(Err(match why {
+            Refusal::Dead => AskError::Dead {
+                target,
+                message: Some(message),
+            },
+            Refusal::GaveUp(Fate::Cancelled) => AskError::Cancelled {
+                target,
+                message: Some(message),
+            },
+            Refusal::GaveUp(_) => AskError::Expired {
                 target,
                 waited: self.waited(),
                 message: Some(message),
             },
-            other => other.into(),
-        }
+            Refusal::Circle(path) => AskError::Deadlock {
+                path,
+                message: Some(message),
+            },
+            Refusal::Overloaded => AskError::Overloaded { target, message },
+            Refusal::Full => AskError::Full {
+                target,
+                capacity,
+                message,
+            },
+        }))
     }
 
     fn waited(&self) -> Duration {
