@@ -312,18 +312,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         match unsafe { (*node.as_ptr()).reply.abandon() } {
             None => {
                 self.state = State::Done;
-                let target = self.target.id();
-                Poll::Ready(Err(match fate {
-                    Fate::Cancelled => AskError::Cancelled {
-                        target,
-                        message: None,
-                    },
-                    _ => AskError::Expired {
-                        target,
-                        waited: self.waited(),
-                        message: None,
-                    },
-                }))
+                Poll::Ready(self.failed(fate as u8, None))
             }
             // The reply came at the last moment.
             Some(polled) => Poll::Ready(self.resolve(node, polled)),
@@ -360,6 +349,14 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             AskNode::free(node);
             failure
         };
+        self.failed(fate, blame)
+    }
+
+    /// Why there is no reply; `blame` is who has not given it, if that is not who was asked. Apart for the same
+    /// reason as [`refuse`](Self::refuse).
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, fate: u8, blame: Option<ActorId>) -> Result<M::Reply, AskError<M>> {
         if fate == CIRCLE {
             let circle = blame.and_then(|number| circles::take(number.as_u64()));
             let path = DeadlockPath(circle.unwrap_or_else(|| vec![self.target.id()]));
