@@ -155,6 +155,27 @@ fn a_small_message_takes_nothing_from_the_global_allocator() {
             b.ask_blocking(Add(1)).unwrap();
         }
     };
+    // A worker that slept through all of it would make its caches when it first wakes, which may be later.
+    let crowd: Vec<_> = (0..64)
+        .map(|_| {
+            system
+                .spawn(Player {
+                    other: None,
+                    done: None,
+                })
+                .unwrap()
+        })
+        .collect();
+    while system.stats().workers.iter().any(|it| it.turns < 100) {
+        for _ in 0..100 {
+            for player in &crowd {
+                player.tell(Add(1)).unwrap();
+            }
+        }
+        for player in &crowd {
+            player.ask_blocking(Add(1)).unwrap();
+        }
+    }
     // Twice, so that the wandering of blocks between threads has settled.
     for _ in 0..2 {
         play();
