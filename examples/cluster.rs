@@ -47,7 +47,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -176,17 +176,8 @@ impl Options {
         self.entities.unwrap_or(default) as usize
     }
 
-    /// The sample lies beside this file, also for a binary that is run from elsewhere.
     fn input_path(&self) -> PathBuf {
-        let sample = || {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/orders.csv");
-            if source.exists() {
-                source
-            } else {
-                "examples/data/orders.csv".into()
-            }
-        };
-        self.input.clone().unwrap_or_else(sample)
+        self.input.clone().unwrap_or_else(input::sample)
     }
 }
 

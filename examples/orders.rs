@@ -31,7 +31,7 @@ mod order;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,17 +141,8 @@ impl Options {
             .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into())
     }
 
-    /// The sample lies beside this file, also for a binary that is run from elsewhere.
     fn input_path(&self) -> PathBuf {
-        let sample = || {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/orders.csv");
-            if source.exists() {
-                source
-            } else {
-                "examples/data/orders.csv".into()
-            }
-        };
-        self.input.clone().unwrap_or_else(sample)
+        self.input.clone().unwrap_or_else(input::sample)
     }
 }
 

@@ -131,7 +131,7 @@ pub mod remote {
         Anyone, CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
         Undelivered, ask_for_elsewhere as ask,
     };
-    pub use crate::system::gather;
+    pub use crate::system::remote::gather;
 }
 
 #[cfg(all(feature = "macros", not(actor_loom)))]

@@ -10,7 +10,10 @@ use actor_net::remote::Exports;
 use actor_net::transport::{Security, SharedKey};
 use serde::{Deserialize, Serialize};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+use self::cluster_kit::{PATIENCE, finish, system};
+
+mod cluster_kit;
+
 const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Actor, Default)]
@@ -193,17 +196,4 @@ fn what_cannot_be_started_says_why() {
         one.leave(GRACE).await;
     });
     finish(system);
-}
-
-fn system() -> ActorSystem {
-    ActorSystem::builder()
-        .workers(actor_core::topology::Workers::Count(1))
-        .build()
-        .unwrap()
-}
-
-/// Everything that was accepted is accounted for.
-fn finish(system: ActorSystem) {
-    let report = system.shutdown_blocking(Duration::from_secs(60));
-    assert!(report.is_clean(), "{report}");
 }

@@ -12,7 +12,10 @@ use actor_net::membership::MembershipSettings;
 use actor_net::sharding::{Entity, EntityContext, EntityRef};
 use serde::{Deserialize, Serialize};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+use self::cluster_kit::{PATIENCE, finish, system};
+
+mod cluster_kit;
+
 const GRACE: Duration = Duration::from_secs(60);
 const SHARDS: usize = 16;
 
@@ -209,19 +212,6 @@ impl Peer {
         assert_eq!(self.cluster.status(), Status::Left);
         finish(self.system);
     }
-}
-
-fn system() -> ActorSystem {
-    ActorSystem::builder()
-        .workers(actor_core::topology::Workers::Count(1))
-        .build()
-        .unwrap()
-}
-
-/// Everything that was accepted is accounted for.
-fn finish(system: ActorSystem) {
-    let report = system.shutdown_blocking(Duration::from_secs(60));
-    assert!(report.is_clean(), "{report}");
 }
 
 /// Waits for it, however long.

@@ -12,12 +12,13 @@ use actor_net::registry::{
 use actor_net::remote::Exports;
 use serde::{Deserialize, Serialize};
 
+use self::cluster_kit::{PATIENCE, finish, system};
 use self::cuts::Cuts;
 
+mod cluster_kit;
 #[path = "common/cuts.rs"]
 mod cuts;
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// One who knows which peer it is on, and adds up what it is told.
@@ -63,13 +64,6 @@ impl SyncHandler<Sum> for Worker {
 struct Peers {
     systems: Vec<ActorSystem>,
     clusters: Vec<Cluster>,
-}
-
-fn system() -> ActorSystem {
-    ActorSystem::builder()
-        .workers(actor_core::topology::Workers::Count(1))
-        .build()
-        .unwrap()
 }
 
 impl Peers {
@@ -184,11 +178,6 @@ fn hasty() -> ConsensusSettings {
     let mut settings = ConsensusSettings::default();
     settings.deadline = Duration::from_millis(500);
     settings
-}
-
-fn finish(system: ActorSystem) {
-    let report = system.shutdown_blocking(Duration::from_secs(60));
-    assert!(report.is_clean(), "{report}");
 }
 
 /// Until the group has so many members here.

@@ -2,13 +2,12 @@
 //! down, comes back as the one it was; declared down it comes back as another.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use actor_core::{AskError, StopReason};
-use actor_net::cluster::{ClusterBuilder, LinkSettings, Seeds};
+use actor_net::cluster::{ClusterBuilder, LinkSettings};
 use actor_net::membership::{Downing, MemberState, MembershipSettings};
 use actor_net::transport::{Security, SharedKey, TransportSettings};
 
@@ -37,32 +36,16 @@ fn quick(builder: ClusterBuilder) -> ClusterBuilder {
         .security(Security::shared_key(SharedKey::from_hex(digits).unwrap()))
 }
 
-const SEED: &str = "ACTOR_NET_TEST_SEED";
-const LISTEN: &str = "ACTOR_NET_TEST_LISTEN";
-
-/// Run in the other namespace; ends when its input does.
+/// Run in the other namespace.
 #[test]
 #[ignore = "the other test runs it"]
 fn the_other_process() {
-    let Ok(seed) = std::env::var(SEED) else {
-        return;
-    };
-    let listen: SocketAddr = std::env::var(LISTEN).unwrap().parse().unwrap();
-    let seed: SocketAddr = seed.parse().unwrap();
-    let two = Process::with("two", None, |builder| {
-        let seeds = Seeds::none().endpoint(seed.into());
-        quick(builder).seeds(seeds).listen(listen)
-    });
-    two.publish("witness", &Witness::default());
-    println!("\nit is up");
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).unwrap();
-    std::process::exit(0);
+    be_the_other_process(quick);
 }
 
 /// A namespace, and a virtual cable to it; they go away with the test, and so does what runs there.
 struct Cable {
-    process: Option<Child>,
+    process: Option<Other>,
 }
 
 fn name(what: &str) -> String {
@@ -101,20 +84,11 @@ impl Cable {
 
     /// Starts the other process at the far end.
     fn run(&mut self, seed: SocketAddr) {
-        let own = std::env::current_exe().unwrap();
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &name("n")]).arg(own);
-        command
-            .args(["the_other_process", "--exact", "--ignored", "--nocapture"])
-            .env(SEED, seed.to_string())
-            .env(LISTEN, format!("{}:4720", address(2)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        self.process = Some(process);
-        let mut lines = output.lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.contains("it is up")), "it starts");
+        command.args(["netns", "exec", &name("n")]);
+        command.arg(std::env::current_exe().unwrap());
+        let listen = format!("{}:4720", address(2)).parse().unwrap();
+        self.process = Some(Other::start(command, seed, listen).0);
     }
 
     /// Pulls the cable at the far end: this end keeps its address, and nothing arrives; or plugs it in again.
@@ -129,10 +103,8 @@ impl Cable {
 
 impl Drop for Cable {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            _ = process.kill();
-            _ = process.wait();
-        }
+        // First who uses it.
+        self.process = None;
         ip(&format!("link del {}", name("a")));
         ip(&format!("netns del {}", name("n")));
     }

@@ -1,9 +1,8 @@
 //! Ends of actors and of peers, over TCP: watches, links, stops, connections that break, a process that is killed
 //! and comes back under its name.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -348,69 +347,23 @@ fn r05_connections_that_break_cost_nothing_but_what_is_told() {
 
 // ---- A process that is killed -------------------------------------------------------------------
 
-const SEED: &str = "ACTOR_NET_TEST_SEED";
-const LISTEN: &str = "ACTOR_NET_TEST_LISTEN";
-
-/// Run as a process of its own; ends when its input does.
+/// Run as a process of its own.
 #[test]
 #[ignore = "the other tests run it"]
 fn the_other_process() {
-    let Ok(seed) = std::env::var(SEED) else {
-        return;
-    };
-    let listen: SocketAddr = std::env::var(LISTEN).unwrap().parse().unwrap();
-    let seed: SocketAddr = seed.parse().unwrap();
-    let two = Process::with("two", None, |builder| {
-        let seeds = Seeds::none().endpoint(seed.into());
-        builder.seeds(seeds).listen(listen)
-    });
-    let witness = Witness::default();
-    two.publish("witness", &witness);
-    println!("\nlistens on {}", two.cluster.local_addr());
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).unwrap();
-    std::process::exit(0);
+    be_the_other_process(|builder| builder);
 }
 
-/// A process that does not outlive the test.
-struct Other(Child);
-
-impl Other {
-    fn start(seed: SocketAddr, listen: SocketAddr) -> (Self, SocketAddr) {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["the_other_process", "--exact", "--ignored", "--nocapture"])
-            .env(SEED, seed.to_string())
-            .env(LISTEN, listen.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut other = Self(command.spawn().unwrap());
-        let output = BufReader::new(other.0.stdout.take().unwrap());
-        let addr = output.lines().map_while(Result::ok).find_map(|line| {
-            let (_, addr) = line.split_once("listens on ")?;
-            addr.trim().parse().ok()
-        });
-        (other, addr.expect("it says where it listens"))
-    }
-
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
+fn start_other(seed: SocketAddr, listen: SocketAddr) -> (Other, SocketAddr) {
+    let own = Command::new(std::env::current_exe().unwrap());
+    Other::start(own, seed, listen)
 }
 
 #[test]
 fn r03_r04_a_process_that_is_killed_and_comes_back_is_another_one() {
     let one = Process::start("one", None);
     let seed = one.cluster.local_addr();
-    let (mut process, addr) = Other::start(seed, "127.0.0.1:0".parse().unwrap());
+    let (mut process, addr) = start_other(seed, "127.0.0.1:0".parse().unwrap());
     one.sees(2);
     let two = actor_net::id::PeerId::new("two").unwrap();
     let find = || {
@@ -439,7 +392,7 @@ fn r03_r04_a_process_that_is_killed_and_comes_back_is_another_one() {
         old.tell(Note { from: 1, n }).unwrap();
     }
 
-    let (_process, _) = Other::start(seed, addr);
+    let (_process, _) = start_other(seed, addr);
     let error = one.system.block_on(asking).unwrap().unwrap_err();
     assert!(
         matches!(

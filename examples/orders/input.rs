@@ -17,6 +17,16 @@ pub(crate) const COLUMNS: [&str; 5] = ["order_id", "customer", "item", "quantity
 /// The longest line that is read; longer ones are skipped.
 const LINE_BYTES_MAX: usize = 16 << 10;
 
+/// Where the sample is, also for a binary that is run from elsewhere.
+pub(crate) fn sample() -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/orders.csv");
+    if source.exists() {
+        source
+    } else {
+        "examples/data/orders.csv".into()
+    }
+}
+
 /// An endless supply of orders.
 #[derive(Debug)]
 pub(crate) struct Input<R> {

@@ -75,25 +75,33 @@ impl<M> SendError<M> {
 
     /// The same error with another message: for who has wrapped what somebody else sent.
     pub fn map<N>(self, change: impl FnOnce(M) -> N) -> SendError<N> {
-        let target = self.target();
-        let capacity = match &self {
-            Self::Full { capacity, .. } => *capacity,
-            _ => 0,
-        };
-        let wrap = match &self {
-            Self::Full { .. } => |target, capacity, message| SendError::Full {
+        match self {
+            Self::Full {
                 target,
                 capacity,
                 message,
+            } => SendError::Full {
+                target,
+                capacity,
+                message: change(message),
             },
-            Self::Dead { .. } => |target, _, message| SendError::Dead { target, message },
-            Self::Overloaded { .. } => {
-                |target, _, message| SendError::Overloaded { target, message }
-            }
-            Self::Expired { .. } => |target, _, message| SendError::Expired { target, message },
-            Self::Cancelled { .. } => |target, _, message| SendError::Cancelled { target, message },
-        };
-        wrap(target, capacity, change(self.into_message()))
+            Self::Dead { target, message } => SendError::Dead {
+                target,
+                message: change(message),
+            },
+            Self::Overloaded { target, message } => SendError::Overloaded {
+                target,
+                message: change(message),
+            },
+            Self::Expired { target, message } => SendError::Expired {
+                target,
+                message: change(message),
+            },
+            Self::Cancelled { target, message } => SendError::Cancelled {
+                target,
+                message: change(message),
+            },
+        }
     }
 
     /// The actor it was meant for.
@@ -375,48 +383,10 @@ impl<M> AskError<M> {
         }
     }
 
-    /// The same error without the message, for callers that pass errors up.
+    /// The same error without the message, for callers that pass errors up. Where the message may have come back,
+    /// `Some(())` says that it did.
     pub fn without_message(self) -> AskError<()> {
-        match self {
-            Self::Full {
-                target, capacity, ..
-            } => AskError::Full {
-                target,
-                capacity,
-                message: (),
-            },
-            Self::Dead { target, .. } => AskError::Dead {
-                target,
-                message: None,
-            },
-            Self::Expired { target, waited, .. } => AskError::Expired {
-                target,
-                waited,
-                message: None,
-            },
-            Self::Cancelled { target, .. } => AskError::Cancelled {
-                target,
-                message: None,
-            },
-            Self::Panicked { target } => AskError::Panicked { target },
-            Self::NoReply { target } => AskError::NoReply { target },
-            Self::PeerGone { target } => AskError::PeerGone { target },
-            Self::Unreachable { target } => AskError::Unreachable { target },
-            Self::NotExported { target } => AskError::NotExported { target },
-            Self::TooLarge { target } => AskError::TooLarge { target },
-            Self::Deadlock { path, .. } => AskError::Deadlock {
-                path,
-                message: None,
-            },
-            Self::Overloaded { target, .. } => AskError::Overloaded {
-                target,
-                message: (),
-            },
-            Self::WouldBlock { target, .. } => AskError::WouldBlock {
-                target,
-                message: (),
-            },
-        }
+        self.map(drop)
     }
 
     fn name(&self) -> &'static str {

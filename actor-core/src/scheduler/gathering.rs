@@ -7,7 +7,8 @@
 //!
 //! To the protocol of sleep and wake (README) it is a publisher that takes its time between publishing and
 //! looking: the call comes later, but it comes, also if the batch ends by a panic. So a batch must be short and
-//! must not wait for anything.
+//! must not wait for anything. One call is enough for many tasks, since who is woken hands on
+//! (`loom_idle_ramp_up_by_a_batch`, and its twins).
 
 use std::cell::{Cell, RefCell};
 

@@ -59,6 +59,16 @@ impl<P: Protocol> Home<P> {
         self.unpark(self.idle.wake_one());
     }
 
+    /// All of them, and one call for all (`gathering`).
+    fn submit_together(&self, tasks: usize) {
+        for i in 0..tasks {
+            // SAFETY: as above.
+            self.injector
+                .push(unsafe { Task::from_raw((&self.links[i]).into()) });
+        }
+        self.unpark(self.idle.wake_one());
+    }
+
     fn unpark(&self, worker: Option<usize>) {
         if let Some(worker) = worker {
             self.parkers[worker].unpark();
@@ -138,6 +148,40 @@ fn ramp_up<P: Protocol + 'static>() {
             worker.join().unwrap();
         }
     });
+}
+
+/// As `ramp_up`, with both tasks in one batch: whoever is called must hand on.
+fn ramp_up_by_a_batch<P: Protocol + 'static>() {
+    check(2, || {
+        let home = Home::<P>::new(2, 2);
+        let workers: Vec<_> = (0..2)
+            .map(|me| {
+                let home = home.clone();
+                thread::spawn(move || home.take_one(me))
+            })
+            .collect();
+        home.submit_together(2);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn loom_idle_ramp_up_by_a_batch() {
+    ramp_up_by_a_batch::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_idle_batch_without_handing_on_is_caught() {
+    ramp_up_by_a_batch::<NoHandingOn>();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn loom_idle_batch_without_fence_of_publisher_is_caught() {
+    ramp_up_by_a_batch::<NoFenceOfPublisher>();
 }
 
 #[test]

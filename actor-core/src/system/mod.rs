@@ -16,7 +16,7 @@ mod os_signal;
 mod phases;
 mod pins;
 mod readiness;
-mod remote;
+pub(crate) mod remote;
 mod shutdown;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
@@ -50,7 +50,6 @@ pub use os_signal::{OsSignal, termination};
 pub use phases::{IntoPhaseResult, PhaseError, ShutdownPhase};
 pub use pins::LostPin;
 pub use readiness::Readiness;
-pub use remote::gather;
 pub use shutdown::{Abandoned, PhaseOutcome, PhaseReport, ShutdownReport};
 pub use start_error::StartError;
 

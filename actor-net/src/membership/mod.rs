@@ -47,5 +47,4 @@ pub use profile::{
 pub use settings::{InvalidMembershipSettings, MembershipSettings};
 pub use view::{DownReason, Member, MemberState, View};
 
-#[allow(unused_imports, reason = "the driver of the cluster is still to come")]
 pub(crate) use {event::Event, machine::Membership};

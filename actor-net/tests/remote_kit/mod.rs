@@ -2,6 +2,9 @@
 //! what it hears, and the books of both sides.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -99,6 +102,67 @@ impl Process {
         self.leave();
         let report = self.system.shutdown_blocking(PATIENCE);
         assert!(report.is_clean(), "{report}");
+    }
+}
+
+// ---- A process of its own -------------------------------------------------------------------------
+
+const SEED: &str = "ACTOR_NET_TEST_SEED";
+const LISTEN: &str = "ACTOR_NET_TEST_LISTEN";
+
+/// What the test `the_other_process` of a file does where [`Other`] runs it: a peer named two, with a published
+/// witness, until its input ends. Run by itself it does nothing.
+pub(crate) fn be_the_other_process(with: impl FnOnce(ClusterBuilder) -> ClusterBuilder) {
+    let Ok(seed) = std::env::var(SEED) else {
+        return;
+    };
+    let listen: SocketAddr = std::env::var(LISTEN).unwrap().parse().unwrap();
+    let seed: SocketAddr = seed.parse().unwrap();
+    let two = Process::with("two", None, |builder| {
+        let seeds = Seeds::none().endpoint(seed.into());
+        with(builder).seeds(seeds).listen(listen)
+    });
+    two.publish("witness", &Witness::default());
+    println!("\nlistens on {}", two.cluster.local_addr());
+    let mut rest = Vec::new();
+    std::io::stdin().read_to_end(&mut rest).unwrap();
+    std::process::exit(0);
+}
+
+/// A process that does not outlive the test.
+pub(crate) struct Other(Child);
+
+impl Other {
+    /// `own` is a command that runs this very program; where the process listens comes back with it.
+    pub(crate) fn start(
+        mut own: Command,
+        seed: SocketAddr,
+        listen: SocketAddr,
+    ) -> (Self, SocketAddr) {
+        own.args(["the_other_process", "--exact", "--ignored", "--nocapture"])
+            .env(SEED, seed.to_string())
+            .env(LISTEN, listen.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut other = Self(own.spawn().unwrap());
+        let output = BufReader::new(other.0.stdout.take().unwrap());
+        let addr = output.lines().map_while(Result::ok).find_map(|line| {
+            let (_, addr) = line.split_once("listens on ")?;
+            addr.trim().parse().ok()
+        });
+        (other, addr.expect("it says where it listens"))
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
     }
 }
 

@@ -1,0 +1,23 @@
+//! What the tests of whole clusters begin and end with.
+
+use std::time::Duration;
+
+use actor_core::prelude::*;
+use actor_core::topology::Workers;
+
+/// Long enough for a loaded machine; nothing waits for it but a test that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A system with one worker: there are several in a test.
+pub(crate) fn system() -> ActorSystem {
+    ActorSystem::builder()
+        .workers(Workers::Count(1))
+        .build()
+        .expect("a system")
+}
+
+/// Everything that was accepted is accounted for.
+pub(crate) fn finish(system: ActorSystem) {
+    let report = system.shutdown_blocking(PATIENCE);
+    assert!(report.is_clean(), "{report}");
+}
