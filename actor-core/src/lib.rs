@@ -71,6 +71,7 @@
 pub(crate) mod clock;
 pub(crate) mod contain;
 pub mod id;
+pub(crate) mod probes;
 pub(crate) mod random;
 pub(crate) mod sync;
 

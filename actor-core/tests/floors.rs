@@ -41,6 +41,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/links.rs", "the owner notes its links"),
     ("cell/monitor.rs", "the owner notes who waits for its end"),
     ("cell/names.rs", "the owner notes its names"),
+    ("cell/orders.rs", "the owner heeds its signals"),
     ("cell/overflow.rs", "a signal handler"),
     ("cell/proxy.rs", "the owner passes orders on"),
     ("cell/room.rs", "the owner's side of the inbox"),

@@ -18,6 +18,7 @@ use crate::locality::Placement;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::{Mailbox, Overflow};
 use crate::memory::{self, Purpose};
+use crate::probes;
 use crate::scheduler::{Hint, NoBooth, Reservation};
 use crate::supervision::{Backoff, OnPanic, Shutdown, Supervision};
 
@@ -302,6 +303,7 @@ unsafe fn move_in(
         (Place::Top, None) => runtime.set_root(cell),
     }
     runtime.count(Count::Spawned, 1);
+    probes::spawn(id, birth.vtable.type_name, family.map(CellRef::id));
     observe::see(runtime, || Event::Spawned {
         actor: id,
         parent: family.map(CellRef::id),

@@ -11,14 +11,15 @@ use super::family::Spec;
 use super::header::{CellRef, Flags, Phase};
 use super::local::while_ending;
 use super::observe::{self, Event, Hook};
+use super::orders::process_signals;
 use super::reason::StopReason;
 use super::signal::{Signal, SignalKind};
-use super::turn::process_signals;
 use super::watch;
 use crate::contain::{contain, log};
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node};
 use crate::mailbox::waiters;
+use crate::probes;
 use crate::supervision::{OnPanic, Shutdown};
 
 impl CellRef {
@@ -78,6 +79,7 @@ impl CellRef {
                 actor: id,
                 reason: &reason,
             });
+            probes::stop(id, self.vtable().type_name);
             (*owned).phase = Phase::Dead;
             self.quiet().vacate();
             birth::free_state(self.state_arena(), self.vtable(), self.state());

@@ -43,6 +43,7 @@ mod marks;
 mod monitor;
 mod names;
 pub(crate) mod observe;
+mod orders;
 #[cfg(all(unix, not(miri)))]
 pub(crate) mod overflow;
 mod proxy;

@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use crate::id::WorkerId;
 use crate::memory::ONE_HOME;
+use crate::probes;
 use crate::sync::hint::spin_loop;
 use crate::sync::thread;
 
@@ -472,6 +473,7 @@ impl Worker {
     /// Sleeps in the kernel until a waker has made this worker a searcher, or it gets up by itself.
     fn park(&self, mut asleep: Asleep) -> Woken {
         self.counters().parks.add(1);
+        probes::park(self.seat.worker);
         let idle = &self.home.idle;
         let me = self.seat.slot;
         // Work waits elsewhere. It is not asked for again: who is woken before that looks at home first, and
@@ -489,6 +491,7 @@ impl Worker {
                     !self.seat.park_timeout(left)
                 }
             };
+            probes::unpark(self.seat.worker);
             match idle.woken(me, asleep) {
                 Ok(searching) => {
                     self.scheduler.somebody_woke();
