@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actor_core::prelude::*;
@@ -11,10 +10,12 @@ use actor_core::{AskError, Mailbox, StopMode, StopReason};
 use actor_net::cluster::{LinkSettings, Seeds};
 use actor_net::membership::MemberState;
 use actor_net::transport::Endpoint;
-use tokio::net::{TcpListener, TcpStream};
 
+#[path = "common/cuts.rs"]
+mod cuts;
 mod remote_kit;
 
+use cuts::Cuts;
 use remote_kit::*;
 
 // ---- Actors -------------------------------------------------------------------------------------
@@ -218,71 +219,33 @@ fn r06_a_peer_that_is_declared_down_is_heard_of_once_and_stays_away() {
     two.finish();
 }
 
-/// Passes bytes on to a peer, until its connections are cut.
-struct Cable {
-    addr: SocketAddr,
-    target: Arc<Mutex<Option<SocketAddr>>>,
-    cut: Arc<tokio::sync::Notify>,
-}
-
-impl Cable {
-    fn lay(system: &ActorSystem) -> Self {
-        let listener = system.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let target: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
-        let cut = Arc::new(tokio::sync::Notify::new());
-        let (to, cutting) = (target.clone(), cut.clone());
-        system.tokio().spawn(async move {
-            loop {
-                let (mut near, _) = listener.accept().await.expect("it listens");
-                let to = *to.lock().unwrap();
-                let Some(to) = to else { continue };
-                let cutting = cutting.clone();
-                tokio::spawn(async move {
-                    let mut cut = std::pin::pin!(cutting.notified());
-                    cut.as_mut().enable();
-                    if let Ok(mut far) = TcpStream::connect(to).await {
-                        let both = tokio::io::copy_bidirectional(&mut near, &mut far);
-                        tokio::select! { _ = both => {} () = cut => {} }
-                    }
-                });
-            }
-        });
-        Self { addr, target, cut }
-    }
-
-    fn leads_to(&self, addr: SocketAddr) {
-        *self.target.lock().unwrap() = Some(addr);
-    }
-
-    fn cut(&self) {
-        self.cut.notify_waiters();
-    }
-}
-
 #[test]
 fn r05_connections_that_break_cost_nothing_but_what_is_told() {
     let network = ActorSystem::builder()
         .workers(actor_core::topology::Workers::Count(1))
         .build()
         .unwrap();
-    let (to_one, to_two) = (Cable::lay(&network), Cable::lay(&network));
+    let cuts = Cuts::new(["one", "two"].map(str::to_owned));
+    let relay = |name| Endpoint::from(network.block_on(cuts.relay(name, network.tokio())));
+    let (to_one, to_two) = (relay("one"), relay("two"));
     let quick = || {
         let mut links = LinkSettings::default();
         let ms = Duration::from_millis;
         links.redial = actor_core::Backoff::new(ms(5), ms(50));
         links
     };
-    let at = |cable: &Cable| Endpoint::from(cable.addr);
     let one = Process::with("one", None, |builder| {
-        builder.advertise(at(&to_one)).links(quick())
+        builder.advertise(to_one.clone()).links(quick())
     });
-    to_one.leads_to(one.cluster.local_addr());
+    cuts.is_at("one", one.cluster.local_addr());
     let two = Process::with("two", None, |builder| {
-        let seeds = Seeds::none().endpoint(at(&to_one));
-        builder.seeds(seeds).advertise(at(&to_two)).links(quick())
+        let seeds = Seeds::none().endpoint(to_one.clone());
+        builder
+            .seeds(seeds)
+            .advertise(to_two.clone())
+            .links(quick())
     });
-    to_two.leads_to(two.cluster.local_addr());
+    cuts.is_at("two", two.cluster.local_addr());
     one.sees(2);
     two.sees(2);
 
@@ -306,8 +269,7 @@ fn r05_connections_that_break_cost_nothing_but_what_is_told() {
             .system
             .tokio()
             .spawn(async move { there.ask(Note { from: 2, n: round }).await });
-        to_one.cut();
-        to_two.cut();
+        cuts.break_all();
         match one.system.block_on(asking).unwrap() {
             Ok(_) => answered += 1,
             Err(AskError::Unreachable { .. }) => unknown += 1,
