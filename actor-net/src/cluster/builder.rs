@@ -248,6 +248,7 @@ impl ClusterBuilder {
             exports,
             remote: self.remote,
             groups: self.groups,
+            troubles: Arc::default(),
         };
         let declares = self.kinds.into_iter().map(|kind| kind.declare).collect();
         lives::begin(plan, declares).await

@@ -18,6 +18,7 @@ use super::driver::{Driver, Input};
 use super::error::ClusterError;
 use super::lives::Plan;
 use super::machines::Machines;
+use super::troubles::Troubles;
 use crate::consensus::{self, Bootstrap, Consensus, ConsensusSettings, NotSent, Post};
 use crate::datagram::Channel;
 use crate::id::{Incarnation, Life as LifeId, PeerId};
@@ -67,10 +68,11 @@ impl Life {
         if runtimes.is_empty() || system.is_shutting_down() {
             return Err(ClusterError::SystemEnded);
         }
-        let transport = Transport::start(
+        let transport = Transport::start_observed(
             plan.transport.clone(),
             plan.security.clone(),
             system.tokio(),
+            Some(plan.troubles.clone()),
         )?;
         let mut config = peers::Config::new(
             plan.cluster.clone(),
@@ -103,6 +105,7 @@ impl Life {
         let wiring = Arc::new(Wiring {
             remote: remote.clone(),
             inputs: inputs.clone(),
+            troubles: plan.troubles.clone(),
             datagrams: AtomicUsize::new(0),
         });
         let peers = Peers::start(config, transport.clone(), wiring.clone())
@@ -190,6 +193,7 @@ impl Opened {
 pub(super) struct Wiring {
     remote: Remote,
     inputs: mpsc::UnboundedSender<Input>,
+    troubles: Arc<Troubles>,
     datagrams: AtomicUsize,
 }
 
@@ -220,6 +224,7 @@ impl PeerEvents for Wiring {
 
     fn interrupted(&self, peer: &Arc<Peer>, why: &Interruption) {
         tracing::debug!(peer = %peer.id(), %why, "the connection is interrupted");
+        self.troubles.interrupted(peer.id(), why);
         self.tell(Input::Disconnected(peer.id().clone(), peer.incarnation()));
     }
 
@@ -268,6 +273,7 @@ impl PeerEvents for Wiring {
     }
 
     fn refused(&self, who: &Contact, error: &ConnectError) {
+        self.troubles.refused(who, error);
         let (who, error) = (who.clone(), error.clone());
         self.tell(Input::Refused { who, error });
     }

@@ -19,6 +19,7 @@ use super::life::Life;
 use super::seeds::Seeds;
 use super::shards::{self, Tending};
 use super::status::Status;
+use super::troubles::Troubles;
 use super::{Cluster, published::Published, registered::Registered};
 use crate::consensus::{Bootstrap, ConsensusSettings};
 use crate::id::{ClusterId, Incarnation, PeerId};
@@ -58,6 +59,7 @@ pub(super) struct Plan {
     pub(super) exports: Exports,
     pub(super) remote: RemoteSettings,
     pub(super) groups: GroupLimits,
+    pub(super) troubles: Arc<Troubles>,
 }
 
 /// Starts a kind of entities.

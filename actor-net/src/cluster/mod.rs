@@ -17,6 +17,7 @@
 //! | `entities`, `shards` | actors by key: as users reach them; what a life does for them |
 //! | `seeds` | where to look for the first peers |
 //! | `status`, `follow` | how this peer stands, and how that is followed |
+//! | `troubles` | what went wrong with connections lately |
 //! | `groups`, `names` | groups and unique names, as users see them |
 //! | `registered`, `ways` | what is behind these, over all lives; from an address to its actor |
 
@@ -37,6 +38,7 @@ mod registered;
 mod seeds;
 mod shards;
 mod status;
+mod troubles;
 mod ways;
 
 #[cfg(test)]
@@ -59,6 +61,7 @@ pub use groups::Groups;
 pub use names::Names;
 pub use seeds::{SeedError, Seeds};
 pub use status::Status;
+pub use troubles::Trouble;
 
 pub use crate::consensus::{Bootstrap, ConsensusSettings, Storage};
 pub use crate::peers::LinkSettings;
@@ -179,6 +182,12 @@ impl Cluster {
         life.map_or_else(BTreeSet::new, |life| life.consensus.voters())
     }
 
+    /// Connections to other peers that did not come about or broke in the last minute, the latest last, at most 16 that
+    /// differ: where to look when a peer is alone. The log has them all.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.shared.plan.troubles.lately()
+    }
+
     /// What happens to members from now on, one after the other. A reader that is more than 1,024 behind is told how
     /// many it missed, and looks at the [`view`](Self::view).
     pub fn events(&self) -> broadcast::Receiver<MemberEvent> {
@@ -202,6 +211,7 @@ impl Cluster {
             Ok(None) | Err(_) => Err(NotUp {
                 wanted: peers,
                 view: self.view(),
+                troubles: self.troubles(),
             }),
         }
     }
@@ -351,6 +361,14 @@ impl fmt::Debug for Cluster {
 pub struct NotUp {
     wanted: usize,
     view: Arc<View>,
+    troubles: Vec<Trouble>,
+}
+
+impl NotUp {
+    /// What went wrong with connections in the minute before.
+    pub fn troubles(&self) -> &[Trouble] {
+        &self.troubles
+    }
 }
 
 impl fmt::Display for NotUp {
@@ -361,7 +379,12 @@ impl fmt::Display for NotUp {
             self.view.up().count(),
             self.wanted,
             self.view
-        )
+        )?;
+        for (at, trouble) in self.troubles.iter().enumerate() {
+            let before = if at == 0 { "; lately: " } else { "; " };
+            write!(f, "{before}{trouble}")?;
+        }
+        Ok(())
     }
 }
 
