@@ -95,6 +95,41 @@ impl fmt::Display for ActorId {
     }
 }
 
+/// Reads what [`ActorId`] prints, with `actor:` in front or without. Whether there is such an actor is another question
+/// ([`SystemRef::find_actor`](crate::SystemRef::find_actor)).
+impl std::str::FromStr for ActorId {
+    type Err = NotAnActorId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnActorId> {
+        let read = || {
+            let numbers = text.strip_prefix("actor:").unwrap_or(text);
+            let mut parts = numbers.split('.');
+            let numa: u8 = parts.next()?.parse().ok()?;
+            let index: u32 = parts.next()?.parse().ok()?;
+            let generation: u32 = parts.next()?.parse().ok()?;
+            let fits = index < 1 << Self::INDEX_BITS && generation < 1 << Self::GENERATION_BITS;
+            (fits && parts.next().is_none()).then(|| Self::new(numa, index, generation))
+        };
+        read().ok_or_else(|| NotAnActorId(text.chars().take(64).collect()))
+    }
+}
+
+/// A text that no [`ActorId`] prints as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAnActorId(String);
+
+impl fmt::Display for NotAnActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is no actor's id: three numbers, as actor:0.2.1, for NUMA node, cell and generation",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotAnActorId {}
+
 impl fmt::Debug for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -168,7 +168,7 @@ pub use context::{Accept, StashError};
 #[cfg(not(actor_loom))]
 pub use context::{Blocking, BlockingError, blocking};
 #[cfg(not(actor_loom))]
-pub use id::{ActorId, CpuId, NumaNodeId, WorkerId};
+pub use id::{ActorId, CpuId, NotAnActorId, NumaNodeId, WorkerId};
 #[cfg(not(actor_loom))]
 pub use locality::{Balancing, Edge, LaneStats, Lanes};
 #[cfg(not(actor_loom))]
@@ -199,9 +199,10 @@ pub use system::{
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    ActorStats, BalancingStats, BlockingStats, DedicatedStats, GrowingActors, IdleActors,
-    LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable, StallReport, StallStats, Stats,
-    StealsAcross, StuckAsk, SupervisionTree, TimerStats, TreeNode, TreeRequest, WorkerStats,
+    Activity, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
+    GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable,
+    StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree, TimerStats, TreeNode,
+    TreeRequest, WorkerStats,
 };
 
 #[cfg(not(actor_loom))]

@@ -15,6 +15,7 @@ use super::vtable::ActorVtable;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Rest;
 pub(crate) use crate::mailbox::quiet::MARKS;
+use crate::mailbox::quiet::Quiet;
 use crate::memory;
 use crate::sync::atomic::Ordering;
 
@@ -29,6 +30,8 @@ pub(crate) struct Seen {
     /// The walk since which it has handled nothing.
     pub(crate) mark: u8,
     pub(crate) rest: Rest,
+    /// The bound of its mailbox; 0: none.
+    pub(crate) capacity: u32,
     /// An `OwnedRef` is about.
     pub(crate) held: bool,
     /// A list of its watches is long.
@@ -40,27 +43,48 @@ pub(crate) struct Seen {
 /// Walks over the live actors of a system, its root left out, and marks those that were active.
 pub(crate) fn census(runtime: &'static Runtime, mark: u8, mut visit: impl FnMut(Seen)) {
     debug_assert!(MARKS.contains(&mark), "{mark} is no mark of a walk");
+    walk(runtime, |cell| {
+        if let Some((seen, ())) = look(cell, runtime, |quiet| Some((quiet.look(mark)?, ()))) {
+            visit(seen);
+        }
+    });
+}
+
+/// As [`census`], and leaves no marks. With each actor whether it has handled something since the last walk that did;
+/// then its mark says nothing.
+pub(crate) fn glance(runtime: &'static Runtime, mut visit: impl FnMut(Seen, bool)) {
+    walk(runtime, |cell| {
+        let peek = |quiet: &Quiet| {
+            let since = quiet.peek()?;
+            Some((since.unwrap_or_default(), since.is_none()))
+        };
+        if let Some((seen, fresh)) = look(cell, runtime, peek) {
+            visit(seen, fresh);
+        }
+    });
+}
+
+fn walk(runtime: &'static Runtime, mut visit: impl FnMut(CellRef)) {
     let root = runtime.root();
     for node in runtime.numa_nodes() {
         let cells = memory::cells(node);
         for index in 0..cells {
             let cell = CellRef::of(ActorId::new(node.0, index, 0));
-            if cell == root {
-                continue;
-            }
-            if let Some(seen) = look(cell, runtime, mark) {
-                visit(seen);
+            if cell != root && cell.is_of(runtime) {
+                visit(cell);
             }
         }
     }
 }
 
-fn look(cell: CellRef, runtime: &'static Runtime, mark: u8) -> Option<Seen> {
-    if !cell.is_of(runtime) {
-        return None;
-    }
+/// What shows of a cell, if somebody lives in it: that is what `quiet` tells, with the mark.
+fn look<T>(
+    cell: CellRef,
+    runtime: &'static Runtime,
+    quiet: impl FnOnce(&Quiet) -> Option<(u8, T)>,
+) -> Option<(Seen, T)> {
     let generation = cell.generation();
-    let mark = cell.quiet().look(mark)?;
+    let (mark, more) = quiet(cell.quiet())?;
     let kind = cell.vtable_now()?;
     let parent = cell.parent_now()?;
     let seen = Seen {
@@ -69,6 +93,7 @@ fn look(cell: CellRef, runtime: &'static Runtime, mark: u8) -> Option<Seen> {
         parent: (parent != runtime.root()).then(|| parent.id()),
         mark,
         rest: cell.inbox().rest(),
+        capacity: cell.inbox().capacity(),
         held: cell.is_held(),
         many_watches: cell.has_many_watches(),
         waits_for: match cell.waiting_on().load(Ordering::Relaxed) {
@@ -77,5 +102,17 @@ fn look(cell: CellRef, runtime: &'static Runtime, mark: u8) -> Option<Seen> {
         },
     };
     // Ended meanwhile, and perhaps somebody else has moved in: not the one that was looked at.
-    (cell.generation() == generation).then_some(seen)
+    (cell.generation() == generation).then_some((seen, more))
+}
+
+impl CellRef {
+    /// Who lives in the cell, if that is somebody of that system.
+    pub(crate) fn living_in(self, runtime: &'static Runtime) -> Option<ActorId> {
+        let (seen, ()) = self.is_of(runtime).then(|| {
+            look(self, runtime, |quiet| {
+                Some((quiet.peek()?.unwrap_or_default(), ()))
+            })
+        })??;
+        Some(seen.actor)
+    }
 }

@@ -77,6 +77,18 @@ impl<P: Protocol> Quiet<P> {
         self.byte.swap(VACANT, Ordering::Relaxed);
     }
 
+    /// A look that leaves no mark: `None` where nobody lives, `Some(None)` when something was handled since the
+    /// census was here, else the walk since which nothing was.
+    #[cfg(not(actor_loom))]
+    pub(crate) fn peek(&self) -> Option<Option<u8>> {
+        // Edge A.
+        match self.byte.load(Ordering::Acquire) {
+            VACANT => None,
+            FRESH => Some(None),
+            since => Some(Some(since)),
+        }
+    }
+
     /// The census comes by on the walk `mark`: the walk since which nothing was handled, or `None` where
     /// nobody lives.
     pub(crate) fn look(&self, mark: u8) -> Option<u8> {

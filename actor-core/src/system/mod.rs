@@ -3,6 +3,7 @@
 mod balancing;
 mod blocking;
 mod builder;
+mod census;
 mod control;
 mod dedicated;
 mod engine;

@@ -1,6 +1,7 @@
-//! What an operator sees: one read of every floor's counters, the live tree of actors (`tree`), and
-//! what looks like a leak (`leaks`).
+//! What an operator sees: one read of every floor's counters, all actors at a
+//! glance (`census`), the live tree of actors (`tree`), and what looks like a leak (`leaks`).
 
+pub(crate) mod census;
 pub(crate) mod leaks;
 mod stall;
 mod table;
@@ -17,6 +18,7 @@ use crate::mailbox::node::Fate;
 use crate::memory::{self, MemoryStats};
 use crate::scheduler::PoolCounts;
 
+pub use census::{Activity, ActorGlance};
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub(crate) use stall::{StallHook, StallHooks};
 pub use stall::{StallReport, StallStats};

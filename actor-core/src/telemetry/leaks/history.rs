@@ -69,9 +69,33 @@ impl History {
         lock(&self.sampling).unwrap_or_default()
     }
 
+    /// How old marks are, to read a walk by that leaves none; `None` before the first walk that did.
+    pub(crate) fn ages(&self, now: Tick) -> Option<Ages> {
+        let told = self.lock();
+        told.first?;
+        Some(Ages {
+            times: Box::new(told.times),
+            now,
+        })
+    }
+
     /// Nobody samples any more.
     pub(crate) fn sampling_ended(&self) {
         *lock(&self.sampling) = None;
+    }
+}
+
+/// When each mark was given out, as of some moment.
+#[derive(Debug)]
+pub(crate) struct Ages {
+    times: Box<[Tick; 256]>,
+    now: Tick,
+}
+
+impl Ages {
+    /// How long a cell with that mark has been quiet, at least.
+    pub(crate) fn of(&self, mark: u8) -> Duration {
+        self.times[usize::from(mark)].until(self.now)
     }
 }
 
