@@ -89,35 +89,39 @@ pub(crate) mod scheduler;
 // Floor 4. What travels with a message, and how a message waits.
 pub(crate) mod mailbox;
 
-// Floor 5. The rules of supervision: pure decisions.
+// Floor 5. Which trace a message belongs to, and what is written down of those that are recorded.
+#[cfg(not(actor_loom))]
+pub mod trace;
+
+// Floor 6. The rules of supervision: pure decisions.
 #[cfg(not(actor_loom))]
 pub mod supervision;
 
-// Floor 6. Where actors should live: pure decisions from who talks to whom.
+// Floor 7. Where actors should live: pure decisions from who talks to whom.
 #[cfg(not(actor_loom))]
 pub(crate) mod locality;
 
-// Floor 7. One actor.
+// Floor 8. One actor.
 #[cfg(not(actor_loom))]
 pub(crate) mod cell;
 
-// Floor 8. What user code sees.
+// Floor 9. What user code sees.
 #[cfg(not(actor_loom))]
 pub mod context;
 
-// Floor 9. What an operator sees.
+// Floor 10. What an operator sees.
 #[cfg(not(actor_loom))]
 pub mod telemetry;
 
-// Floor 10. The front door.
+// Floor 11. The front door.
 #[cfg(not(actor_loom))]
 pub mod system;
 
-// Floor 11. What tests hold in their hands.
+// Floor 12. What tests hold in their hands.
 #[cfg(all(feature = "testkit", not(actor_loom)))]
 pub mod testkit;
 
-// Floor 12. What the machine model in benches/ is made of; no part of the interface.
+// Floor 13. What the machine model in benches/ is made of; no part of the interface.
 #[cfg(all(feature = "model", not(actor_loom)))]
 #[doc(hidden)]
 pub mod model;
@@ -148,10 +152,9 @@ pub use context::{
     CancelOnDrop, CancelToken, ChildCounts, ChildError, ChildInfo, ChildKey, ChildPhase, ChildSpec,
     Context, CountChildren, DeleteChild, FindChild, Handler, IntoActor, InvalidName, LookupError,
     Message, MoveError, NAME_BYTES_MAX, OwnedRef, Placement, Recipient, RegisterError,
-    RegisteredName, RestartChild, Scoped, SendFuture, SpanId, SpawnBuilder, SpawnError, SpecError,
+    RegisteredName, RestartChild, Scoped, SendFuture, SpawnBuilder, SpawnError, SpecError,
     StartChild, Supervisor, SupervisorError, SupervisorPlan, SupervisorSpec, SyncHandler,
-    TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TerminateChild, TerminatedFuture, TraceContext,
-    TraceFlags, TraceId, TraceParent, TraceParseError, TraceStateError, WhichChildren,
+    TerminateChild, TerminatedFuture, WhichChildren,
 };
 // Replies and what runs beside messages.
 #[cfg(not(actor_loom))]
@@ -201,8 +204,14 @@ pub use system::{
 pub use telemetry::{
     Activity, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
     GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable,
-    StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree, TimerStats, TreeNode,
-    TreeRequest, WorkerStats,
+    SpanStats, StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree, TimerStats,
+    Trace, TraceList, TraceSummary, TreeNode, TreeRequest, WorkerStats,
+};
+#[cfg(not(actor_loom))]
+pub use trace::{
+    ExportError, SpanExporter, SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord,
+    TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TellSpans, TraceContext, TraceFlags, TraceId,
+    TraceParent, TraceParseError, TraceStateError, TracingOptions,
 };
 
 #[cfg(not(actor_loom))]

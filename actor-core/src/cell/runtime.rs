@@ -26,6 +26,7 @@ use crate::scheduler::timer::Timers;
 use crate::scheduler::{After, Driver, Hint, Pool, Scheduler, Stall, Task, Worker};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
+use crate::trace::Spans;
 
 thread_local! {
     static SWEEPING: Cell<bool> = const { Cell::new(false) };
@@ -54,6 +55,7 @@ pub(crate) struct Runtime {
     traffic: Traffic,
     /// None on one NUMA node, and where they are switched off.
     crossings: OnceLock<Crossings>,
+    spans: Spans,
 }
 
 impl Runtime {
@@ -78,6 +80,7 @@ impl Runtime {
             ended: Latch::new(),
             names: Names::new(),
             crossings: OnceLock::new(),
+            spans: Spans::new(),
         }))
     }
 
@@ -142,6 +145,11 @@ impl Runtime {
             return None;
         }
         self.crossings.get()
+    }
+
+    /// The spans of recorded traces.
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use super::baggage::Baggage;
 use super::cancel::CancelToken;
-use super::trace::TraceContext;
 use crate::cell::{Local, context_now, publish_trace, swap_context};
 use crate::clock::Tick;
 use crate::mailbox::node::Fate;
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
 use crate::sync::atomic::{AtomicU32, Ordering, fence};
+use crate::trace::TraceContext;
 
 /// The context of a piece of work, inherited by every message sent while it is in force.
 ///

@@ -5,7 +5,7 @@
 //! - `reply`, `forward`, `reentrant`: answers that are given later, by others, or beside other messages;
 //! - `event_bus`: one message for many; `fsm`: a state and its time-out;
 //! - `attached`, `stream`: futures and streams that belong to an actor;
-//! - `actor_context`: what a handler gets; `message_context` with `trace`, `baggage`, `cancel`: what
+//! - `actor_context`: what a handler gets; `message_context` with `baggage`, `cancel` (and the floor `trace`): what
 //!   travels with a message;
 //! - `timers` with `timer_node`: messages to oneself, later; `stash`: messages put aside;
 //! - `supervisor`: a ready actor that runs a declared tree;
@@ -52,10 +52,13 @@ mod stream;
 mod supervisor;
 mod timer_node;
 mod timers;
-mod trace;
 mod watching;
 
 pub use crate::locality::Placement;
+pub use crate::trace::{
+    SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,
+    TraceParent, TraceParseError, TraceStateError,
+};
 pub use actor::{Actor, ActorError, Handler, Message, SyncHandler};
 pub use actor_context::ActorContext;
 pub use actor_ref::ActorRef;
@@ -90,10 +93,6 @@ pub use supervisor::{
     ByDeclaration, ChildSpec, CountChildren, DeleteChild, FindChild, RestartChild, SpecError,
     StartChild, Supervisor, SupervisorError, SupervisorPlan, SupervisorSpec, TerminateChild,
     WhichChildren,
-};
-pub use trace::{
-    SpanId, TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TraceContext, TraceFlags, TraceId,
-    TraceParent, TraceParseError, TraceStateError,
 };
 
 pub use watching::TerminatedFuture;

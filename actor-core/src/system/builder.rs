@@ -11,7 +11,7 @@ use super::phases::{self, ShutdownPhase};
 use super::pins::Pins;
 use super::stall::{StallSettings, pin_spare};
 use super::start_error::StartError;
-use super::{ActorSystem, Plan, SystemRef, balancing, readiness};
+use super::{ActorSystem, Plan, SystemRef, balancing, readiness, traces};
 use crate::cell::Runtime;
 use crate::contain::log;
 use crate::context::{Actor, Parent, builder as spawn_builder};
@@ -23,6 +23,7 @@ use crate::scheduler::{Config, CrossNuma, Scheduler, SeatSpec};
 use crate::supervision::Restart;
 use crate::telemetry::StallHooks;
 use crate::topology::{self, Seat, Topology, Workers};
+use crate::trace::TracingOptions;
 
 /// Settings of a system that is about to start.
 ///
@@ -42,6 +43,7 @@ use crate::topology::{self, Seat, Topology, Workers};
 /// | `name_stack_overflows` | on | SIGSEGV is to be left alone |
 /// | `lanes` | [`Lanes::Off`] | many actors send to few on other NUMA nodes |
 /// | `balancing` | off | actors talk in groups that change, on several NUMA nodes |
+/// | `tracing` | traces that come in as sampled, none of its own | always: [`TracingOptions::sample`] |
 /// | `drain_delay` | none | a load balancer takes a while to notice |
 /// | `shutdown_phase` | none | something of yours ends with the system |
 #[derive(Debug)]
@@ -59,6 +61,7 @@ pub struct SystemBuilder {
     name_stack_overflows: bool,
     lanes: Lanes,
     balancing: Option<Balancing>,
+    tracing: TracingOptions,
     drain_delay: Duration,
     phases: Vec<ShutdownPhase>,
     pub(super) stalls: StallSettings,
@@ -107,6 +110,7 @@ impl SystemBuilder {
             name_stack_overflows: true,
             lanes: Lanes::default(),
             balancing: None,
+            tracing: TracingOptions::new(),
             drain_delay: Duration::ZERO,
             phases: Vec::new(),
             stalls: StallSettings::default(),
@@ -218,6 +222,12 @@ impl SystemBuilder {
         self
     }
 
+    /// What is traced, what of it is kept, and where it goes; see [`TracingOptions`].
+    pub fn tracing(mut self, tracing: TracingOptions) -> Self {
+        self.tracing = tracing;
+        self
+    }
+
     /// Starts the system.
     ///
     /// # Errors
@@ -251,6 +261,7 @@ impl SystemBuilder {
         if let Some(balancing) = &self.balancing {
             balancing.check().map_err(StartError::Balancing)?;
         }
+        self.tracing.check()?;
         let order = phases::plan(&self.phases).map_err(StartError::Phases)?;
         self.stalls.check()?;
         self.blocking.check()?;
@@ -299,7 +310,8 @@ impl SystemBuilder {
             }
             None => (None, None),
         };
-        let engine = Engine::new(reactors, balancer, prefaulter);
+        let (collector, collecting) = traces::start(runtime, self.tracing)?;
+        let engine = Engine::new(reactors, balancer, prefaulter, collecting);
         for ((pool, node), handle) in pools.iter().zip(&nodes).zip(&handles) {
             blocking::furnish(
                 pool,
@@ -373,6 +385,7 @@ impl SystemBuilder {
         };
         let plan = Box::leak(Box::new(Plan {
             balancing,
+            collector,
             topology,
             seats,
             readiness: readiness::Source::new(),

@@ -1,5 +1,5 @@
-//! What ends with the system: the tokio runtimes, one for each NUMA node, the balancer's thread, and the one
-//! that has huge pages ready. And the timers' threads, which the runtime keeps.
+//! What ends with the system: the tokio runtimes, one for each NUMA node, the balancer's thread, the one
+//! that has huge pages ready, and the one that collects spans. And the timers' threads, which the runtime keeps.
 
 use std::io;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::id::NumaNodeId;
 use crate::memory::{self, Prefaulter};
 use crate::scheduler::Pool;
 use crate::scheduler::timer::{Spot, Timers};
+use crate::telemetry::CollectorThread;
 use crate::topology::{Topology, affinity};
 
 /// How long `Drop` and the last phase of a shutdown wait for killed actors, since the last of them ended.
@@ -21,6 +22,7 @@ pub(super) const KILL_GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Engine {
     balancer: Option<balancing::Thread>,
     prefaulter: Option<Prefaulter>,
+    collector: Option<CollectorThread>,
     reactors: Vec<tokio::runtime::Runtime>,
 }
 
@@ -29,10 +31,12 @@ impl Engine {
         reactors: Vec<tokio::runtime::Runtime>,
         balancer: Option<balancing::Thread>,
         prefaulter: Option<Prefaulter>,
+        collector: Option<CollectorThread>,
     ) -> Self {
         Self {
             balancer,
             prefaulter,
+            collector,
             reactors,
         }
     }
@@ -43,6 +47,7 @@ impl Engine {
         Self {
             balancer: None,
             prefaulter: None,
+            collector: None,
             reactors: Vec::new(),
         }
     }
@@ -54,6 +59,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         drop(self.balancer.take());
         drop(self.prefaulter.take());
+        // After the actors: it takes their last spans to where they are exported.
+        drop(self.collector.take());
         for reactor in self.reactors.drain(..) {
             reactor.shutdown_background();
         }

@@ -23,6 +23,7 @@ mod shutdown;
 pub(crate) mod simulated;
 mod stall;
 mod start_error;
+mod traces;
 mod tree;
 
 use std::fmt;
@@ -36,7 +37,7 @@ use crate::context::{
 use crate::id::{NumaNodeId, WorkerId};
 use crate::memory::Residency;
 use crate::telemetry::leaks::History;
-use crate::telemetry::{StallHooks, Stats};
+use crate::telemetry::{Collector, StallHooks, Stats};
 use crate::topology::{Seat, Topology};
 
 #[cfg(feature = "model")]
@@ -105,6 +106,7 @@ struct Plan {
     stalls: &'static StallHooks,
     pins: Arc<pins::Pins>,
     balancing: Option<Arc<balancing::Shared>>,
+    collector: Arc<Collector>,
 }
 
 impl ActorSystem {
@@ -168,6 +170,7 @@ impl SystemRef {
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::read(self.runtime);
         stats.balancing = self.plan.balancing.as_ref().map(|shared| shared.stats());
+        stats.spans = self.plan.collector.stats();
         stats
     }
 

@@ -1,5 +1,6 @@
 //! A system without threads, for the test kit: the same runtime, founded and ended by hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::spawn_root;
@@ -14,8 +15,9 @@ use crate::clock::Tick;
 use crate::locality::Lanes;
 use crate::scheduler::Scheduler;
 use crate::scheduler::timer::Timers;
-use crate::telemetry::StallHooks;
+use crate::telemetry::{Collector, StallHooks};
 use crate::topology::{self, Topology, TopologyError, Workers};
+use crate::trace::Settings as TraceSettings;
 
 /// A runtime on that many pretended NUMA nodes, with nobody to run it.
 pub(crate) fn runtime(
@@ -45,8 +47,9 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
     };
     let plan = Box::leak(Box::new(Plan {
         leaks: crate::telemetry::leaks::History::default(),
-        pins: std::sync::Arc::default(),
+        pins: Arc::default(),
         balancing: None,
+        collector: Arc::new(Collector::new(runtime, &TraceSettings::default())),
         topology,
         seats,
         readiness: readiness::Source::new(),

@@ -106,6 +106,16 @@ impl std::error::Error for StartError {
     }
 }
 
+impl From<crate::trace::Invalid> for StartError {
+    fn from((setting, asked, allowed): crate::trace::Invalid) -> Self {
+        Self::Setting {
+            setting,
+            asked,
+            allowed,
+        }
+    }
+}
+
 impl From<TopologyError> for StartError {
     fn from(error: TopologyError) -> Self {
         Self::Topology(error)

@@ -1,8 +1,9 @@
-//! What an operator sees: one read of every floor's counters, all actors at a
-//! glance (`census`), the live tree of actors (`tree`), and what looks like a leak (`leaks`).
+//! What an operator sees: one read of every floor's counters, all actors at a glance (`census`), the live
+//! tree of actors (`tree`), what looks like a leak (`leaks`), and the traces of messages (`spans`).
 
 pub(crate) mod census;
 pub(crate) mod leaks;
+mod spans;
 mod stall;
 mod table;
 mod tree;
@@ -20,6 +21,8 @@ use crate::scheduler::PoolCounts;
 
 pub use census::{Activity, ActorGlance};
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
+pub(crate) use spans::{Collector, CollectorThread};
+pub use spans::{SpanStats, Trace, TraceList, TraceSummary};
 pub(crate) use stall::{StallHook, StallHooks};
 pub use stall::{StallReport, StallStats};
 pub use table::NumaTable;
@@ -58,6 +61,8 @@ pub struct Stats {
     pub lanes: Vec<LaneStats>,
     /// What the balancer did, if the system has one.
     pub balancing: Option<BalancingStats>,
+    /// Spans of traces: how many ended, and what became of them.
+    pub spans: SpanStats,
 }
 
 /// What the balancer did so far; see [`Balancing`](crate::Balancing).
@@ -288,6 +293,7 @@ impl Stats {
             lanes: crossing::stats(runtime),
             // The system's, which knows whether it has one.
             balancing: None,
+            spans: SpanStats::default(),
         }
     }
 }

@@ -29,7 +29,7 @@ pub const TRACESTATE_ENTRIES_MAX: usize = 32;
 /// # Examples
 ///
 /// ```
-/// use actor_core::context::TraceContext;
+/// use actor_core::TraceContext;
 ///
 /// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// let caller = TraceContext::parse_traceparent(header)?.with_tracestate("vendor=1")?;
@@ -100,16 +100,22 @@ impl TraceContext {
         Ok(self)
     }
 
-    /// A span of the same trace: new span id, everything else kept.
+    /// The same trace and flags, with this span.
     #[must_use]
-    pub fn child(&self) -> Self {
+    pub fn with_span(&self, span_id: SpanId) -> Self {
         Self {
             parent: TraceParent {
-                span_id: SpanId::random(),
+                span_id,
                 ..self.parent
             },
             state: self.state.clone(),
         }
+    }
+
+    /// A span of the same trace: new span id, everything else kept.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        self.with_span(SpanId::random())
     }
 
     /// The fixed part, which prints as a `traceparent` header.
@@ -272,7 +278,7 @@ impl SpanId {
         self.0.get()
     }
 
-    fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(random::nonzero_u64())
     }
 }
