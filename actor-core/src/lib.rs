@@ -73,6 +73,8 @@ pub(crate) mod contain;
 pub mod id;
 pub(crate) mod probes;
 pub(crate) mod random;
+#[cfg(not(actor_loom))]
+pub(crate) mod stack;
 pub(crate) mod sync;
 
 // Floor 1. What the machine looks like.
@@ -204,8 +206,8 @@ pub use system::{
 pub use telemetry::{
     Activity, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
     GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable,
-    SpanStats, StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree, TimerStats,
-    Trace, TraceList, TraceSummary, TreeNode, TreeRequest, WorkerStats,
+    SpanStats, StackFrame, StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree,
+    ThreadStack, TimerStats, Trace, TraceList, TraceSummary, TreeNode, TreeRequest, WorkerStats,
 };
 #[cfg(not(actor_loom))]
 pub use trace::{

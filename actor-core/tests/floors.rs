@@ -107,6 +107,8 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("memory/map.rs", "mmap and madvise"),
     ("memory/numa_box.rs", "a box of its own"),
     ("memory/residency.rs", "move_pages"),
+    ("stack/capture.rs", "a signal handler"),
+    ("stack/unwind.rs", "the loader's tables"),
     ("scheduler/barrier.rs", "membarrier"),
     ("scheduler/lifo.rs", "a task taken from its owner's slot"),
     ("scheduler/park.rs", "futex"),

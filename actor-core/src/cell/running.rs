@@ -13,6 +13,7 @@ use super::header::CellRef;
 use super::local::Local;
 use crate::id::ActorId;
 use crate::mailbox::node::NodeVtable;
+use crate::stack::Thread;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
 
 /// One worker's line.
@@ -26,6 +27,8 @@ pub(crate) struct Running {
     version: AtomicU64,
     /// The number of the trace, upper and lower half; 0 for none.
     trace: [AtomicU64; 2],
+    /// Who can be asked for its stack.
+    pub(super) thread: Thread,
 }
 
 /// What a worker was doing at one moment.

@@ -24,6 +24,7 @@ use crate::mailbox::node::Fate;
 use crate::memory;
 use crate::scheduler::timer::Timers;
 use crate::scheduler::{After, Driver, Hint, Pool, Scheduler, Stall, Task, Worker};
+use crate::stack::ThreadStack;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
 use crate::trace::Spans;
@@ -307,6 +308,18 @@ impl Runtime {
         same.then_some(look)
     }
 
+    /// The functions that a worker is in, if it is still in that turn. Takes up to 1 s.
+    pub(crate) fn stack_of(&self, worker: WorkerId, turn: u64) -> Option<ThreadStack> {
+        let scheduler = self.scheduler.get()?;
+        let same = || scheduler.turns(worker) == turn && !self.running(worker).is_idle();
+        if !same() {
+            return None;
+        }
+        let stack = self.running(worker).thread.stack()?;
+        // Still the same turn, so the stack is of it.
+        same().then_some(stack)
+    }
+
     pub(crate) fn stalls(&self) -> &Stalls {
         &self.stalls
     }
@@ -358,6 +371,7 @@ impl Driver for Runtime {
         let entered = reactor.enter();
         #[cfg(all(unix, not(miri)))]
         super::overflow::note_guard();
+        self.running(worker.id()).thread.note_current();
         Box::new((Local::install(runtime, worker), LastSweep(runtime), entered))
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Stalled {
     pub(crate) since: Instant,
     pub(crate) lasted: Duration,
     pub(crate) running: bool,
+    /// The number of the turn.
+    pub(crate) turns: u64,
 }
 
 /// What was seen of a stall when it began.
@@ -72,6 +74,7 @@ impl Stalls {
             since: stall.since,
             lasted: stall.lasted,
             running: stall.running,
+            turns: stall.turns,
         });
     }
 }

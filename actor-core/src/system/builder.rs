@@ -355,7 +355,7 @@ impl SystemBuilder {
             watchdog.chore = Some(pins.chore());
         }
         config.dedicated = self.dedicated.config(&topology, &nodes, self.pinning);
-        let stalls = StallHooks::install(runtime, self.stalls.hooks);
+        let stalls = StallHooks::install(runtime, self.stalls.hooks, self.stalls.stacks);
         config.cross_numa = match self.stealing {
             CrossNumaStealing::Never => CrossNuma::Never,
             CrossNumaStealing::WhenIdle => CrossNuma::Balanced,

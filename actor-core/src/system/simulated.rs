@@ -55,7 +55,7 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
         readiness: readiness::Source::new(),
         control: Control::new(Engine::without_threads(), settings),
         // Nobody looks after workers that are not there.
-        stalls: StallHooks::install(runtime, Vec::new()),
+        stalls: StallHooks::install(runtime, Vec::new(), false),
     }));
     Ok(SystemRef { runtime, plan })
 }

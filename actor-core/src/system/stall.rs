@@ -18,6 +18,7 @@ pub(super) struct StallSettings {
     /// Per NUMA node; `None`: as many as it has workers.
     spares: Option<usize>,
     pub(super) hooks: Vec<StallHook>,
+    pub(super) stacks: bool,
 }
 
 /// The most spares of one NUMA node.
@@ -35,6 +36,7 @@ impl Default for StallSettings {
             report_after: Duration::from_millis(100),
             spares: None,
             hooks: Vec::new(),
+            stacks: true,
         }
     }
 }
@@ -73,6 +75,16 @@ impl SystemBuilder {
     /// 0 stalls are reported, but nobody is relieved.
     pub fn spares(mut self, per_numa_node: usize) -> Self {
         self.stalls.spares = Some(per_numa_node);
+        self
+    }
+
+    /// Whether reports of stalls that go on say which functions the handler is in. Default: yes, with the feature
+    /// `stall-stacks` (Linux on x86-64 and aarch64); never without it.
+    ///
+    /// The thread is interrupted by SIGURG for some microseconds, to copy its stack: see docs/stalls.md for what that
+    /// means. A program that handles this signal itself gets no stacks.
+    pub fn stall_stacks(mut self, on: bool) -> Self {
+        self.stalls.stacks = on;
         self
     }
 

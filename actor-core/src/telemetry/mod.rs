@@ -19,6 +19,7 @@ use crate::mailbox::node::Fate;
 use crate::memory::{self, MemoryStats};
 use crate::scheduler::PoolCounts;
 
+pub use crate::stack::{StackFrame, ThreadStack};
 pub use census::{Activity, ActorGlance};
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub(crate) use spans::{Collector, CollectorThread};

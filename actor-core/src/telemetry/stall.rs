@@ -14,6 +14,7 @@ use crate::contain::{book, contain, log};
 use crate::context::TraceId;
 use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::scheduler::StallCounts;
+use crate::stack::ThreadStack;
 
 /// A handler (or hook) that has not given its worker back for a long time.
 ///
@@ -42,6 +43,10 @@ pub struct StallReport {
     pub lasted: Duration,
     /// Whether it goes on.
     pub still_running: bool,
+    /// The functions it was in some moments after it was noticed, with the feature `stall-stacks`. `None` without, in
+    /// the report of its end, and where the thread did not answer
+    /// ([`SystemBuilder::stall_stacks`](crate::SystemBuilder::stall_stacks)).
+    pub stack: Option<Arc<ThreadStack>>,
 }
 
 impl fmt::Display for StallReport {
@@ -59,6 +64,9 @@ impl fmt::Display for StallReport {
         write!(f, " for {:.1?}", self.lasted)?;
         if let Some(trace) = self.trace_id {
             write!(f, ", trace {trace}")?;
+        }
+        if let Some(stack) = &self.stack {
+            write!(f, "\n{stack}")?;
         }
         Ok(())
     }
@@ -106,11 +114,14 @@ pub(crate) struct StallHooks {
     hooks: Mutex<Vec<StallHook>>,
     queue: Mutex<Queue>,
     log: LogLimit,
+    /// Whether stacks are asked for.
+    stacks: bool,
 }
 
 #[derive(Default)]
 struct Queue {
-    reports: VecDeque<StallReport>,
+    /// And the number of the turn.
+    reports: VecDeque<(StallReport, u64)>,
     /// Somebody tells them.
     is_told: bool,
 }
@@ -119,15 +130,21 @@ const QUEUE_MAX: usize = 1024;
 
 impl StallHooks {
     /// Listens to the stalls of `runtime`. Before its workers start.
-    pub(crate) fn install(runtime: &'static Runtime, hooks: Vec<StallHook>) -> &'static Self {
+    pub(crate) fn install(
+        runtime: &'static Runtime,
+        hooks: Vec<StallHook>,
+        stacks: bool,
+    ) -> &'static Self {
         let this: &'static Self = Box::leak(Box::new(Self {
             hooks: Mutex::new(hooks),
             queue: Mutex::default(),
             log: LogLimit::new(),
+            stacks,
         }));
-        runtime
-            .stalls()
-            .set_sink(move |stalled| this.push(runtime, report(stalled)));
+        runtime.stalls().set_sink(move |stalled| {
+            let turn = stalled.turns;
+            this.push(runtime, (report(stalled), turn));
+        });
         this
     }
 
@@ -135,7 +152,7 @@ impl StallHooks {
         lock(&self.hooks).push(hook);
     }
 
-    fn push(&'static self, runtime: &'static Runtime, report: StallReport) {
+    fn push(&'static self, runtime: &'static Runtime, report: (StallReport, u64)) {
         let mut queue = lock(&self.queue);
         if queue.reports.len() == QUEUE_MAX {
             queue.reports.pop_front();
@@ -156,11 +173,14 @@ fn tell_all(hooks: &StallHooks, runtime: &'static Runtime) {
     let _booked = book(runtime);
     loop {
         let mut queue = lock(&hooks.queue);
-        let Some(report) = queue.reports.pop_front() else {
+        let Some((mut report, turn)) = queue.reports.pop_front() else {
             queue.is_told = false;
             return;
         };
         drop(queue);
+        if hooks.stacks && report.still_running {
+            report.stack = runtime.stack_of(report.worker, turn).map(Arc::new);
+        }
         hooks.log(&report);
         let listeners: Vec<StallHook> = lock(&hooks.hooks).clone();
         for listener in listeners {
@@ -189,6 +209,7 @@ impl StallHooks {
             %actor, actor_type, name = report.name.as_deref(), message_type = message,
             trace_id = report.trace_id.map(tracing::field::display),
             %worker, ?lasted, still_running, suppressed,
+            stack = report.stack.as_deref().map(tracing::field::display),
             "a handler holds up its worker: move blocking work to cx.blocking(..)"
         );
     }
@@ -211,6 +232,7 @@ fn report(stalled: Stalled) -> StallReport {
         since,
         lasted,
         running,
+        turns: _,
     } = stalled;
     StallReport {
         actor: look.actor,
@@ -223,6 +245,7 @@ fn report(stalled: Stalled) -> StallReport {
         started: since,
         lasted,
         still_running: running,
+        stack: None,
     }
 }
 
