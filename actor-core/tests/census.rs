@@ -27,7 +27,7 @@ impl Message for Spawn {
 }
 impl SyncHandler<Spawn> for Node {
     fn handle(&mut self, _: Spawn, cx: &mut ActorContext<Self>) -> ActorId {
-        cx.spawn(Node).expect("a running system spawns").id()
+        cx.spawn(Self).expect("a running system spawns").id()
     }
 }
 
@@ -61,7 +61,7 @@ fn a_walk_shows_every_actor_once_with_its_parent_and_what_it_is_at() {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let waiting = loop {
             let mut seen = None;
-            system.for_each_actor(|it| seen = seen.or((it.actor == parent.id()).then_some(it)));
+            system.for_each_actor(|it| seen = seen.or_else(|| (it.actor == parent.id()).then_some(it)));
             let seen = seen.expect("it lives");
             if seen.activity == Activity::Busy || std::time::Instant::now() > deadline {
                 break seen;
