@@ -25,6 +25,7 @@
 //! | hand on deadlines, cancellation, traces | [`Context`], [`CancelToken`], [`TraceContext`], [`Baggage`] |
 //! | look at what runs | [`SystemRef::stats`], [`supervision_tree`](SystemRef::supervision_tree), [`leak_report`](SystemRef::leak_report), [`inspect`](SystemRef::inspect) |
 //! | notice handlers that block | [`SystemBuilder::on_stall`], [`StallReport`] |
+//! | see what the workers do | [`SystemRef::record_schedule`], [`ScheduleRecording`] |
 //! | shut down | [`ActorSystem::shutdown`], [`ShutdownPhase`], [`ShutdownReport`] |
 //! | know the machine | [`topology::Topology`], [`SystemRef::residency`], [`Balancing`] |
 //! | test actors | `testkit` (feature `testkit`): `Simulation`, `Probe`, `Fault` |
@@ -199,8 +200,8 @@ pub use supervision::{
 pub use system::{
     Abandoned, ActorSystem, BlockingLeft, CrossNumaStealing, InspectError, IntoPhaseResult,
     LeftBehind, LostPin, NumaListener, OsSignal, PhaseError, PhaseOutcome, PhaseReport, Readiness,
-    ShutdownHandle, ShutdownPhase, ShutdownReport, StartError, SystemBuilder, SystemRef,
-    termination,
+    ScheduleRecorder, ShutdownHandle, ShutdownPhase, ShutdownReport, StartError, SystemBuilder,
+    SystemRef, termination,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
@@ -208,6 +209,11 @@ pub use telemetry::{
     GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable,
     SpanStats, StackFrame, StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree,
     ThreadStack, TimerStats, Trace, TraceList, TraceSummary, TreeNode, TreeRequest, WorkerStats,
+};
+#[cfg(not(actor_loom))]
+pub use telemetry::{
+    OutsideWake, RecordError, ScheduleEvent, ScheduleEventKind, ScheduleOptions, ScheduleRecording,
+    ScheduleTotals, ThreadRole, ThreadSchedule, WokenBy,
 };
 #[cfg(not(actor_loom))]
 pub use trace::{

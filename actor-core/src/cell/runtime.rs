@@ -382,6 +382,20 @@ impl Driver for Runtime {
     fn stalled(&self, stall: &Stall) {
         self.stalls.note(self, stall);
     }
+
+    fn describe(&self, task: Task) -> (ActorId, &'static str) {
+        let cell = CellRef::from_task(task);
+        // What lies in the queues and has no type is a lane.
+        let actor_type = cell
+            .vtable_now()
+            .map_or("(batch lane)", |it| (it.type_name)());
+        (cell.id(), actor_type)
+    }
+
+    fn handled(&self, worker: &Worker) -> u64 {
+        let counters = self.ledger.worker(usize::from(worker.id().0));
+        counters.owned(Count::Handled)
+    }
 }
 
 /// Dropped by a worker when it has given back what it had queued. One that comes back from a handler only

@@ -55,6 +55,12 @@ impl Counters {
         );
     }
 
+    /// What its owner has counted so far.
+    pub(crate) fn owned(&self, count: Count) -> u64 {
+        // Relaxed: a number of this thread's own.
+        self.0[count as usize].load(Ordering::Relaxed)
+    }
+
     /// As `add_owned`, for a message that was not handled.
     pub(crate) fn fate_owned(&self, fate: Fate) {
         let counter = &self.0[fate as usize];

@@ -199,6 +199,12 @@ impl Booths {
         self.booths.get(index).map(|booth| booth.worker)
     }
 
+    /// The worker and the NUMA index of each.
+    pub(super) fn places(&self) -> impl Iterator<Item = (WorkerId, usize)> + '_ {
+        let booths = self.booths.iter();
+        booths.map(|booth| (booth.worker, booth.numa_index))
+    }
+
     fn of(&self, numa_index: usize) -> &[CachePadded<Booth>] {
         let from = numa_index * self.per_home;
         self.booths
@@ -413,7 +419,7 @@ impl Booth {
             // Relaxed: what comes later comes with a token.
             if !self.is_queued.load(Ordering::Relaxed) {
                 worker.counters().parks.add(1);
-                self.parker.park();
+                worker.note_park(|| self.parker.park());
             }
         }
         None

@@ -24,6 +24,7 @@
 //! | `dedicated.rs` | a thread for one task alone | no |
 //! | `blocking.rs` | threads for work that blocks | no |
 //! | `gathering.rs` | one wake-up for a batch | no |
+//! | `recorder.rs` | notes what workers do, while somebody has asked | no |
 //! | `pool.rs` | `Scheduler`: start, schedule, stop, join | no |
 //!
 //! `README.md` beside this file has the picture of the whole and the proof that no wake-up is lost.
@@ -49,6 +50,8 @@ mod gathering;
 #[cfg(not(actor_loom))]
 mod pool;
 #[cfg(not(actor_loom))]
+mod recorder;
+#[cfg(not(actor_loom))]
 mod seat;
 #[cfg(not(actor_loom))]
 mod stats;
@@ -68,12 +71,15 @@ pub(crate) use worker::stepped;
 pub(crate) use task::{Link, Task};
 
 #[cfg(not(actor_loom))]
+pub use recorder::WokenBy;
+#[cfg(not(actor_loom))]
 pub(crate) use {
     blocking::{Job, LeftRunning, NotTaken, Pool, PoolCounts},
     config::{Chore, Config, DedicatedConfig, Pin, SeatSpec, SparePin, WatchdogConfig},
     dedicated::{DEDICATED, NoBooth, Reservation},
     gathering::gather,
-    pool::{Driver, Scheduler},
+    pool::{Driver, Recordable, Scheduler, ThreadKind},
+    recorder::{Noted, OPEN, Recording, What},
     stats::StallCounts,
     steal::CrossNuma,
     task::{After, Hint},

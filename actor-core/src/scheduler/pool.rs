@@ -20,6 +20,7 @@
 #[cfg(feature = "testkit")]
 mod manual;
 mod plan;
+mod recording;
 #[cfg(feature = "model")]
 mod stepped;
 
@@ -29,7 +30,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::contain::log;
-use crate::id::WorkerId;
+use crate::id::{ActorId, WorkerId};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::thread::{self, JoinHandle};
@@ -39,6 +40,7 @@ use super::config::{Config, Pin};
 use super::dedicated::{Booths, DEDICATED};
 use super::gathering;
 use super::injector::SHARE_MAX;
+use super::recorder::Recorder;
 use super::ring::Local;
 use super::seat::{Duty, Home, Place, Seat};
 use super::stats::{Counts, NumaStats, SchedulerStats, WorkerStats};
@@ -46,6 +48,8 @@ use super::steal::{self, CrossNuma};
 use super::task::{After, Hint, Task};
 use super::watchdog::{self, Bench, Stall, Watchdog};
 use super::worker::{self, Worker};
+
+pub(crate) use recording::{Recordable, ThreadKind};
 
 /// How the scheduler speaks upwards: owned here, implemented by the floor above.
 ///
@@ -82,6 +86,18 @@ pub(crate) trait Driver: Send + Sync + 'static {
     fn stalled(&self, stall: &Stall) {
         let _ = stall;
     }
+
+    /// Who runs, and what it is, for a recording. On the worker that is about to take its turn.
+    fn describe(&self, task: Task) -> (ActorId, &'static str) {
+        let _ = task;
+        (ActorId::new(0, 0, 0), "")
+    }
+
+    /// Messages that `worker`, whose thread this is, has handled so far.
+    fn handled(&self, worker: &Worker) -> u64 {
+        let _ = worker;
+        0
+    }
 }
 
 /// The workers of one system. Lives for ever once started.
@@ -100,6 +116,9 @@ pub(crate) struct Scheduler {
     pub(super) lifo_streak_max: u32,
     pub(super) spin: Duration,
     stopping: AtomicBool,
+    /// What the workers do is noted. Beside `stopping`, which they read at every turn.
+    recording: AtomicBool,
+    recorder: Recorder,
     pin_failures: Vec<(WorkerId, String)>,
     wakes_from_outside: CachePadded<AtomicU64>,
     /// By seat; then the watchdog's; then those that run one task each.
@@ -230,6 +249,7 @@ impl Scheduler {
             config.stack_size,
         );
         threads.resize_with(seats.len() + 1 + booths.len(), Thread::none);
+        let recorder = Recorder::new(seats.len() + booths.len());
 
         let scheduler: &'static Self = Box::leak(Box::new(Self {
             driver,
@@ -247,6 +267,8 @@ impl Scheduler {
                 config.spin
             },
             stopping: AtomicBool::new(false),
+            recording: AtomicBool::new(false),
+            recorder,
             pin_failures,
             wakes_from_outside: CachePadded::default(),
             threads: CachePadded(Mutex::new(threads)),
@@ -560,6 +582,10 @@ impl Scheduler {
             Some(worker) if worker.belongs_to(self) => worker.counters().wakes_sent.add(1),
             // Relaxed: a statistic.
             _ => drop(self.wakes_from_outside.fetch_add(1, Ordering::Relaxed)),
+        }
+        if self.is_recorded() {
+            self.unpark_and_note(seat);
+            return;
         }
         seat.unpark();
     }

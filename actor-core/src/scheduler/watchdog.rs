@@ -281,14 +281,16 @@ impl Keeper {
     }
 
     fn tell(scheduler: &'static Scheduler, watched: &Watched, lasted: Duration, running: bool) {
-        scheduler.driver().stalled(&Stall {
+        let stall = Stall {
             worker: watched.seat.worker,
             numa_index: watched.seat.numa_index,
             turns: watched.turns,
             since: watched.since,
             lasted,
             running,
-        });
+        };
+        scheduler.note_stall(watched.seat.index, &stall);
+        scheduler.driver().stalled(&stall);
     }
 
     /// Sees that as many take turns at this NUMA node as it has workers, if there is work for them.

@@ -31,6 +31,7 @@
 //! Who may touch what: everything in [`Worker`] belongs to its thread. It is not `Sync`, and known
 //! to its thread alone through `Worker::current`.
 
+mod recorded;
 #[cfg(feature = "model")]
 pub(crate) mod stepped;
 
@@ -110,7 +111,7 @@ pub(super) fn run_spare(scheduler: &'static Scheduler, seat: &'static Seat, ring
             if scheduler.is_stopping() {
                 return;
             }
-            worker.work::<true>();
+            worker.note_shift(|| worker.work::<true>());
             if worker.give_back() {
                 scheduler.call_home(worker.home);
             }
@@ -257,11 +258,16 @@ impl Worker {
     }
 
     /// One turn of a task that was given out for it.
+    #[inline(always)]
     pub(super) fn take_turn(&self, task: Task) -> After {
         self.counters().turns.add(1);
         // SAFETY: the task was scheduled under the contract of `Task::from_raw`, and each queue gives a task
         // out once, so this is the one turn it was scheduled for.
-        unsafe { self.scheduler.driver().take_turn(task, self) }
+        let turn = || unsafe { self.scheduler.driver().take_turn(task, self) };
+        if self.is_recorded() {
+            return self.recorded_turn(task, turn);
+        }
+        turn()
     }
 
     pub(super) fn before_park(&self) {
@@ -275,17 +281,12 @@ impl Worker {
 
     /// Takes turns until the scheduler stops or, for a spare, until its shift ends.
     fn work<const SPARE: bool>(&self) {
-        let driver = self.scheduler.driver();
         while !(self.scheduler.is_stopping() || SPARE && self.seat.duty() == Duty::Ending) {
             let Some(found) = self.next().map(Found::Home).or_else(|| self.seek()) else {
                 continue; // Leaving.
             };
-            self.counters().turns.add(1);
             let (Found::Home(task) | Found::Far(task, _)) = found;
-            // SAFETY: the task was scheduled under the contract of `Task::from_raw`, and each queue
-            // gives a task out once, so this is the one turn it was scheduled for.
-            let after = unsafe { driver.take_turn(task, self) };
-            match (after, found) {
+            match (self.take_turn(task), found) {
                 (After::Done, _) => {}
                 (After::Again, Found::Home(task)) => self.again(task),
                 // A guest goes home; its NUMA node may be idle by now.
@@ -471,9 +472,13 @@ impl Worker {
     }
 
     /// Sleeps in the kernel until a waker has made this worker a searcher, or it gets up by itself.
-    fn park(&self, mut asleep: Asleep) -> Woken {
+    fn park(&self, asleep: Asleep) -> Woken {
         self.counters().parks.add(1);
         probes::park(self.seat.worker);
+        self.note_park(|| self.sleep(asleep))
+    }
+
+    fn sleep(&self, mut asleep: Asleep) -> Woken {
         let idle = &self.home.idle;
         let me = self.seat.slot;
         // Work waits elsewhere. It is not asked for again: who is woken before that looks at home first, and
@@ -540,10 +545,11 @@ impl Worker {
             return Some(task);
         }
         let seats = self.home.seats();
-        let task = circle(seats.len(), self.random.next())
+        let (task, from) = circle(seats.len(), self.random.next())
             .filter(|&slot| slot != self.seat.slot && seats[slot].ring.len() >= least)
-            .find_map(|slot| seats[slot].ring.steal_half(&self.ring))?;
+            .find_map(|slot| Some((seats[slot].ring.steal_half(&self.ring)?, seats[slot])))?;
         self.counters().steals_near.add(1);
+        self.note_steal_near(from);
         Some(task)
     }
 
@@ -567,13 +573,16 @@ impl Worker {
                     continue;
                 }
                 let seats = far.seats();
-                let from_ring = |slot: usize| seats[slot].ring.steal_one();
-                let task = far
-                    .injector
-                    .pop()
-                    .or_else(|| circle(seats.len(), self.random.next()).find_map(from_ring));
-                if let Some(task) = task {
+                let from_ring = |slot: usize| {
+                    let seat = seats[slot];
+                    Some((seat.ring.steal_one()?, Some(seat.worker)))
+                };
+                let taken = far.injector.pop().map(|task| (task, None));
+                let taken =
+                    taken.or_else(|| circle(seats.len(), self.random.next()).find_map(from_ring));
+                if let Some((task, from)) = taken {
                     self.counters().steals_far.add(1);
+                    self.note_steal_far(from, numa_index);
                     self.seat.took_from[numa_index].add(1);
                     // While we took it, a worker there may have seen a theft in progress and gone to
                     // sleep over what is left (README).

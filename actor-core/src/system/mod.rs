@@ -18,6 +18,7 @@ mod phases;
 mod pins;
 mod readiness;
 pub(crate) mod remote;
+mod schedule;
 mod shutdown;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
@@ -52,6 +53,7 @@ pub use os_signal::{OsSignal, termination};
 pub use phases::{IntoPhaseResult, PhaseError, ShutdownPhase};
 pub use pins::LostPin;
 pub use readiness::Readiness;
+pub use schedule::ScheduleRecorder;
 pub use shutdown::{Abandoned, PhaseOutcome, PhaseReport, ShutdownReport};
 pub use start_error::StartError;
 

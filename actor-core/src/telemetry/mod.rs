@@ -1,8 +1,10 @@
 //! What an operator sees: one read of every floor's counters, all actors at a glance (`census`), the live
-//! tree of actors (`tree`), what looks like a leak (`leaks`), and the traces of messages (`spans`).
+//! tree of actors (`tree`), what looks like a leak (`leaks`), the traces of messages (`spans`), and what the
+//! workers do moment by moment (`schedule`).
 
 pub(crate) mod census;
 pub(crate) mod leaks;
+mod schedule;
 mod spans;
 mod stall;
 mod table;
@@ -22,6 +24,10 @@ use crate::scheduler::PoolCounts;
 pub use crate::stack::{StackFrame, ThreadStack};
 pub use census::{Activity, ActorGlance};
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
+pub use schedule::{
+    OutsideWake, RecordError, ScheduleEvent, ScheduleEventKind, ScheduleOptions, ScheduleRecording,
+    ScheduleTotals, ThreadRole, ThreadSchedule, WokenBy,
+};
 pub(crate) use spans::{Collector, CollectorThread};
 pub use spans::{SpanStats, Trace, TraceList, TraceSummary};
 pub(crate) use stall::{StallHook, StallHooks};

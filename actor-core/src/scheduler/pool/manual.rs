@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Booths, Config, Driver, Home, Scheduler};
+use crate::scheduler::recorder::Recorder;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::{Condvar, Mutex};
@@ -27,6 +28,8 @@ impl Scheduler {
             lifo_streak_max: config.lifo_streak_max,
             spin: Duration::ZERO,
             stopping: AtomicBool::new(false),
+            recording: AtomicBool::new(false),
+            recorder: Recorder::new(0),
             pin_failures: Vec::new(),
             wakes_from_outside: CachePadded::default(),
             threads: CachePadded(Mutex::new(Vec::new())),

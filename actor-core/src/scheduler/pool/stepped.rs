@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Booths, Config, CrossNuma, Driver, Home, Scheduler, steal};
 use crate::id::WorkerId;
+use crate::scheduler::recorder::Recorder;
 use crate::scheduler::ring::Local;
 use crate::scheduler::seat::{Duty, Place, Seat};
 use crate::scheduler::task::{After, Task};
@@ -63,6 +64,8 @@ impl Scheduler {
             lifo_streak_max,
             spin: Duration::ZERO,
             stopping: AtomicBool::new(false),
+            recording: AtomicBool::new(false),
+            recorder: Recorder::new(0),
             pin_failures: Vec::new(),
             wakes_from_outside: CachePadded::default(),
             threads: CachePadded(Mutex::new(Vec::new())),
