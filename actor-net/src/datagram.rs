@@ -24,6 +24,8 @@ pub(crate) enum Channel {
     Sharding = 4,
     /// Of the actors themselves: circles of asks.
     Remote = 5,
+    /// Of the peers floor: lanes that are wanted again.
+    Lanes = 6,
 }
 
 impl Channel {
@@ -35,6 +37,7 @@ impl Channel {
             3 => Some(Self::Registry),
             4 => Some(Self::Sharding),
             5 => Some(Self::Remote),
+            6 => Some(Self::Lanes),
             _ => None,
         }
     }

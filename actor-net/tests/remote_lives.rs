@@ -307,6 +307,52 @@ fn r05_connections_that_break_cost_nothing_but_what_is_told() {
     assert!(network.shutdown_blocking(PATIENCE).is_clean());
 }
 
+#[test]
+fn r11_connections_that_nobody_uses_are_closed_and_come_back_without_loss() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+    let cuts = Cuts::new(["one", "two"].map(str::to_owned));
+    let relay = Endpoint::from(runtime.block_on(cuts.relay("one", runtime.handle())));
+    let drowsy = || {
+        let mut links = LinkSettings::default();
+        links.lane_idle = Duration::from_millis(20);
+        links
+    };
+    let one = Process::with("one", None, |builder| {
+        builder.advertise(relay.clone()).links(drowsy())
+    });
+    cuts.is_at("one", one.cluster.local_addr());
+    let two = Process::with("two", None, |builder| {
+        let seeds = Seeds::none().endpoint(relay.clone());
+        builder.seeds(seeds).links(drowsy())
+    });
+    one.sees(2);
+    two.sees(2);
+    let (at_one, at_two) = (Witness::default(), Witness::default());
+    one.publish("witness", &at_one);
+    let watched = two.publish("witness", &at_two);
+    let (to_one, to_two) = (two.find(&one, "witness"), one.find(&two, "witness"));
+    // The control connection and its lane are two; each that is opened again is one more.
+    let mut n = 0;
+    while n < 8 || cuts.carried() < 6 {
+        n += 1;
+        to_two.tell(Note { from: 1, n }).unwrap();
+        assert_eq!(to_two.ask_blocking(Note { from: 2, n }).unwrap(), n);
+        assert_eq!(to_one.ask_blocking(Note { from: 2, n }).unwrap(), n);
+        std::thread::sleep(Duration::from_millis(80));
+    }
+    assert_eq!(at_two.notes_of(1), (1..=n).collect::<Vec<_>>());
+    assert_eq!(at_one.notes_of(2), at_two.notes_of(2));
+    // An end is heard of though nobody has used the lane for a while.
+    let watcher = Witness::default();
+    let watching = one.spawn(&watcher);
+    watching.ask_blocking(Watch(to_two)).unwrap();
+    std::thread::sleep(Duration::from_millis(80));
+    watched.stop();
+    wait_until("the end", || !watcher.ends().is_empty());
+    finish([one, two]);
+}
+
 // ---- A process that is killed -------------------------------------------------------------------
 
 /// Run as a process of its own.

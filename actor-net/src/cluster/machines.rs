@@ -121,7 +121,9 @@ impl<G: Drive> Machines<G> {
             Channel::Registry => self
                 .groups
                 .drive(|groups| groups.handle_datagram(from, bytes, now)),
-            Channel::Consensus | Channel::Sharding | Channel::Remote => return false,
+            Channel::Consensus | Channel::Sharding | Channel::Remote | Channel::Lanes => {
+                return false;
+            }
         }
         true
     }

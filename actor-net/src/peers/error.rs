@@ -99,6 +99,8 @@ pub(crate) enum Interruption {
     Replaced,
     /// `Peers::disconnect`.
     Disconnected,
+    /// Nobody used it.
+    Idle,
 }
 
 impl Interruption {
@@ -106,7 +108,9 @@ impl Interruption {
     pub(crate) fn is_planned(&self) -> bool {
         matches!(
             self,
-            Self::Disconnected | Self::Goodbye(CloseReason::Shutdown)
+            Self::Disconnected
+                | Self::Idle
+                | Self::Goodbye(CloseReason::Shutdown | CloseReason::Idle)
         )
     }
 }
@@ -119,6 +123,7 @@ impl fmt::Display for Interruption {
             Self::Goodbye(reason) => reason.fmt(f),
             Self::Replaced => f.write_str("the peer had lost the connection and made a new one"),
             Self::Disconnected => f.write_str("disconnected by this side"),
+            Self::Idle => f.write_str("it was not used"),
         }
     }
 }

@@ -32,6 +32,7 @@ pub(super) async fn shutdown(hub: &Arc<Hub>, grace: Duration) -> bool {
         }
     });
     in_order &= tokio::time::timeout(grace, all).await.is_ok();
+    hub.over.cancel();
     let left = hub.book().all();
     for peer in left {
         hub.lose(&peer, PeerLost::ShutdownHere);
@@ -44,10 +45,14 @@ async fn farewell(peer: Arc<Peer>) {
     for at in 0..peer.lanes() {
         let port = peer.lane_port(at);
         let quiet = || {
-            let state = port.lock();
-            !state.machine.is_connected() || state.machine.is_quiet()
+            // A lane that was closed because nobody used it comes back for what waits.
+            port.lock().machine.is_quiet() || !peer.control.is_connected()
         };
         until(quiet).await;
+    }
+    peer.leave();
+    for at in 0..peer.lanes() {
+        let port = peer.lane_port(at);
         port.lock().machine.drain();
         port.wake();
     }

@@ -18,7 +18,7 @@ use super::shake::Shaken;
 use crate::id::PeerId;
 use crate::transport::{Endpoint, Transport};
 use crate::wire::control::{Control, Resumed};
-use crate::wire::handshake::{Own, VERSIONS};
+use crate::wire::handshake::{LANES_SLEEP, Own, VERSIONS};
 use crate::wire::hello::Introduction;
 use crate::wire::lane::Lane;
 
@@ -29,6 +29,8 @@ pub(super) struct Hub {
     pub(super) events: Arc<dyn PeerEvents>,
     /// Nobody is let in or dialled any more.
     pub(super) closing: CancellationToken,
+    /// The same of lanes: what was to be said is said, or there is no more time.
+    pub(super) over: CancellationToken,
     book: Mutex<Book<Peer>>,
     dials: Mutex<BTreeMap<Endpoint, Dialled>>,
     random: SystemRandom,
@@ -57,6 +59,7 @@ impl Hub {
             random: SystemRandom::new(),
             quiet: Mutex::default(),
             closing: CancellationToken::new(),
+            over: CancellationToken::new(),
             config,
             transport,
             events,
@@ -99,7 +102,7 @@ impl Hub {
         let timeout = config.limits.heartbeat_timeout.as_millis();
         Own {
             versions: config.versions.unwrap_or(VERSIONS),
-            features: 0,
+            features: LANES_SLEEP,
             required: 0,
             who: Introduction {
                 cluster: config.cluster.clone(),

@@ -1,6 +1,5 @@
 //! How peers come together: the listener's tasks, and the dialler's.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,8 +9,8 @@ use super::book::Taken;
 use super::error::ConnectError;
 use super::events::Contact;
 use super::hub::Hub;
+use super::lanes::{Dialled, ask_for_lane, keep_lane};
 use super::peer::Peer;
-use super::port::now;
 use super::shake::{Shake, Shaken};
 use crate::id::PeerId;
 use crate::transport::{Endpoint, Established, HandshakeFailure, Listener, Redial};
@@ -20,7 +19,7 @@ use crate::wire::hello::{ConnectionKind, Hello, Refusal};
 
 /// Lets peers in as long as there are any to come.
 pub(super) async fn accept(hub: Arc<Hub>, mut listener: Listener) {
-    while let Some(Some(session)) = hub.closing.run_until_cancelled(listener.accept()).await {
+    while let Some(Some(session)) = hub.over.run_until_cancelled(listener.accept()).await {
         hub.spawn(meet(hub.clone(), session));
     }
 }
@@ -70,8 +69,14 @@ async fn meet(hub: Arc<Hub>, session: Established) {
 }
 
 fn attached(hub: &Arc<Hub>, from: SocketAddr, taken: Taken<Peer>, shaken: Shaken) {
-    if let Err(error) = hub.attach_control(taken, shaken) {
-        hub.refused(&Contact::Came(from), &error);
+    let session = shaken.wire.session;
+    match hub.attach_control(taken, shaken) {
+        Ok(life) => {
+            for at in 0..life.lanes() {
+                hub.spawn(ask_for_lane(life.clone(), at, session));
+            }
+        }
+        Err(error) => hub.refused(&Contact::Came(from), &error),
     }
 }
 
@@ -100,7 +105,9 @@ async fn let_in(
 }
 
 fn judge(hub: &Arc<Hub>, shake: &Shake, hello: &Hello) -> Result<(Admission, Admitted), Refusal> {
-    if hub.closing.is_cancelled() {
+    let is_lane = matches!(hello.kind, ConnectionKind::Lane { .. });
+    // What waits for a lane may still go out.
+    if hub.over.is_cancelled() || !is_lane && hub.closing.is_cancelled() {
         return Err(Refusal::ShuttingDown);
     }
     shake.check_name(&hello.who)?;
@@ -109,6 +116,9 @@ fn judge(hub: &Arc<Hub>, shake: &Shake, hello: &Hello) -> Result<(Admission, Adm
         let (life, accepted) = hub.book().lane(hello, |life| {
             (life.lanes(), life.lane_port(at).lock().epoch)
         })?;
+        if life.is_leaving() {
+            return Err(Refusal::ShuttingDown);
+        }
         let admission = Admission {
             session,
             epoch: accepted.epoch,
@@ -263,120 +273,30 @@ async fn dial_control(
         hub.book().disconnected(&wire.peer.peer, wire.session);
         return Err(error);
     }
-    let session = wire.session;
+    let dialled = Dialled {
+        session: wire.session,
+        features: wire.features,
+        endpoint: endpoint.clone(),
+        addr,
+    };
     let life = hub.attach_control(taken, shake.shaken(wire))?;
     for at in 0..life.lanes() {
-        let lane = keep_lane(
-            hub.clone(),
-            life.clone(),
-            at,
-            session,
-            endpoint.clone(),
-            addr,
-        );
-        hub.spawn(lane);
+        hub.spawn(keep_lane(hub.clone(), life.clone(), at, dialled.clone()));
     }
     Ok(life)
 }
 
-fn refused(refusal: Refusal) -> ConnectError {
+pub(super) fn refused(refusal: Refusal) -> ConnectError {
     ConnectError::Handshake(HandshakeError::Refused(refusal))
 }
 
 /// A dialler's half of a handshake; its confirmation is not out yet.
-async fn answered(
+pub(super) async fn answered(
     shake: &mut Shake,
 ) -> Result<Box<crate::wire::handshake::Established>, ConnectError> {
     match shake.next().await? {
         HandshakeEvent::Established(wire) => Ok(wire),
         HandshakeEvent::Failed(error) => Err(ConnectError::Handshake(error)),
         HandshakeEvent::Greeted(_) => Err(ConnectError::Broken(HandshakeFailure::NotActorNet)),
-    }
-}
-
-/// Dials a lane whenever it has no connection, as long as the session lasts.
-async fn keep_lane(
-    hub: Arc<Hub>,
-    life: Arc<Peer>,
-    at: usize,
-    session: u128,
-    endpoint: Endpoint,
-    addr: SocketAddr,
-) {
-    if !life.is_up(session).await {
-        return;
-    }
-    let ended = life.session_ended(session);
-    let closing = hub.closing.clone();
-    let dialling = closing.run_until_cancelled(async {
-        let contact = Contact::Dialled(endpoint.clone());
-        let seed = RandomState::new().hash_one(at);
-        let mut failures = 0_u32;
-        loop {
-            let began = now();
-            match dial_lane(&hub, &life, at, session, &endpoint, addr).await {
-                Ok(()) => life.lane_ended(at).await,
-                Err(error) => hub.refused(&contact, &error),
-            }
-            let lasted = now().saturating_duration_since(began);
-            if lasted >= hub.config.redial.quiet() {
-                failures = 0;
-            }
-            let random = seed.rotate_left(failures);
-            let pause = hub.config.redial.delay(failures, random);
-            failures = failures.saturating_add(1);
-            tokio::time::sleep(pause).await;
-        }
-    });
-    let (mut ended, mut dialling) = (std::pin::pin!(ended), std::pin::pin!(dialling));
-    std::future::poll_fn(|cx| {
-        if ended.as_mut().poll(cx).is_ready() {
-            return std::task::Poll::Ready(());
-        }
-        dialling.as_mut().poll(cx).map(|_: Option<()>| ())
-    })
-    .await;
-}
-
-async fn dial_lane(
-    hub: &Arc<Hub>,
-    life: &Arc<Peer>,
-    at: usize,
-    session: u128,
-    endpoint: &Endpoint,
-    addr: SocketAddr,
-) -> Result<(), ConnectError> {
-    let established = hub.transport.dial_at(endpoint, addr).await;
-    let established = established.map_err(ConnectError::Dial)?;
-    let dial = Dial {
-        kind: ConnectionKind::Lane {
-            index: u8::try_from(at).unwrap_or(u8::MAX),
-            session,
-        },
-        wanted: Some(life.id().clone()),
-        known: Some(life.incarnation()),
-        last_epoch: life.lane_port(at).lock().epoch,
-        received_through: 0,
-    };
-    let mut shake = Shake::dial(hub, established, dial);
-    let result = answered(&mut shake).await.and_then(|wire| {
-        shake.check_name(&wire.peer).map_err(refused)?;
-        if wire.peer.incarnation != life.incarnation() {
-            return Err(refused(Refusal::UnknownSession));
-        }
-        Ok(wire)
-    });
-    match result {
-        Ok(wire) => {
-            shake.flush().await?;
-            hub.attach_lane(life, at, shake.shaken(wire))
-        }
-        Err(error) => {
-            if let ConnectError::Handshake(HandshakeError::Refused(refusal)) = &error {
-                shake.handshake.withdraw(refusal);
-            }
-            hub.spawn(shake.finish());
-            Err(error)
-        }
     }
 }

@@ -19,6 +19,8 @@
 //! **What became of a message** is told by lane events: delivered, lost (it may have arrived), or dropped (it
 //! has not). Each token has one of them in the end, also of a life that is over.
 //!
+//! **Idle lanes** are closed, and made anew when there is something to send (`lanes.rs`).
+//!
 //! **Locks.** The book's, and one for each port; a port's may be taken under the book's, never the other way
 //! round. None is held for a system call or while somebody above is called.
 
@@ -37,6 +39,7 @@ mod error;
 mod events;
 mod farewell;
 mod hub;
+mod lanes;
 mod machines;
 mod meet;
 mod peer;

@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     connected: AtomicBool,
     /// `up` was said once.
     met: AtomicBool,
+    /// This side says its last words to it.
+    leaving: AtomicBool,
 }
 
 struct LanePort {
@@ -43,6 +45,8 @@ struct LanePort {
     /// Something happened that a task waits for: its connection ended, or is drained.
     news: Notify,
     drained: AtomicBool,
+    /// The peer has something to send by it.
+    asked: AtomicBool,
 }
 
 /// What becomes of the control connections.
@@ -67,6 +71,7 @@ impl Peer {
             rooms: Mutex::default(),
             news: Notify::new(),
             drained: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
         };
         Self {
             introduction,
@@ -77,6 +82,7 @@ impl Peer {
             session: watch::Sender::default(),
             connected: AtomicBool::new(false),
             met: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -123,10 +129,10 @@ impl Peer {
     /// followed by one for all that came meanwhile. Never waits.
     #[expect(clippy::result_large_err, reason = "the message comes back")]
     pub(crate) fn push(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
-        let port = &self.lane(lane).port;
-        let mut state = port.lock();
+        let lane = self.lane(lane);
+        let mut state = lane.port.lock();
         push(&mut state, message)?;
-        port.send(state, Pace::Single);
+        lane.send(state, Pace::Single);
         Ok(())
     }
 
@@ -139,12 +145,12 @@ impl Peer {
 
     /// Sends what was pushed ahead, so many messages.
     pub(crate) fn send(&self, lane: usize, messages: usize) {
-        let port = &self.lane(lane).port;
+        let lane = self.lane(lane);
         let pace = match messages {
             0..MANY => Pace::Single,
             _ => Pace::Many,
         };
-        port.send(port.lock(), pace);
+        lane.send(lane.port.lock(), pace);
     }
 
     /// Whether a lane takes a message of `sender`, any number; the waker is woken when it does again, first
@@ -220,13 +226,13 @@ impl Peer {
     }
 
     fn put(&self, lane: usize, what: impl FnOnce(&mut Lane)) {
-        let port = &self.lane(lane).port;
-        let mut state = port.lock();
+        let lane = self.lane(lane);
+        let mut state = lane.port.lock();
         if state.over {
             return;
         }
         what(&mut state.machine);
-        port.send(state, Pace::Single);
+        lane.send(state, Pace::Single);
     }
 
     fn lane(&self, lane: usize) -> &LanePort {
@@ -286,6 +292,41 @@ impl Peer {
         self.lane_news(at, done).await;
     }
 
+    /// Until a lane has no connection, and somebody here or there has something to send by it.
+    pub(super) async fn lane_wanted(&self, at: usize) {
+        let wanted = |lane: &LanePort| {
+            let state = lane.port.lock();
+            let is_wanted = !state.machine.is_quiet() || lane.asked.load(Ordering::Acquire);
+            is_wanted && !state.machine.is_connected()
+        };
+        self.lane_news(at, wanted).await;
+    }
+
+    /// A lane has a connection again.
+    pub(super) fn lane_is_there(&self, at: usize) {
+        self.lane(at).asked.store(false, Ordering::Release);
+    }
+
+    /// The peer asks for lanes, by their numbers.
+    fn lanes_asked_for(&self, numbers: &[u8]) {
+        for &number in numbers.iter().take(self.lanes.len()) {
+            if let Some(lane) = self.lanes.get(usize::from(number)) {
+                lane.asked.store(true, Ordering::Release);
+                lane.news.notify_waiters();
+            }
+        }
+    }
+
+    /// Whether this side has said all that it had to say to it.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// This side has said all: lanes that are closed stay so.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     async fn lane_news(&self, at: usize, done: impl Fn(&LanePort) -> bool) {
         let lane = self.lane(at);
         loop {
@@ -328,6 +369,11 @@ impl Peer {
         let events = &peer.hub.events;
         match notice {
             Notice::Event(ControlEvent::Signal(signal)) => events.signal(peer, signal),
+            Notice::Event(ControlEvent::Datagram { channel, bytes })
+                if channel == Channel::Lanes as u8 =>
+            {
+                peer.lanes_asked_for(&bytes);
+            }
             Notice::Event(ControlEvent::Datagram { channel, bytes }) => {
                 events.datagram(peer, channel, bytes);
             }
@@ -492,6 +538,13 @@ fn push(state: &mut Held<'_, Lane>, message: Outgoing) -> Result<(), PushError> 
 const MANY: usize = 8;
 
 impl LanePort {
+    /// Sends what was put into it; wakes whoever can make a connection if there is none.
+    fn send(&self, state: Held<'_, Lane>, pace: Pace) {
+        if !self.port.send(state, pace) {
+            self.news.notify_waiters();
+        }
+    }
+
     fn rooms(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Waker>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }

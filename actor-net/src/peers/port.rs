@@ -159,18 +159,18 @@ impl<M: Machine> Port<M> {
         }
     }
 
-    /// Sends what a worker has put into the machine: here, or by whoever is at it.
-    pub(super) fn send(&self, mut state: Held<'_, M>, pace: Pace) {
+    /// Sends what a worker has put into the machine: here, or by whoever is at it. `false`: there is no connection.
+    pub(super) fn send(&self, mut state: Held<'_, M>, pace: Pace) -> bool {
         let woken = state.woken;
         let Some(connection) = &mut state.connection else {
-            return;
+            return false;
         };
         if connection.writing {
             connection.more = true;
-            return;
+            return true;
         }
         if woken || connection.unsent {
-            return;
+            return true;
         }
         let now = now();
         let is_quick = state
@@ -180,9 +180,10 @@ impl<M: Machine> Port<M> {
             state.woken = true;
             drop(state);
             self.wake.notify_one();
-            return;
+            return true;
         }
         self.write(state, now, 1);
+        true
     }
 
     /// Writes batches, if nobody does, until there is nothing more, the kernel is full, or it was `rounds`

@@ -45,6 +45,9 @@ pub struct LinkSettings {
     pub heartbeat_interval: Duration,
     /// After this silence the connection is given up and made anew. 5 s; twice the interval to 1 h.
     pub heartbeat_timeout: Duration,
+    /// A data connection that nobody has used for so long is closed, and made anew when there is something to send. The
+    /// control connection stays. 5 min; at least 10 ms, `Duration::MAX` for never.
+    pub lane_idle: Duration,
     /// Lifecycle signals (watches, ends, stops) that wait for a peer's word that it has them, before the peer is given
     /// up. 20,000.
     pub signals_max: usize,
@@ -69,6 +72,7 @@ impl Default for LinkSettings {
             handshake_timeout: limits.handshake_timeout,
             heartbeat_interval: limits.heartbeat_interval,
             heartbeat_timeout: limits.heartbeat_timeout,
+            lane_idle: limits.lane_idle,
             signals_max: limits.signals,
             signal_age_max: limits.signal_age,
             deadline_max: limits.deadline_max,
@@ -90,6 +94,7 @@ impl LinkSettings {
         limits.handshake_timeout = self.handshake_timeout;
         limits.heartbeat_interval = self.heartbeat_interval;
         limits.heartbeat_timeout = self.heartbeat_timeout;
+        limits.lane_idle = self.lane_idle;
         limits.signals = self.signals_max;
         limits.signal_age = self.signal_age_max;
         limits.deadline_max = self.deadline_max;

@@ -74,6 +74,11 @@ pub(crate) struct SendWindow {
 const WHICH: [&str; 3] = ["messages", "bytes", "bytes of large messages"];
 
 impl SendWindow {
+    /// Whether the peer has nothing of ours that it has not done with.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.used == [0; 3]
+    }
+
     pub(crate) fn new(limits: &PeerLimits) -> Self {
         Self {
             limit: [
@@ -138,6 +143,11 @@ pub(crate) struct ReceiveWindow {
 }
 
 impl ReceiveWindow {
+    /// Whether nothing of the peer's is here, and it knows.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.used == [0; 3] && self.due.is_empty()
+    }
+
     pub(crate) fn new(limits: &PeerLimits) -> Self {
         let SendWindow { limit, used } = SendWindow::new(limits);
         Self {

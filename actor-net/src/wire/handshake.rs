@@ -34,6 +34,9 @@ use crate::id::{ClusterId, Incarnation, PeerId};
 /// The versions that are spoken here.
 pub(crate) const VERSIONS: Versions = Versions { min: 1, max: 1 };
 
+/// Feature 1: this side opens lanes again that were closed because nobody used them, and asks for them.
+pub(crate) const LANES_SLEEP: u64 = 1;
+
 /// Makes the tags by which a shared key is proved: a keyed hash (HMAC-SHA256) over the parts.
 pub(crate) trait Seal: Send + Sync {
     fn tag(&self, parts: &[&[u8]]) -> [u8; PROOF];
@@ -97,7 +100,6 @@ pub(crate) struct Admission {
 pub(crate) struct Established {
     #[cfg_attr(not(test), expect(dead_code, reason = "there is one version as yet"))]
     pub(crate) version: u16,
-    #[allow(dead_code, reason = "there is none as yet that one of two can lack")]
     pub(crate) features: u64,
     pub(crate) peer: Introduction,
     pub(crate) session: u128,

@@ -158,6 +158,8 @@ pub(crate) struct Lane {
     message_max: u32,
     /// How many connections it has had.
     connections: u32,
+    /// Counts what goes and comes, but for signs of life.
+    used: u64,
 }
 
 impl Lane {
@@ -166,6 +168,7 @@ impl Lane {
             fragment: usize::try_from(limits.fragment).unwrap_or(usize::MAX),
             message_max: limits.message,
             connections: 0,
+            used: 0,
             limits,
             outbox: Outbox::default(),
             connection: None,
@@ -249,6 +252,27 @@ impl Lane {
     /// Whether nothing waits here to be sent.
     pub(crate) fn is_quiet(&self) -> bool {
         self.outbox.is_empty()
+    }
+
+    /// A number that is another one when the lane was used meanwhile.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Whether its connection could be closed and nobody would notice: nothing is on its way in either direction or
+    /// waits for an acknowledgement, and no window has anything in it (the next connection begins with whole ones).
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let Some(connection) = &self.connection else {
+            return false;
+        };
+        self.is_quiet()
+            && connection.unacknowledged.is_empty()
+            && connection.aborts.is_empty()
+            && connection.reassembly.is_empty()
+            && connection.send.is_unused()
+            && connection.receive.is_unused()
+            && connection.goodbye.is_none()
+            && !connection.drain.wanted
     }
 
     /// Whether the peer should get room back before the delay is over.
@@ -414,6 +438,9 @@ impl TakeFrames for Lane {
         );
         if connection.drain.by_peer && about_data {
             return Err(Fault::Unexpected { stage: Stage::Lane });
+        }
+        if about_data {
+            self.used = self.used.wrapping_add(1);
         }
         match kind {
             FrameKind::Tell | FrameKind::Ask | FrameKind::Reply | FrameKind::Fail => {

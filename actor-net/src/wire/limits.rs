@@ -63,6 +63,8 @@ pub(crate) struct Limits {
     pub(crate) message_types: usize,
     /// Bytes of datagrams (gossip) that wait here. 1 MiB.
     pub(crate) datagram_bytes: usize,
+    /// A data lane that was not used for so long is closed until it is needed. 5 min.
+    pub(crate) lane_idle: Duration,
     /// The longest deadline that is believed; a longer one is cut. One hour.
     pub(crate) deadline_max: Duration,
 }
@@ -89,6 +91,7 @@ impl Default for Limits {
             signal_age: Duration::from_secs(60),
             message_types: 65_536,
             datagram_bytes: 1 << 20,
+            lane_idle: Duration::from_secs(300),
             deadline_max: Duration::from_secs(3600),
         }
     }
@@ -142,6 +145,7 @@ impl Limits {
             twice,
             3_600_000,
         )?;
+        millis("lane_idle", self.lane_idle, 10, u64::MAX)?;
         millis("handshake_timeout", self.handshake_timeout, 10, 600_000)
     }
 

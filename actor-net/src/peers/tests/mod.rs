@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod coming_back;
+mod idle;
 mod meeting;
 mod traffic;
 
@@ -245,6 +246,7 @@ impl Party {
     /// Its connections are cut without a word, and nobody answers any more.
     async fn dies(&self) {
         self.peers.0.closing.cancel();
+        self.peers.0.over.cancel();
         for peer in self.peers.all() {
             self.peers.0.lose(&peer, PeerLost::ShutdownHere);
         }

@@ -28,6 +28,7 @@ impl Lane {
         if message.head.takes_credit() && !self.has_room() {
             return Err(PushError::Full(message));
         }
+        self.used = self.used.wrapping_add(1);
         self.outbox
             .push(message.pair, Entry::Message(message), self.fragment);
         Ok(())
