@@ -40,7 +40,7 @@ function draw(page, context) {
     page.last_failure && h("div", { key: "failure", class: "failure-line" }, mark("bad", "Last failure"), time(page.last_failure.at_ms),
       " in ", typeName(page.last_failure.message), " ", h("span", { class: "mono" }, page.last_failure.error), " ",
       page.last_failure.trace_id && traceLink(page.last_failure.trace_id, "its trace")),
-    h("div", { key: "stats", class: "stats" },
+    h("div", { key: "stats", class: "stats six" },
       stat("Waiting", depth(it), { note: it.capacity ? "of its mailbox's bound" : "no bound known" }),
       stat("Rate", rate(it.rate_per_s), { unit: it.rate_per_s === null ? null : "/s", note: it.rate_per_s === null ? "no sample of it" : "from samples" }),
       stat("Restarts", count(it.restarts), { note: words(page.restart) }),

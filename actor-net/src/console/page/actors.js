@@ -24,7 +24,7 @@ export function depth(row) {
 }
 
 const state = (row) => (row.busy ? phase("busy") : phase(row.phase));
-const doing = (row) => (row.handling ? h("span", { class: "muted" }, "awaits in ", typeName(row.handling)) : null);
+const doing = (row) => (row.handling ? h("span", { class: "muted doing" }, "awaits in ", typeName(row.handling)) : null);
 
 const COLUMNS = [
   { id: "state", title: "State", cell: state },
@@ -197,8 +197,8 @@ export default function actors(context) {
     const go = (to) => {
       if (!to) return;
       focus = to.key;
+      document.getElementById(`row-${to.key}`)?.focus();
       context.update();
-      requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById(`row-${to.key}`)?.focus()));
     };
     const keys = (each) => (event) => {
       if (event.target !== event.currentTarget) return;

@@ -180,6 +180,11 @@ function draw() {
     h("div", { key: current.name, class: "view" },
       h("h1", { class: "visually-hidden" }, typeof title === "function" ? title() : title),
       current.view.draw(current.data)));
+  const field = searching && main.querySelector("[data-search]");
+  if (field) {
+    searching = false;
+    field.focus();
+  }
   render(dialogs,
     app.open === "help" && helpDialog({ views: PLACES, own: current.view.shortcuts, close: () => show(null) }),
     api.state === "token" && tokenDialog({ signIn: (token) => api.signIn(token) }));
@@ -302,7 +307,7 @@ async function record() {
     const file = await response.blob();
     const address = URL.createObjectURL(file);
     const name = `schedule-${app.overview?.system.name ?? "system"}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.json`;
-    h_download(address, name);
+    download(address, name);
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
     app.notice = { severity: "good", text: `${name} is saved. Open it at ui.perfetto.dev, or in chrome://tracing without a network.` };
   } catch (error) {
@@ -312,7 +317,7 @@ async function record() {
   update();
 }
 
-function h_download(address, name) {
+function download(address, name) {
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
@@ -353,6 +358,7 @@ function show(what) {
 }
 
 let went = 0;
+let searching = false;
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const inField = event.target.matches?.("input, select, textarea");
@@ -385,7 +391,7 @@ function keys(event) {
         field.select();
       } else {
         location.hash = href("actors");
-        requestAnimationFrame(() => requestAnimationFrame(() => main.querySelector("[data-search]")?.focus()));
+        searching = true;
       }
     },
     Escape: () => {

@@ -44,7 +44,7 @@ function draw(it, context) {
         { id: "machine", title: "Machine", hide: 1, cell: (row) => machine(row.numa_nodes) },
         { id: "meta", title: "Metadata", hide: 1, grow: true, cell: (row) => row.metadata.map((each) => `${each.key}=${each.value}`).join(" ") },
         { id: "life", title: "Life", hide: 1, help: "incarnation: when this life of it began", cell: (row) => h("span", { title: `incarnation ${row.incarnation}` }, time(row.started_at_ms ?? row.incarnation)) },
-        context.app.overview?.features.actions && { id: "act", title: "", fit: true, cell: (row) => (!row.own && ["unreachable"].includes(row.state)
+        context.app.overview?.features.actions && { id: "act", title: h("span", { class: "visually-hidden" }, "Action"), fit: true, cell: (row) => (!row.own && ["unreachable"].includes(row.state)
           ? h("button", { type: "button", class: "danger", onclick: () => context.act(`Declare ${row.peer} down? Do this only if it is known not to come back: what it had is moved to others, and its life never returns.`, "declare-down", { peer: row.peer }) }, "Declare down …") : null) },
       ].filter(Boolean),
     })),

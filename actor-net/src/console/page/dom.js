@@ -25,6 +25,8 @@ function flatten(from, into) {
 }
 
 const shown = new WeakMap();
+// What wants to know that it is in the document: told when all of it is.
+const arrived = [];
 
 /** Makes the children of `parent` what `nodes` describes. */
 export function render(parent, ...nodes) {
@@ -33,8 +35,10 @@ export function render(parent, ...nodes) {
   const active = document.activeElement;
   patchChildren(parent, shown.get(parent) ?? [], next, null);
   shown.set(parent, next);
+  for (const [tell, element] of arrived.splice(0)) tell(element);
   // An element that changed its place has lost the focus on the way.
-  if (active && active !== document.activeElement && active !== document.body && active.isConnected) {
+  const lost = document.activeElement === null || document.activeElement === document.body;
+  if (lost && active && active !== document.body && active.isConnected) {
     active.focus({ preventScroll: true });
   }
 }
@@ -50,7 +54,7 @@ function create(node, space) {
   // Children first: a select takes its value only when it has its options.
   patchChildren(element, [], node.children, node.tag === "foreignObject" ? null : inside);
   patchProps(element, {}, node.props);
-  node.props.attached?.(element);
+  if (node.props.attached) arrived.push([node.props.attached, element]);
   return element;
 }
 

@@ -18,8 +18,7 @@ export function columnsOf(ids, edges) {
   const back = new Set();
   const order = [];
   const asked = new Set(edges.map((edge) => edge.to));
-  const begin = [...ids.filter((id) => !asked.has(id)), ...ids];
-  for (const root of begin) {
+  for (const root of ids) {
     if (state.has(root)) continue;
     const stack = [[root, 0]];
     state.set(root, "open");
@@ -100,7 +99,7 @@ export function askGraph({ edges, cycles = [], self = null }) {
       [...actors.values()].map((actor) => {
         const { x, y } = place.get(actor.id);
         const bad = inCycle.has(actor.id);
-        return h("a", { key: actor.id, href: href(`actors/${actor.id}`), class: `ask-node${bad ? " bad" : ""}${actor.id === self ? " self" : ""}`, "aria-label": `${name(actor)}${bad ? ", in a circle" : ""}` },
+        return h("a", { key: actor.id, href: href(`actors/${actor.id}`), class: `ask-node${bad ? " bad" : ""}${actor.id === self ? " self" : ""}` },
           h("rect", { x, y, width: BOX.width, height: BOX.height, rx: 5 }),
           h("text", { x: x + 10, y: y + 16, class: "ask-name" }, short(name(actor))),
           h("text", { x: x + 10, y: y + 30, class: "ask-type" }, bad ? `in a circle · ${short(shortType(actor.type), 11)}` : short(actor.name ? shortType(actor.type) : actor.id, 22)));

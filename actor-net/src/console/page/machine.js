@@ -120,7 +120,7 @@ function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
   const all = across(value).filter((edge) => nodes.some((n) => n.id === edge.from) && nodes.some((n) => n.id === edge.to));
   const moving = all.filter((edge) => edge.messages_per_s > 0).sort((a, b) => b.messages_per_s - a.messages_per_s);
   const most = moving[0]?.messages_per_s ?? 1;
-  const height = twoRows ? CHANNEL : 120;
+  const height = moving.length === 0 ? 56 : twoRows ? CHANNEL : 120;
   const gap = 12;
   const cell = (width - gap * (columns - 1)) / columns;
   const seat = (id) => {
@@ -209,7 +209,7 @@ function edges(value, point, all, turn) {
       columns: [
         { id: "pair", title: "From → to", fit: true, cell: (row) => h("span", { class: "pair", onpointerenter: () => point(`${row.from}>${row.to}`), onpointerleave: () => point(null) }, numa(row.from), " → ", numa(row.to)) },
         { id: "rate", title: "Messages", unit: "/s", number: true, fit: true, cell: (row) => rate(row.messages_per_s) },
-        { id: "bar", title: "", hide: 2, grow: true, cell: (row) => meter(row.messages_per_s / most, { label: `${percent(row.messages_per_s / most)} of the hottest` }) },
+        { id: "bar", title: h("span", { class: "visually-hidden" }, "Share of the hottest"), hide: 2, grow: true, cell: (row) => meter(row.messages_per_s / most, { label: `${percent(row.messages_per_s / most)} of the hottest` }) },
         { id: "total", title: "So far", number: true, cell: (row) => count(row.messages_total) },
         { id: "distance", title: "Distance", number: true, hide: 1, help: "as the firmware tells it; 10 is the NUMA node itself", cell: (row) => count(distance(row)) },
         { id: "steals", title: "Actors stolen", unit: "/s", number: true, hide: 2, help: "actors of the first that workers of the second took for a turn", cell: (row) => rate(steals.get(`${row.from}>${row.to}`)?.actors_per_s ?? 0) },
@@ -227,7 +227,7 @@ function workers(value) {
       { id: "numa", title: "NUMA", fit: true, cell: (row) => numa(row.numa) },
       { id: "cpu", title: "CPU", fit: true, cell: (row) => (row.pinned ? h("span", { class: "number" }, row.cpu) : h("span", { title: row.pin_problem }, mark("warn", row.pin_problem ?? "not pinned"))) },
       { id: "load", title: "Load", number: true, fit: true, cell: (row) => percent(row.load) },
-      { id: "bar", title: "", hide: 3, cell: (row) => meter(row.load, { label: `load ${percent(row.load)}` }) },
+      { id: "bar", title: h("span", { class: "visually-hidden" }, "Load, drawn"), hide: 3, cell: (row) => meter(row.load, { label: `load ${percent(row.load)}` }) },
       { id: "queue", title: "Queue", number: true, help: "actors in its own queue", cell: (row) => count(row.queued) },
       { id: "turns", title: "Turns", unit: "/s", number: true, cell: (row) => rate(row.turns_per_s) },
       { id: "near", title: "Steals near", unit: "/s", number: true, hide: 2, cell: (row) => rate(row.steals_near_per_s) },
@@ -247,7 +247,7 @@ function memory(value) {
     columns: [
       { id: "numa", title: "NUMA node", fit: true, cell: (row) => numa(row.id) },
       { id: "slab", title: "Arena", number: true, cell: (row) => bytes(row.arena.slab_bytes) },
-      { id: "cells", title: "Actors' cells", number: true, cell: (row) => `${count(row.arena.cells)} · ${bytes(row.arena.cell_bytes)}` },
+      { id: "cells", title: "Actors' cells", number: true, hide: 3, cell: (row) => `${count(row.arena.cells)} · ${bytes(row.arena.cell_bytes)}` },
       { id: "large", title: "Large blocks", number: true, hide: 2, cell: (row) => bytes(row.arena.large_bytes) },
       { id: "boxes", title: "NumaBoxes", number: true, hide: 2, cell: (row) => bytes(row.arena.user_bytes) },
       { id: "ram", title: "Of the NUMA node's", number: true, hide: 3, help: "memory that the NUMA node has", cell: (row) => bytes(row.memory_bytes) },

@@ -16,17 +16,17 @@ export default function stalls() {
         ["Spare threads", `${count(value.totals.spares_on_duty)} on duty of ${count(value.totals.spare_threads)}`, "threads that take over the queue of a worker that is held up"],
         value.totals.spares_exhausted_total > 0 && ["No spare thread left", mark("warn", `${count(value.totals.spares_exhausted_total)} times`)],
       )),
-      section("Now", { key: "now" }, list(value.now, empty("No handler holds up its worker.", "A handler is listed here as soon as it runs for longer than the system's threshold without an await (report_stalls_after)."))),
-      section("Over", { key: "over", note: "the last 100" }, list(value.recent, empty("No stall was recorded so far."))),
+      section("Now", { key: "now" }, list("Stalls now", value.now, empty("No handler holds up its worker.", "A handler is listed here as soon as it runs for longer than the system's threshold without an await (report_stalls_after)."))),
+      section("Over", { key: "over", note: "the last 100" }, list("Stalls that are over", value.recent, empty("No stall was recorded so far."))),
       (value.now.length > 0 || value.recent.length > 0) && h("p", { key: "hint", class: "hint" },
         "Work that blocks belongs on a thread of its own: cx.blocking(..), or #[message(blocking)] on the handler."),
     ]),
   };
 }
 
-function list(rows, none) {
+function list(label, rows, none) {
   return table({
-    label: "Stalls", rows, key: (row, index) => `${row.worker}-${row.at_ms}-${row.actor}-${row.running ? "" : index}`, none,
+    label, rows, key: (row, index) => `${row.worker}-${row.at_ms}-${row.actor}-${row.running ? "" : index}`, none,
     columns: [
       { id: "at", title: "Since", fit: true, cell: (row) => time(row.at_ms) },
       { id: "for", title: "For", number: true, fit: true, cell: (row) => (row.running ? mark("bad", duration(row.for_ns)) : duration(row.for_ns)) },

@@ -56,11 +56,15 @@ export default function trace(context) {
     span = id;
     context.setQuery({ span: id });
     context.update();
-    if (focus) requestAnimationFrame(() => requestAnimationFrame(() => {
+    if (!focus) return;
+    const show = () => {
       const row = document.getElementById(`span-${id}`);
       row?.focus({ preventScroll: true });
       row?.scrollIntoView({ block: "nearest" });
-    }));
+      return row;
+    };
+    // One that was folded away is there after the next frame.
+    if (!show()) requestAnimationFrame(() => requestAnimationFrame(show));
   };
   const chosen = () => rows.find((row) => row.span.span_id === span);
   const step = (by) => {
@@ -193,13 +197,12 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
       const bad = it.outcome !== "ok" && it.outcome !== null;
       const chosen = it.span_id === span;
       const work = it.end_ns - it.start_ns;
-      const hollow = it.kind === "ask" || it.kind === "remote";
+      const hollow = ["ask", "remote", "request"].includes(it.kind);
       const peerHop = it.peer !== null && it.peer !== (row.parent?.peer ?? null);
       return h("div", {
         key: it.span_id, id: `span-${it.span_id}`, class: `w-row${chosen ? " chosen" : ""}${bad ? " bad" : ""}`,
         role: "treeitem", "aria-level": row.level + 1, "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1",
         "aria-expanded": row.children > 0 ? String(!closed.has(it.span_id)) : null,
-        "aria-label": `${words(it.kind)} ${shortType(it.message)} at ${it.name ?? shortType(it.type)}, ${it.wait_ns ? `waited ${duration(it.wait_ns)}, ` : ""}took ${duration(work)}${bad ? `, ${words(it.outcome)}` : ""}`,
         onclick: () => select(it.span_id),
         onkeydown: (event) => { if (event.key === "Enter" && it.actor) { event.preventDefault(); event.stopPropagation(); context.go(href(`actors/${it.actor}`)); } },
       },
@@ -218,6 +221,7 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
         peerHop && h("span", { class: "hop peer", title: `on peer ${it.peer}` }, `⇢ ${it.peer}`),
         crossesNuma(it) && h("span", { class: "hop", title: `from NUMA node ${it.numa_from} to ${it.numa_to}` }, `N${it.numa_from}→N${it.numa_to}`)),
       h("span", { class: "w-time" },
+        h("span", { class: "visually-hidden" }, `${it.wait_ns ? `waited ${duration(it.wait_ns)}, ` : ""}${bad ? `${words(it.outcome)}, ` : ""}took`),
         ticks.map((tick) => h("i", { key: tick, class: "w-grid", style: { left: at(tick) } })),
         it.wait_ns > 0 && h("i", { class: `w-bar wait hue-${(it.numa_to ?? 0) % 8}`, style: { left: at(it.start_ns - it.wait_ns), width: wide(it.wait_ns) } }),
         h("i", { class: `w-bar ${hollow ? "hollow" : "work"} hue-${(it.numa_to ?? 0) % 8}${bad ? " bad" : ""}`, style: { left: at(it.start_ns), width: wide(work) } })),
