@@ -24,16 +24,17 @@ let failed = 0;
 
 let program = null;
 
-/** Starts the program; its console's address, as it prints it. */
-function start(extra = []) {
+/** Starts the program; its console's address, as it prints it. Once more: at the address that it had. */
+function start(address = null) {
   return new Promise((done, refuse) => {
-    const child = spawn(options.command[0], [...options.command.slice(1), ...extra], { stdio: ["ignore", "pipe", "pipe"] });
+    const args = options.command.slice(1).map((each) => (address && each.startsWith("--console=") ? `--console=${address}` : each));
+    const child = spawn(options.command[0], args, { stdio: ["ignore", "pipe", "pipe"] });
     program = child;
     let said = "";
     const hear = (part) => {
       said += part;
-      const address = said.match(/console[^\n]*?(http:\/\/[0-9.:[\]a-f]+)/i);
-      if (address) done(`${address[1]}/`);
+      const found = said.match(/console[^\n]*?(http:\/\/[0-9.:[\]a-f]+)/i);
+      if (found) done(`${found[1]}/`);
     };
     child.stdout.on("data", hear);
     child.stderr.on("data", hear);
@@ -642,8 +643,7 @@ try {
   await keyboard(browser, origin);
   await work(browser, origin);
   if (!options.url) {
-    // The same address again: the program is told it.
-    await restart(browser, origin, () => start(["--console-addr", new URL(origin).host]));
+    await restart(browser, origin, () => start(new URL(origin).host));
   }
 } catch (error) {
   failed += 1;

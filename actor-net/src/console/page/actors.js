@@ -19,8 +19,8 @@ export function depth(row) {
   if (row.queued === null || row.queued === undefined) return h("span", { class: "muted" }, "–");
   const share = row.capacity ? row.queued / row.capacity : null;
   return h("span", { class: "depth", title: row.capacity ? `${row.queued} of ${row.capacity}` : row.busy ? "it did not answer, so the bound is not known" : "no bound" },
-    h("span", null, count(row.queued)), h("span", { class: "muted" }, row.capacity ? `/${count(row.capacity)}` : ""),
-    share === null ? h("span", { class: "meter-none" }) : meter(share, { label: `${Math.round(share * 100)} % full`, tone: share >= 0.9 ? "bad" : share >= 0.5 ? "warn" : "" }));
+    share === null ? h("span", { class: "meter-none" }) : meter(share, { label: `${Math.round(share * 100)} % full`, tone: share >= 0.9 ? "bad" : share >= 0.5 ? "warn" : "" }),
+    h("span", null, count(row.queued)), h("span", { class: "muted" }, row.capacity ? `/${count(row.capacity)}` : ""));
 }
 
 const state = (row) => (row.busy ? phase("busy") : phase(row.phase));
@@ -29,7 +29,7 @@ const doing = (row) => (row.handling ? h("span", { class: "muted doing" }, "awai
 const COLUMNS = [
   { id: "state", title: "State", cell: state },
   { id: "numa", title: "NUMA", hide: 2, cell: (row) => numa(row.numa_node) },
-  { id: "queued", title: "Waiting", number: true, cell: depth },
+  { id: "queued", title: "Waiting", unit: "/bound", number: true, cell: depth },
   { id: "rate", title: "Rate", unit: "/s", number: true, hide: 2, help: "an estimate from samples", cell: (row) => rate(row.rate_per_s) },
   { id: "restarts", title: "Restarts", number: true, cell: (row) => (row.restarts > 0 ? h("strong", null, count(row.restarts)) : count(row.restarts)) },
   { id: "quiet", title: "Quiet for", number: true, hide: 1, help: "how long it has handled nothing", cell: (row) => (row.quiet_ns === 0 ? h("span", { class: "muted" }, "active") : duration(row.quiet_ns)) },

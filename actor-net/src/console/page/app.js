@@ -212,7 +212,7 @@ function head() {
         type: "button", class: "record", onclick: record, disabled: app.recording !== null || api.state !== "live",
         title: "Records every turn, steal, park and wake for 2 s, and saves a file for ui.perfetto.dev",
       }, app.recording === null ? "Record schedule" : "Recording …"),
-      h("button", { type: "button", class: "quiet", onclick: turnTheme, title: "Light, dark, or as the browser prefers (b)" }, `${themeName()}`),
+      h("button", { type: "button", class: "quiet", onclick: turnTheme, title: "Light, dark, or as the browser prefers (b)" }, `Theme: ${themeName().toLowerCase()}`),
       h("button", { type: "button", class: "quiet", onclick: () => show("help"), title: "Keyboard shortcuts (?)", "aria-label": "Keyboard shortcuts" }, "?"),
       app.overview?.features.token_required && h("button", { type: "button", class: "quiet", onclick: () => api.signOut().catch(report) }, "Sign out")),
   ];

@@ -1,7 +1,7 @@
 // The cluster as this peer sees it: who is there, who is not, and how the connections are.
 
 import { h } from "./dom.js";
-import { count, duration, plural, rate, words } from "./format.js";
+import { bytes, count, duration, plural, rate, words } from "./format.js";
 import { answer, empty, facts, href, mark, section, table, time } from "./parts.js";
 
 const STATES = { up: "good", joining: "off", unreachable: "bad", leaving: "warn", down: "bad", left: "off" };
@@ -35,6 +35,8 @@ function draw(it, context) {
         { id: "peer", title: "Peer", cell: (row) => h("span", { class: "two" }, h("strong", null, row.peer), h("span", { class: "muted" }, [row.own && "this one", row.voter && "voter"].filter(Boolean).join(", "))) },
         { id: "state", title: "State", fit: true, cell: (row) => mark(STATES[row.state] ?? "off", words(row.state)) },
         { id: "since", title: "For", number: true, fit: true, cell: (row) => duration(row.since_ns) },
+        context.app.overview?.features.actions && { id: "act", title: h("span", { class: "visually-hidden" }, "Action"), fit: true, cell: (row) => (!row.own && ["unreachable"].includes(row.state)
+          ? h("button", { type: "button", class: "danger", onclick: () => context.act(`Declare ${row.peer} down? Do this only if it is known not to come back: what it had is moved to others, and its life never returns.`, "declare-down", { peer: row.peer }) }, "Declare down …") : null) },
         { id: "roles", title: "Roles", hide: 2, cell: (row) => (row.roles.length > 0 ? row.roles.join(", ") : h("span", { class: "muted" }, "none")) },
         { id: "rtt", title: "Round trip", number: true, cell: (row) => (row.own ? "" : duration(row.link?.round_trip_ns)) },
         { id: "link", title: "Connection", cell: (row) => link(row) },
@@ -44,8 +46,6 @@ function draw(it, context) {
         { id: "machine", title: "Machine", hide: 1, cell: (row) => machine(row.numa_nodes) },
         { id: "meta", title: "Metadata", hide: 1, grow: true, cell: (row) => row.metadata.map((each) => `${each.key}=${each.value}`).join(" ") },
         { id: "life", title: "Life", hide: 1, help: "incarnation: when this life of it began", cell: (row) => h("span", { title: `incarnation ${row.incarnation}` }, time(row.started_at_ms ?? row.incarnation)) },
-        context.app.overview?.features.actions && { id: "act", title: h("span", { class: "visually-hidden" }, "Action"), fit: true, cell: (row) => (!row.own && ["unreachable"].includes(row.state)
-          ? h("button", { type: "button", class: "danger", onclick: () => context.act(`Declare ${row.peer} down? Do this only if it is known not to come back: what it had is moved to others, and its life never returns.`, "declare-down", { peer: row.peer }) }, "Declare down …") : null) },
       ].filter(Boolean),
     })),
     it.events && section("What happened", { key: "events", note: "as this peer heard of it, the newest first" }, table({
@@ -97,8 +97,8 @@ function link(row) {
 
 function machine(nodes) {
   if (!nodes || nodes.length === 0) return h("span", { class: "muted" }, "–");
-  const workers = nodes.reduce((sum, each) => sum + each.workers, 0);
-  return `${plural(nodes.length, "NUMA node")}, ${plural(workers, "worker")}`;
+  const sum = (of) => nodes.reduce((all, each) => all + (each[of] ?? 0), 0);
+  return `${plural(nodes.length, "NUMA node")}, ${plural(sum("cpus"), "CPU")}${sum("bytes") > 0 ? `, ${bytes(sum("bytes"))}` : ""}`;
 }
 
 /** This peer and the others around it; a line for each connection, dashed where there is none now. */
