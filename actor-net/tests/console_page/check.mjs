@@ -97,6 +97,8 @@ async function open(browser, origin, { scheme = "light", width = 1440, height = 
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;
     if (mayBreak && /ERR_|Failed to load resource/.test(message.text())) return;
+    // An actor may stop and a trace be let go of between two looks: the browser tells of each 404.
+    if (/404/.test(message.text()) && /\/api\/v1\/(actors|traces)\//.test(message.location().url)) return;
     complaints.push(`console: ${message.text()} (${message.location().url})`);
   });
   page.on("pageerror", (error) => complaints.push(`error: ${error.stack}`));
@@ -137,9 +139,18 @@ async function everyView(browser, origin) {
         const it = await open(browser, origin, { scheme, width, height });
         try {
           await it.page.goto(origin);
-          const views = [...VIEWS, ...(await things(it.page))];
-          for (const view of views) {
-            await it.to(view);
+          for (let view of [...VIEWS, actor, trace]) {
+            // What is there now may be gone when its page opens: then another one.
+            for (let tries = 0; ; tries++) {
+              const one = typeof view === "function" ? await view(it.page) : view;
+              if (one === null) break;
+              await it.to(one);
+              const gone = typeof view === "function" && tries < 10 && (await it.page.locator("main .failure").count()) > 0;
+              if (gone) continue;
+              view = one;
+              break;
+            }
+            if (typeof view === "function") continue;
             must(!(await it.page.locator("main .failure").count()), `#/${view}: ${await it.page.locator("main").innerText()}`);
             must((await it.page.locator("main h1").innerText()) !== "", `#/${view} has no heading`);
             const over = await it.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
@@ -147,7 +158,7 @@ async function everyView(browser, origin) {
             const dark = await it.page.evaluate(() => getComputedStyle(document.body).backgroundColor + getComputedStyle(document.documentElement).backgroundColor);
             must(/rgb\(2[0-9]{2}/.test(dark) === (scheme === "light"), `#/${view} is not ${scheme}: ${dark}`);
             await accessible(it.page, view);
-            if (options.shots) await shot(it.page, `${scheme}-${width}-${view.replace(/[^a-z0-9]+/gi, "_") || "overview"}`);
+            if (options.shots) await shot(it.page, `${scheme}-${width}-${view.replace(/\/.*/, "-one").replace(/[^a-z0-9-]+/gi, "_") || "overview"}`);
           }
           it.quiet();
         } finally {
@@ -163,17 +174,16 @@ async function shot(page, name) {
   await page.screenshot({ path: `${options.shots}/${name}.png` });
 }
 
-/** Pages of single things that are there now: an actor, a trace. */
-async function things(page) {
-  return page.evaluate(async () => {
-    const read = (path) => fetch(`/api/v1/${path}`).then((answer) => answer.json());
-    const list = [];
-    const actors = await read("actors?parent=root&limit=1");
-    if (actors.items[0]) list.push(`actors/${actors.items[0].id}`);
-    const traces = await read("traces?kind=slow&limit=1").catch(() => null);
-    if (traces?.items?.[0]) list.push(`traces/${traces.items[0].trace_id}`);
-    return list;
-  });
+const read = (page, path) => page.evaluate((from) => fetch(`/api/v1/${from}`).then((answer) => answer.json()).catch(() => null), path);
+
+/** The page of an actor that is there now, of a trace that is kept; `null` if there is none. */
+async function actor(page) {
+  const id = (await read(page, "actors?parent=root&limit=1"))?.items?.[0]?.id;
+  return id ? `actors/${id}` : null;
+}
+async function trace(page) {
+  const id = (await read(page, "traces?kind=slow&limit=1"))?.items?.[0]?.trace_id;
+  return id ? `traces/${id}` : null;
 }
 
 /** WCAG 2.2 AA, as far as a program can tell: contrast, names, roles, order. */

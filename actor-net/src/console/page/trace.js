@@ -51,6 +51,7 @@ export default function trace(context) {
   let rows = [];
   let visible = [];
   let title = "Trace";
+  let settled = false;
 
   const select = (id, focus = true) => {
     span = id;
@@ -96,13 +97,15 @@ export default function trace(context) {
   return {
     title: () => title,
     shortcuts: [[["↑", "↓"], "Through the spans"], [["→", "←"], "Open, close"], [["e"], "Next error"], [["E"], "Error before"], [["z"], "Zoom to the span, and back"], [["Enter"], "The span's actor"]],
-    sources: { trace: { path: `traces/${encodeURIComponent(context.id)}`, every: 3000 } },
+    // Until nothing is likely to come any more: then it stays as it is, even if the store lets go of it.
+    sources: { trace: { path: () => (settled ? null : `traces/${encodeURIComponent(context.id)}`), every: 3000 } },
     asked(query) {
       if (query.get("span")) select(query.get("span"));
     },
     answered(_, { value }) {
       if (!value) return;
       rows = arrange(value.spans);
+      settled = value.complete && Date.now() > value.started_at_ms + value.duration_ns / 1e6 + 10_000;
       const root = rows[0]?.span;
       if (root) title = `${shortType(root.message)} to ${root.name ?? shortType(root.type)}`;
       if (!rows.some((row) => row.span.span_id === span)) span = rows.find((row) => row.span.outcome !== "ok" && row.span.outcome !== null)?.span.span_id ?? root?.span_id ?? null;
@@ -190,7 +193,7 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
       zoom && h("button", { type: "button", onclick: unzoom }, "Whole trace (z)")),
     h("div", { class: "waterfall-head", "aria-hidden": "true" },
       h("span", { class: "w-label" }, "Span"), h("span", { class: "w-hop" }, "Hop"),
-      h("span", { class: "w-time" }, ticks.map((tick) => h("span", { key: tick, class: "w-tick", style: { left: at(tick) } }, duration(tick)))),
+      h("span", { class: "w-time" }, ticks.map((tick) => h("span", { key: tick, class: "w-tick", style: { left: at(tick) } }, duration(tick).replace(/\.0+(?= )/, "")))),
       h("span", { class: "w-duration" }, "Took")),
     h("div", { class: "waterfall-rows", role: "tree", "aria-label": "Spans" }, visible.map((row) => {
       const { span: it } = row;
