@@ -12,7 +12,7 @@ const PAGE = 50;
 const MOST_OPEN = 40;
 const ROOT = "root";
 
-const WAYS = [["tree", "Tree"], ["queued", "Longest mailboxes"], ["rate", "Busiest"], ["restarts", "Most restarts"], ["quiet", "Quiet for longest"], ["id", "Oldest first"]];
+const WAYS = [["tree", "Tree"], ["queued", "Longest mailboxes"], ["quiet", "Quiet for longest"], ["type", "By type"], ["id", "Oldest first"]];
 
 /** Messages that wait, and how full that is. */
 export function depth(row) {

@@ -12,7 +12,7 @@ export default function leaks(context) {
       const head = h("p", { key: "head", class: "note lead" }, `Report of `, time(value.at_ms), ` over ${plural(value.actors, "actor")}, watched for ${duration(value.observed_for_ns)}; it took ${duration(value.took_ns)}. `,
         context.app.overview?.features.actions && h("button", { type: "button", onclick: () => context.act("Take a sample for the leak report now?", "sample-leaks", {}) }, "Sample now"));
       if (value.clean) {
-        return [head, empty("Nothing looks forgotten.", "Looked for: actors that are idle and whose address nobody holds, asks that are not answered, types that only grow, actors with very many watchers. A sample is taken once a minute; the longer it runs, the more it can tell.")];
+        return [head, empty("Nothing looks forgotten.", "Looked for: actors that are idle and whose address nobody holds, asks that are not answered, types that only grow, actors with very many watchers. A sample is taken every ten seconds or so; the longer it runs, the more it can tell.")];
       }
       return [head, idle(value), stuck(value), growing(value), watches(value),
         value.unanswered.length > 0 && section("Did not answer", { key: "unanswered", note: "they were asked whether they are needed" },

@@ -200,7 +200,7 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
       const bad = it.outcome !== "ok" && it.outcome !== null;
       const chosen = it.span_id === span;
       const work = it.end_ns - it.start_ns;
-      const hollow = ["ask", "remote", "request"].includes(it.kind);
+      const hollow = ["ask", "request", "forward"].includes(it.kind);
       const peerHop = it.peer !== null && it.peer !== (row.parent?.peer ?? null);
       return h("div", {
         key: it.span_id, id: `span-${it.span_id}`, class: `w-row${chosen ? " chosen" : ""}${bad ? " bad" : ""}`,
@@ -255,6 +255,8 @@ function details(row, value, context) {
       ["Message", typeName(it.message)],
       ["Parent", it.parent_id === null ? "none" : row.parent ? h("a", { href: href(`traces/${value.trace_id}`, { span: it.parent_id }), class: "mono" }, it.parent_id) : h("span", { class: "muted" }, `${it.parent_id}, not here`)],
       ["Span", h("span", { class: "mono" }, it.span_id)],
+      it.sender && ["Sent by", it.peer ? h("span", { class: "mono" }, it.sender) : h("a", { class: "mono", href: href(`actors/${it.sender}`) }, it.sender)],
+      ...(it.attributes ?? []).map(({ key, value: text }) => [key, text]),
     ),
     it.links.length > 0 && h("div", { class: "span-links" }, h("h4", null, "Linked with"), h("ul", null, it.links.map((link) => h("li", { key: link.span_id },
       link.trace_id === value.trace_id

@@ -70,7 +70,7 @@ function list(value, kind, context) {
       { id: "wait", title: "Waited", number: true, hide: 1, help: "in mailboxes, all spans together: more than it took, where they waited side by side", cell: (row) => duration(row.wait_ns) },
       { id: "spans", title: "Spans", number: true, hide: 3, cell: (row) => h("span", { title: row.complete ? null : "some are missing: they were dropped, or were made by other peers" }, count(row.spans), row.complete ? "" : "+") },
       { id: "errors", title: "Errors", cell: (row) => (row.errors > 0 ? mark("bad", count(row.errors)) : h("span", { class: "muted" }, "none")) },
-      { id: "numa", title: "NUMA", hide: 1, cell: (row) => h("span", { class: "flow" }, row.numa_nodes.map((id) => h("span", { key: id }, numa(id), " "))) },
+      { id: "numa", title: "NUMA", hide: 1, help: "NUMA nodes that handled something of it", cell: (row) => h("span", { class: "flow", title: row.crossings > 0 ? `${plural(row.crossings, "message")} crossed` : null }, row.numa_nodes.map((id) => h("span", { key: id }, numa(id), " "))) },
       { id: "peers", title: "Peers", hide: 1, cell: (row) => (row.peers.length > 0 ? row.peers.join(", ") : h("span", { class: "muted" }, "this one")) },
       { id: "kind", title: "Kept as", hide: 1, cell: (row) => h("span", { class: "muted" }, row.kind.length > 0 ? row.kind.map(words).join(", ") : "recent") },
     ],
