@@ -57,6 +57,8 @@ const app = {
   restartedAt: null,
 };
 let current = null;
+/** How each list was left: its address with what was asked, and how far it was scrolled. */
+const left = new Map();
 
 // ---- Which view ---------------------------------------------------------------------------------------
 
@@ -105,7 +107,8 @@ function navigate() {
       h("p", null, h("a", { href: href("") }, "Go to the overview"))),
   });
   const data = {};
-  current = { name, at, id, query, data, view: null, sources: {} };
+  const was = known && !id ? left.get(at.path) : null;
+  current = { name, at, id, query, data, view: null, sources: {}, scroll: was && was.hash === location.hash ? was.scroll : 0 };
   const context = {
     api, id, data, app,
     get query() {
@@ -131,6 +134,12 @@ function navigate() {
       }
       mine.view.answered?.(source, answer);
       update();
+      if (mine.scroll) {
+        // Back in a list: where it was left, once it is as long as it was.
+        const to = mine.scroll;
+        mine.scroll = 0;
+        requestAnimationFrame(() => requestAnimationFrame(() => { if (mine === current) window.scrollTo(0, to); }));
+      }
     });
   }
   main.scrollTop = 0;
@@ -140,6 +149,10 @@ function navigate() {
 
 function leave() {
   if (!current) return;
+  if (current.at && !current.id) {
+    const text = current.query.toString();
+    left.set(current.at.path, { hash: `#/${current.name}${text ? `?${text}` : ""}`, scroll: window.scrollY });
+  }
   for (const source of Object.values(current.sources)) source.close();
   current.view.close?.();
   current = null;
@@ -395,7 +408,7 @@ function keys(event) {
       }
     },
     Escape: () => {
-      if (current.id) location.hash = href(current.at.path);
+      if (current.id) location.hash = left.get(current.at.path)?.hash ?? href(current.at.path);
     },
   }[event.key];
   if (press) {

@@ -29,12 +29,12 @@ function idle(value) {
   return section("Idle, and nobody holds their address", { key: "idle" }, table({
     label: "Idle actors", rows: value.idle, key: (row) => `${row.type}${row.parent}`,
     columns: [
-      { id: "type", title: "Type", grow: true, cell: (row) => h("a", { href: href("actors", { type: row.type, sort: "quiet" }) }, typeName(row.type)) },
+      { id: "type", title: "Type", cell: (row) => h("a", { href: href("actors", { type: row.type, sort: "quiet" }) }, typeName(row.type)) },
       { id: "parent", title: "Below", hide: 2, cell: under },
       { id: "idle", title: "Idle", number: true, cell: (row) => h("span", { title: `of ${row.alive} alive` }, count(row.idle), h("span", { class: "muted" }, ` of ${count(row.alive)}`)) },
       { id: "unneeded", title: "Unneeded", number: true, help: "of those that were asked, how many nobody needs", cell: (row) => `${count(row.unneeded)} of ${count(row.asked)} asked` },
       { id: "longest", title: "Longest", number: true, cell: (row) => duration(row.longest_ns) },
-      { id: "examples", title: "Such as", hide: 1, cell: (row) => h("span", { class: "flow" }, row.examples.slice(0, 3).map((id) => h("a", { key: id, class: "mono", href: href(`actors/${id}`) }, id, " "))) },
+      { id: "examples", title: "Such as", hide: 1, grow: true, cell: (row) => h("span", { class: "flow" }, row.examples.slice(0, 3).map((id) => h("a", { key: id, class: "mono", href: href(`actors/${id}`) }, id, " "))) },
     ],
   }), h("p", { class: "hint" }, "Stop them when their work is done (cx.stop()), or let them end by themselves when nobody holds their address."));
 }
@@ -44,12 +44,12 @@ function stuck(value) {
   return section("Asks that are not answered", { key: "asks" }, table({
     label: "Stuck asks", rows: value.asks, key: (row) => row.actor, rowClass: (row) => (row.asker_gone ? "bad-row" : null),
     columns: [
-      { id: "actor", title: "Actor", grow: true, cell: (row) => actorLink({ id: row.actor, type: row.type, name: row.name }) },
+      { id: "actor", title: "Actor", cell: (row) => actorLink({ id: row.actor, type: row.type, name: row.name }) },
       { id: "message", title: "Handles", cell: (row) => typeName(row.message) },
       { id: "running", title: "For", number: true, cell: (row) => duration(row.running_ns) },
       { id: "waits", title: "Waits for", hide: 1, cell: (row) => (row.waits_for ? actorLink(row.waits_for) : h("span", { class: "muted" }, "–")) },
       { id: "queued", title: "Behind it", number: true, hide: 2, cell: (row) => count(row.queued) },
-      { id: "asker", title: "Asker", cell: (row) => (row.asker_gone ? mark("warn", "has given up") : "waits") },
+      { id: "asker", title: "Asker", grow: true, cell: (row) => (row.asker_gone ? mark("warn", "has given up") : "waits") },
     ],
   }));
 }
@@ -59,9 +59,9 @@ function growing(value) {
   return section("Types that only grow", { key: "growing" }, table({
     label: "Growing types", rows: value.growing, key: (row) => `${row.type}${row.parent}`,
     columns: [
-      { id: "type", title: "Type", grow: true, cell: (row) => h("a", { href: href("actors", { type: row.type }) }, typeName(row.type)) },
+      { id: "type", title: "Type", cell: (row) => h("a", { href: href("actors", { type: row.type }) }, typeName(row.type)) },
       { id: "parent", title: "Below", hide: 2, cell: under },
-      { id: "counts", title: "How many, and when", cell: (row) => growth(row.counts) },
+      { id: "counts", title: "How many, and when", grow: true, cell: (row) => growth(row.counts) },
     ],
   }));
 }
@@ -82,10 +82,10 @@ function watches(value) {
   return section("Very many watchers", { key: "watches" }, table({
     label: "Actors with many watchers", rows: value.watches, key: (row) => row.actor,
     columns: [
-      { id: "actor", title: "Actor", grow: true, cell: (row) => actorLink({ id: row.actor, type: row.type, name: row.name }) },
+      { id: "actor", title: "Actor", cell: (row) => actorLink({ id: row.actor, type: row.type, name: row.name }) },
       { id: "watchers", title: "Watched by", number: true, cell: (row) => count(row.watchers) },
       { id: "watching", title: "Watches", number: true, cell: (row) => count(row.watching) },
-      { id: "monitors", title: "Futures", number: true, help: "futures that wait for its end", cell: (row) => count(row.monitors) },
+      { id: "monitors", grow: true, title: "Futures", help: "futures that wait for its end", cell: (row) => count(row.monitors) },
     ],
   }), h("p", { class: "hint" }, `Unwatch what is no longer of interest (cx.unwatch(..)): ${shortType(value.watches[0].type)} keeps an entry for each.`));
 }

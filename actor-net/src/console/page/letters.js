@@ -65,9 +65,9 @@ function draw(value, context) {
           none: empty(context.query.get("q") || context.query.get("reason") ? "None of the recent ones is like that." : "None of them is recent enough to be kept."),
           columns: [
             { id: "at", title: "At", fit: true, cell: (row) => time(row.at_ms) },
-            { id: "message", title: "Message", grow: true, cell: (row) => typeName(row.message) },
+            { id: "message", title: "Message", cell: (row) => typeName(row.message) },
             { id: "to", title: "To", cell: (row) => actorLink({ id: row.actor, type: row.type, name: row.name }) },
-            { id: "reason", title: "Reason", cell: (row) => h("span", { title: WHY[row.reason] }, words(row.reason)) },
+            { id: "reason", title: "Reason", grow: true, cell: (row) => h("span", { title: WHY[row.reason] }, words(row.reason)) },
             { id: "trace", title: "Trace", fit: true, hide: 2, cell: (row) => traceLink(row.trace_id) },
           ],
         })),

@@ -30,9 +30,9 @@ function list(label, rows, none) {
     columns: [
       { id: "at", title: "Since", fit: true, cell: (row) => time(row.at_ms) },
       { id: "for", title: "For", number: true, fit: true, cell: (row) => (row.running ? mark("bad", duration(row.for_ns)) : duration(row.for_ns)) },
-      { id: "actor", title: "Actor", grow: true, cell: (row) => h("div", null, actorLink({ id: row.actor, type: row.type, name: row.name }),
+      { id: "actor", title: "Actor", cell: (row) => h("div", null, actorLink({ id: row.actor, type: row.type, name: row.name }),
         row.stack && h("details", { class: "stack" }, h("summary", null, "Stack"), h("pre", { tabindex: "0" }, row.stack))) },
-      { id: "message", title: "Message", cell: (row) => (row.message ? typeName(row.message) : h("span", { class: "muted" }, "in a hook")) },
+      { id: "message", title: "Message", grow: true, cell: (row) => (row.message ? typeName(row.message) : h("span", { class: "muted" }, "in a hook")) },
       { id: "worker", title: "Worker", number: true, hide: 2, cell: (row) => row.worker },
       { id: "numa", title: "NUMA", hide: 2, cell: (row) => numa(row.numa_node) },
       { id: "trace", title: "Trace", fit: true, hide: 2, cell: (row) => traceLink(row.trace_id) },
