@@ -124,3 +124,34 @@ fn ids_are_found_by_what_they_print_as_and_nothing_else_is() {
     assert_eq!(system.find_actor(&bare), None);
     assert!(system.shutdown_blocking(Duration::from_secs(60)).is_clean());
 }
+
+/// Keeps its worker at work for so long.
+struct Spin(Duration);
+impl Message for Spin {
+    type Reply = ();
+}
+impl SyncHandler<Spin> for Node {
+    fn handle(&mut self, Spin(time): Spin, _cx: &mut ActorContext<Self>) {
+        let began = std::time::Instant::now();
+        while began.elapsed() < time {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[test]
+fn the_time_of_workers_on_cpus_grows_with_their_work() {
+    let system = system();
+    let node = system.spawn(Node).expect("spawned");
+    let before = system.worker_cpu_times();
+    assert_eq!(before.len(), 1);
+    node.ask_blocking(Spin(Duration::from_millis(50)))
+        .expect("answered");
+    let after = system.worker_cpu_times();
+    match (before[0], after[0]) {
+        // How much of it the kernel gave the worker is its own affair.
+        (Some(before), Some(after)) => assert!(after > before, "{before:?} {after:?}"),
+        other => println!("skipped: threads are not pinned or counted here: {other:?}"),
+    }
+    assert!(system.shutdown_blocking(Duration::from_secs(60)).is_clean());
+}

@@ -22,7 +22,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::SystemRef;
 use crate::contain::log;
@@ -73,6 +73,20 @@ impl SystemRef {
     /// it, where threads cannot be pinned, and for workers in [`pin_failures`](Self::pin_failures).
     pub fn lost_pins(&self) -> Vec<LostPin> {
         self.plan.pins.lost()
+    }
+}
+
+impl SystemRef {
+    /// The time that each worker has spent on a CPU since it was started, in their order; `None` for one that was not
+    /// pinned, and where the kernel does not tell (`/proc/self/task/*/schedstat`). Over some time it tells how loaded
+    /// they are.
+    ///
+    /// Reads a small file for each worker: some microseconds each, on the calling thread.
+    pub fn worker_cpu_times(&self) -> Vec<Option<Duration>> {
+        let seats = self.plan.seats.iter();
+        seats
+            .map(|seat| self.plan.pins.cpu_time(seat.worker))
+            .collect()
     }
 }
 
@@ -136,6 +150,12 @@ impl Pins {
                 }
             }
         }
+    }
+
+    fn cpu_time(&self, worker: WorkerId) -> Option<Duration> {
+        let entry = lock(self.0.get(usize::from(worker.0))?.as_ref()?);
+        // Under the lock: it still runs.
+        affinity::cpu_time_of(entry.thread?)
     }
 
     fn lost(&self) -> Vec<LostPin> {

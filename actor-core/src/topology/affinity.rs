@@ -18,6 +18,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::id::{CpuId, NumaNodeId};
 
@@ -140,6 +141,15 @@ pub(crate) fn cpus_of(thread: ThreadNumber) -> io::Result<Vec<CpuId>> {
 /// one of [`cpus_of`] it: a pin takes away and never gives.
 pub(crate) fn pin_thread(thread: ThreadNumber, cpu: CpuId) -> io::Result<()> {
     os::set_mask_of(thread.0, &[cpu])
+}
+
+/// The time that a thread has spent on CPUs, as the kernel counts it; `None` where it does not. The caller knows
+/// that the thread still runs.
+pub(crate) fn cpu_time_of(thread: ThreadNumber) -> Option<Duration> {
+    // Its first number, in nanoseconds.
+    let told = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", thread.0)).ok()?;
+    let spent = told.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(spent))
 }
 
 /// Why a thread was not pinned.
