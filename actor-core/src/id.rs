@@ -48,6 +48,12 @@ impl ActorId {
         self.0
     }
 
+    /// The identity whose [`as_u64`](Self::as_u64) is `number`: to print what came from another peer. `None` for 0, which is
+    /// nobody's.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        Self::from_u64(number)
+    }
+
     /// The NUMA node that the actor was spawned on: its home, unless it was moved.
     pub const fn numa_node(self) -> NumaNodeId {
         NumaNodeId((self.0 >> Self::INDEX_BITS) as u8)

@@ -61,7 +61,9 @@ fn a_walk_shows_every_actor_once_with_its_parent_and_what_it_is_at() {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let waiting = loop {
             let mut seen = None;
-            system.for_each_actor(|it| seen = seen.or_else(|| (it.actor == parent.id()).then_some(it)));
+            system.for_each_actor(|it| {
+                seen = seen.or_else(|| (it.actor == parent.id()).then_some(it))
+            });
             let seen = seen.expect("it lives");
             if seen.activity == Activity::Busy || std::time::Instant::now() > deadline {
                 break seen;

@@ -15,6 +15,7 @@
 //! | [`registry`] | groups of actors, names, who is nearest |
 //! | [`sharding`] | actors by key, singletons |
 //! | [`cluster`] | the front door |
+//! | `console` | (feature `console`) what an operator sees: a page, JSON, metrics |
 
 // Read on, top to bottom, and you have the architecture: each floor stands on those above it in this
 // list and never imports from those below (`tests/floors.rs` keeps it so).
@@ -52,7 +53,11 @@ pub mod sharding;
 // Floor 9. The front door.
 pub mod cluster;
 
-// Floor 10. What the fuzzer calls.
+// Floor 10. What an operator sees.
+#[cfg(feature = "console")]
+pub mod console;
+
+// Floor 11. What the fuzzer calls.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 

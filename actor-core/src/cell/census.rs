@@ -105,6 +105,19 @@ fn look<T>(
     (cell.generation() == generation).then_some((seen, more))
 }
 
+/// As [`glance`], at one actor; `None` when it has ended or is of another system.
+pub(crate) fn glance_at(runtime: &'static Runtime, actor: ActorId) -> Option<(Seen, bool)> {
+    let cell = CellRef::of(actor);
+    if !cell.is_of(runtime) || cell == runtime.root() {
+        return None;
+    }
+    let (seen, fresh) = look(cell, runtime, |quiet| {
+        let since = quiet.peek()?;
+        Some((since.unwrap_or_default(), since.is_none()))
+    })?;
+    (seen.actor == actor).then_some((seen, fresh))
+}
+
 impl CellRef {
     /// Who lives in the cell, if that is somebody of that system.
     pub(crate) fn living_in(self, runtime: &'static Runtime) -> Option<ActorId> {

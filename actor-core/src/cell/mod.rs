@@ -66,7 +66,7 @@ mod watch;
 
 pub(crate) use administer::{Child, ChildState, Refusal};
 pub(crate) use birth::{Birth, Origin, SpawnFailure, spawn};
-pub(crate) use census::{MARKS, Seen, census, glance};
+pub(crate) use census::{MARKS, Seen, census, glance, glance_at};
 pub(crate) use extra::Factory;
 pub(crate) use frame::{Frame, FrameDone, FramePoll, FrameVtable};
 pub(crate) use header::{CellRef, RestartPolicy};

@@ -106,6 +106,11 @@ impl Supervision {
         Self::of(Strategy::SimpleOneForOne)
     }
 
+    /// Who is restarted when a child fails.
+    pub const fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
     /// With that strategy; at most 3 restarts in 5 s.
     pub const fn of(strategy: Strategy) -> Self {
         Self {

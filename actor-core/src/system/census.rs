@@ -35,6 +35,11 @@ impl SystemRef {
         census::for_each(self.runtime, &self.plan.leaks, visit);
     }
 
+    /// As [`for_each_actor`](Self::for_each_actor) shows it, one actor; `None` when it has ended.
+    pub fn glance(&self, actor: ActorId) -> Option<ActorGlance> {
+        census::one(self.runtime, &self.plan.leaks, actor)
+    }
+
     /// The living actor of this system whose [`ActorId`] prints so, with `actor:` in front or without: for ids that
     /// people type. Any text may be asked for.
     ///

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::leaks::History;
-use crate::cell::{Runtime, glance};
+use super::leaks::{Ages, History};
+use crate::cell::{Runtime, Seen, glance, glance_at};
 use crate::clock::Tick;
 use crate::id::{ActorId, NumaNodeId};
 use crate::mailbox::inbox::Rest;
@@ -55,30 +55,43 @@ pub(crate) fn for_each(
     history: &History,
     mut visit: impl FnMut(ActorGlance),
 ) {
-    let now = Tick::now();
-    let ages = history.ages(now);
+    let ages = history.ages(Tick::now());
     glance(runtime, |seen, is_fresh| {
-        let (activity, queued) = match seen.rest {
-            Rest::Idle => (Activity::Idle, 0),
-            Rest::Suspended { waiting } => (Activity::Suspended, waiting),
-            Rest::Busy { waiting } => (Activity::Busy, waiting),
-        };
-        visit(ActorGlance {
-            actor: seen.actor,
-            actor_type: (seen.kind.type_name)(),
-            numa_node: seen.actor.numa_node(),
-            parent: seen.parent,
-            activity,
-            queued,
-            capacity: (seen.capacity > 0).then_some(seen.capacity),
-            waits_for: seen.waits_for,
-            quiet_for: ages.as_ref().map(|ages| {
-                if is_fresh {
-                    Duration::ZERO
-                } else {
-                    ages.of(seen.mark)
-                }
-            }),
-        });
+        visit(shown(&seen, is_fresh, ages.as_ref()));
     });
+}
+
+pub(crate) fn one(
+    runtime: &'static Runtime,
+    history: &History,
+    actor: ActorId,
+) -> Option<ActorGlance> {
+    let (seen, is_fresh) = glance_at(runtime, actor)?;
+    Some(shown(&seen, is_fresh, history.ages(Tick::now()).as_ref()))
+}
+
+fn shown(seen: &Seen, is_fresh: bool, ages: Option<&Ages>) -> ActorGlance {
+    let (activity, queued) = match seen.rest {
+        Rest::Idle => (Activity::Idle, 0),
+        Rest::Suspended { waiting } => (Activity::Suspended, waiting),
+        Rest::Busy { waiting } => (Activity::Busy, waiting),
+    };
+    let quiet_for = |ages: &Ages| {
+        if is_fresh {
+            Duration::ZERO
+        } else {
+            ages.of(seen.mark)
+        }
+    };
+    ActorGlance {
+        actor: seen.actor,
+        actor_type: (seen.kind.type_name)(),
+        numa_node: seen.actor.numa_node(),
+        parent: seen.parent,
+        activity,
+        queued,
+        capacity: (seen.capacity > 0).then_some(seen.capacity),
+        waits_for: seen.waits_for,
+        quiet_for: ages.map(quiet_for),
+    }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::id::ActorId;
 
-pub(crate) use history::History;
+pub(crate) use history::{Ages, History};
 pub(crate) use survey::{sample, survey};
 
 /// What counts as a leak, and how hard to look.

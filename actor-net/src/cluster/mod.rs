@@ -17,6 +17,7 @@
 //! | `entities`, `shards` | actors by key: as users reach them; what a life does for them |
 //! | `seeds` | where to look for the first peers |
 //! | `status`, `follow` | how this peer stands, and how that is followed |
+//! | `look` | connections and shards, for operators |
 //! | `troubles` | what went wrong with connections lately |
 //! | `groups`, `names` | groups and unique names, as users see them |
 //! | `registered`, `ways` | what is behind these, over all lives; from an address to its actor |
@@ -30,6 +31,7 @@ mod groups;
 mod incarnation;
 mod life;
 mod lives;
+mod look;
 mod machines;
 mod name;
 mod names;
@@ -58,6 +60,7 @@ pub use builder::ClusterBuilder;
 pub use error::ClusterError;
 pub use follow::Follow;
 pub use groups::Groups;
+pub use look::{PeerLink, ShardMapView, ShardPlace};
 pub use names::Names;
 pub use seeds::{SeedError, Seeds};
 pub use status::Status;

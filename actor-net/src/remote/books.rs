@@ -31,10 +31,17 @@ macro_rules! books {
             }
         }
 
+        impl RemoteStats {
+            /// Every count by its name, in their order.
+            pub fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+
         impl fmt::Display for RemoteStats {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut first = true;
-                for (name, count) in [$((stringify!($name), self.$name),)*] {
+                for (name, count) in self.counts() {
                     if count != 0 {
                         let comma = if first { "" } else { ", " };
                         write!(f, "{comma}{name} {count}")?;

@@ -160,10 +160,8 @@ impl<A: Actor, L: Links> AnyKind<L> for Routers<A> {
 
     fn stats(&self) -> Doing<KindStats> {
         let routers: Vec<_> = self.all.iter().map(|(router, _)| *router).collect();
-        let (is_singleton, name) = match self.kind.split_at_checked(2) {
-            Some((kind, name)) => (kind == "s:", name.into()),
-            None => (false, self.kind.clone()),
-        };
+        let (is_singleton, name) = kind_name(&self.kind);
+        let name = name.into();
         Box::pin(async move {
             let mut stats = KindStats {
                 name,
@@ -223,6 +221,14 @@ pub struct KindStats {
     pub is_gone: bool,
     /// The cluster has the kind with another number of shards: nothing is delivered.
     pub has_other_shards: bool,
+}
+
+/// What all peers call a kind or a singleton: whether it is a singleton, and the name that users gave it.
+pub(crate) fn kind_name(kind: &str) -> (bool, &str) {
+    match kind.split_at_checked(2) {
+        Some((prefix, name)) => (prefix == "s:", name),
+        None => (false, kind),
+    }
 }
 
 impl KindStats {

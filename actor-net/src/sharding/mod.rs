@@ -24,6 +24,7 @@ pub use entity_ref::{EntityCall, EntityRef};
 pub use error::{DeclareError, EntityError, NotDeclared};
 pub use key::{EntityKey, InvalidKey, KEY_BYTES_MAX};
 pub use kind::KindStats;
+pub(crate) use kind::kind_name;
 pub(crate) use router::Council;
 
 #[cfg(test)]

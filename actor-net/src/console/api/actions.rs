@@ -12,6 +12,7 @@ pub struct ActionDone {
 
 /// Stops an actor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StopActor {
     pub actor: String,
@@ -20,6 +21,7 @@ pub struct StopActor {
 
 /// Switches the balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SetBalancing {
     pub on: bool,
@@ -27,6 +29,7 @@ pub struct SetBalancing {
 
 /// Says whether the program is ready.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SetReady {
     pub ready: bool,
@@ -34,6 +37,7 @@ pub struct SetReady {
 
 /// Declares a peer down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DeclareDown {
     pub peer: String,

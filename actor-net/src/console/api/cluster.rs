@@ -59,9 +59,9 @@ pub struct MetadataEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NumaCpus {
-    pub id: u8,
-    pub cpus: u64,
-    pub workers: u64,
+    pub id: u32,
+    pub cpus: u32,
+    pub bytes: u64,
 }
 
 /// The connection to a peer.

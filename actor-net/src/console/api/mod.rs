@@ -29,24 +29,24 @@ pub use actions::{ActionDone, DeclareDown, SetBalancing, SetReady, StopActor};
 pub use actors::{ActorPage, ActorRow, Actors, AskWait, Failure, Handled};
 pub use asks::{AskEdge, Asks};
 pub use cluster::{
-    ClusterAnswer, ClusterInfo, Group, Groups, Link, Member, MemberEvent, MetadataEntry, Name, Named,
-    Names, NumaCpus, RemoteCounts,
+    ClusterAnswer, ClusterInfo, Group, Groups, Link, Member, MemberEvent, MetadataEntry, Name,
+    Named, Names, NumaCpus, RemoteCounts,
 };
 pub use dead_letters::{DeadLetter, DeadLettersPage, ReasonCount};
 pub use history::{History, Series};
 pub use leaks::{Growing, GrowingCount, Idle, LeakingAsk, Leaks, Watches};
 pub use machine::{
-    Arena, Balancing, Blocking, Dedicated, Edge, Lane, Machine, NumaNode, PagesOn, Residency, StalledBy,
-    StealsAcross, Timers, Worker,
+    Arena, Balancing, Blocking, Dedicated, Edge, Lane, Machine, NumaNode, PagesOn, Residency,
+    StalledBy, StealsAcross, Timers, Worker,
 };
 pub use overview::{
-    ActorCounts, AskCounts, Attention, DeadLetterReasons, DroppedReasons, Features, Health, MemoryBytes,
-    MessageCounts, OutcomeCount, Overview, PeerCounts, Rates, RefusedReasons, StallCounts, SystemInfo,
-    TracingInfo, WorkerCounts,
+    ActorCounts, AskCounts, Attention, DeadLetterReasons, DroppedReasons, Features, Health,
+    MemoryBytes, MessageCounts, OutcomeCount, Overview, PeerCounts, Rates, RefusedReasons,
+    StallCounts, SystemInfo, TracingInfo, WorkerCounts,
 };
 pub use shards::{KindHere, Shards, ShardsOfKind};
 pub use stalls::{Stall, StallTotals, Stalls};
-pub use traces::{Span, SpanLink, Trace, TraceRoot, TraceRow, Traces};
+pub use traces::{Span, SpanAttribute, SpanLink, Trace, TraceRoot, TraceRow, Traces};
 pub use types::{TypeRow, Types};
 
 /// Why a question has no answer, with what to do.

@@ -28,7 +28,10 @@ fn same<T: Serialize + DeserializeOwned>(name: &str, text: &str) {
     let read: T = serde_json::from_value(told.clone())
         .unwrap_or_else(|error| panic!("the example of {name} does not fit its type: {error}"));
     let written = serde_json::to_value(&read).expect("it can be written");
-    assert_eq!(told, written, "{name}: the document is left, the type right");
+    assert_eq!(
+        told, written,
+        "{name}: the document is left, the type right"
+    );
 }
 
 macro_rules! check {
@@ -40,15 +43,38 @@ macro_rules! check {
 #[test]
 fn the_document_and_the_types_say_the_same() {
     let known = check![
-        Problem, Session, Overview, History, Machine, Actors, ActorPage, Types, Traces, Trace, Asks,
-        DeadLettersPage, Stalls, Leaks, ClusterAnswer, Shards, ActionDone, Healthz, Readyz,
+        Problem,
+        Session,
+        Overview,
+        History,
+        Machine,
+        Actors,
+        ActorPage,
+        Types,
+        Traces,
+        Trace,
+        Asks,
+        DeadLettersPage,
+        Stalls,
+        Leaks,
+        ClusterAnswer,
+        Shards,
+        ActionDone,
+        Healthz,
+        Readyz,
     ];
     let examples = examples();
     for (name, check) in known {
         let mut of_it = examples.iter().filter(|(of, _)| *of == name);
-        let (_, text) = of_it.next().unwrap_or_else(|| panic!("no example of {name}"));
+        let (_, text) = of_it
+            .next()
+            .unwrap_or_else(|| panic!("no example of {name}"));
         assert!(of_it.next().is_none(), "two examples of {name}");
         check(name, text);
     }
-    assert_eq!(examples.len(), known.len(), "each example is of a known type");
+    assert_eq!(
+        examples.len(),
+        known.len(),
+        "each example is of a known type"
+    );
 }

@@ -26,6 +26,7 @@ pub struct TraceRow {
     pub wait_ns: u64,
     pub peers: Vec<String>,
     pub numa_nodes: Vec<u8>,
+    pub crossings: u64,
     pub kind: Vec<String>,
     pub complete: bool,
 }
@@ -72,9 +73,11 @@ pub struct Span {
     pub numa_from: Option<u8>,
     pub numa_to: Option<u8>,
     pub worker: Option<u16>,
+    pub sender: Option<String>,
     pub depth: Option<u64>,
     pub restarts: Option<u64>,
     pub peer: Option<String>,
+    pub attributes: Vec<SpanAttribute>,
     pub links: Vec<SpanLink>,
     pub outcome: String,
     pub error: Option<String>,
@@ -86,4 +89,12 @@ pub struct Span {
 pub struct SpanLink {
     pub trace_id: String,
     pub span_id: String,
+}
+
+/// What else there is to say of a span.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SpanAttribute {
+    pub key: String,
+    pub value: String,
 }

@@ -1,0 +1,157 @@
+//! What somebody should look at: on the overview, the worst first.
+
+use std::time::{Duration, SystemTime};
+
+use actor_core::Stats;
+
+use super::{id, ms};
+use crate::console::Shared;
+use crate::console::api::{Attention, NotReady};
+use crate::console::walks::circles;
+use crate::membership::MemberState;
+
+/// How many are told.
+const ATTENTION: usize = 32;
+/// A walk that is older is made anew, for circles of asks.
+const WALK_AGE: Duration = Duration::from_secs(10);
+/// Restarts in a second that are worth a line.
+const RESTARTS: f64 = 1.0;
+
+pub(super) async fn attention(shared: &Shared, stats: &Stats, why: &[NotReady]) -> Vec<Attention> {
+    let mut found = Vec::new();
+    for reason in why {
+        let kind = match reason.reason.as_str() {
+            "overloaded" => "overload",
+            _ => "not_ready",
+        };
+        found.push(item(kind, "warn", "not ready", &reason.text, None, "#/"));
+    }
+    stalls(shared, &mut found);
+    if let Ok(walk) = shared.walks.summary(WALK_AGE).await {
+        for circle in circles(&walk.waiting) {
+            let ids: Vec<String> = circle.iter().copied().map(id).collect();
+            let title = format!("{} actors wait for each other", ids.len());
+            let detail = format!("asks go in a circle: {} and back", ids.join(", "));
+            found.push(item("ask_cycle", "bad", &title, &detail, None, "#/asks"));
+        }
+    }
+    peers(shared, &mut found);
+    for lost in shared.system.lost_pins() {
+        let detail = lost.to_string();
+        let title = format!("{} has lost its CPU", lost.worker);
+        found.push(item(
+            "pin_lost",
+            "warn",
+            &title,
+            &detail,
+            ago(lost.since),
+            "#/machine",
+        ));
+    }
+    if let Some(pair) = shared.recent.pair() {
+        let dead = pair.rate(|it| it.messages.dead_letters.total());
+        if let Some(dead) = dead.filter(|rate| *rate > 0.0) {
+            let title = format!("{dead:.0} dead letters per second");
+            let detail = "messages go to actors that have stopped, or cannot be reached";
+            found.push(item(
+                "dead_letters",
+                "warn",
+                &title,
+                detail,
+                None,
+                "#/dead-letters",
+            ));
+        }
+        let restarts = pair.rate(|it| it.actors.restarts);
+        if let Some(restarts) = restarts.filter(|rate| *rate >= RESTARTS) {
+            let title = format!("{restarts:.0} restarts per second");
+            let detail = "handlers fail; the failed traces tell why";
+            found.push(item(
+                "restarts",
+                "warn",
+                &title,
+                detail,
+                None,
+                "#/traces?kind=failed",
+            ));
+        }
+        let lost = pair.rate(|it| it.spans.dropped);
+        if lost.is_some_and(|rate| rate > 0.0) {
+            let title = "spans are dropped";
+            let detail = format!(
+                "{} so far: sample less, or give the queue more room",
+                stats.spans.dropped
+            );
+            found.push(item(
+                "spans_dropped",
+                "warn",
+                title,
+                &detail,
+                None,
+                "#/traces",
+            ));
+        }
+    }
+    // Stable: within a severity as they were found.
+    found.sort_by_key(|it| it.severity != "bad");
+    found.truncate(ATTENTION);
+    found
+}
+
+fn stalls(shared: &Shared, found: &mut Vec<Attention>) {
+    let (now, _) = shared.recent.stalls();
+    for (began, stall) in now {
+        let title = format!("a handler holds {}", stall.worker);
+        found.push(item(
+            "stall",
+            "bad",
+            &title,
+            &stall.to_string(),
+            Some(ms(began)),
+            "#/stalls",
+        ));
+    }
+}
+
+fn peers(shared: &Shared, found: &mut Vec<Attention>) {
+    let Some(cluster) = &shared.cluster else {
+        return;
+    };
+    for member in cluster.view().members() {
+        if member.state() == MemberState::Unreachable {
+            let title = format!("{} does not answer", member.peer());
+            let detail = "it may come back; nothing was taken from it yet";
+            let since = ago(member.since());
+            found.push(item(
+                "peer_unreachable",
+                "bad",
+                &title,
+                detail,
+                since,
+                "#/cluster",
+            ));
+        }
+    }
+}
+
+fn ago(since: std::time::Instant) -> Option<u64> {
+    SystemTime::now().checked_sub(since.elapsed()).map(ms)
+}
+
+fn item(
+    kind: &str,
+    severity: &str,
+    title: &str,
+    detail: &str,
+    since_ms: Option<u64>,
+    link: &str,
+) -> Attention {
+    Attention {
+        kind: kind.to_owned(),
+        severity: severity.to_owned(),
+        title: title.to_owned(),
+        detail: detail.to_owned(),
+        since_ms,
+        link: link.to_owned(),
+    }
+}
