@@ -35,7 +35,8 @@
 //! # Features
 //!
 //! `macros` (default): [`messages`] and the derives. `testkit`: for tests. `hwloc`: the machine through the
-//! hwloc library rather than sysfs. `serde`: references inside of messages that travel.
+//! hwloc library rather than sysfs. `otlp`, `otlp-grpc`: traces and metrics to an OpenTelemetry collector. `http`: traces and
+//! deadlines of HTTP requests, for axum and others. `serde`: references inside of messages that travel.
 //!
 //! # Examples
 //!
@@ -120,11 +121,15 @@ pub mod telemetry;
 #[cfg(not(actor_loom))]
 pub mod system;
 
-// Floor 12. What tests hold in their hands.
+// Floor 12. Beside the front door: requests of another protocol.
+#[cfg(all(feature = "http", not(actor_loom)))]
+pub mod http;
+
+// Floor 13. What tests hold in their hands.
 #[cfg(all(feature = "testkit", not(actor_loom)))]
 pub mod testkit;
 
-// Floor 13. What the machine model in benches/ is made of; no part of the interface.
+// Floor 14. What the machine model in benches/ is made of; no part of the interface.
 #[cfg(all(feature = "model", not(actor_loom)))]
 #[doc(hidden)]
 pub mod model;
@@ -203,6 +208,8 @@ pub use system::{
     ScheduleRecorder, ShutdownHandle, ShutdownPhase, ShutdownReport, StartError, SystemBuilder,
     SystemRef, termination,
 };
+#[cfg(all(feature = "otlp", not(actor_loom)))]
+pub use telemetry::otlp;
 #[cfg(not(actor_loom))]
 pub use telemetry::{
     Activity, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,

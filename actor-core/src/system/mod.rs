@@ -14,6 +14,8 @@ mod listen;
 mod memory;
 mod naming;
 mod os_signal;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod phases;
 mod pins;
 mod readiness;

@@ -4,6 +4,8 @@
 
 pub(crate) mod census;
 pub(crate) mod leaks;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod schedule;
 mod spans;
 mod stall;
@@ -33,6 +35,8 @@ pub use spans::{SpanStats, Trace, TraceList, TraceSummary};
 pub(crate) use stall::{StallHook, StallHooks};
 pub use stall::{StallReport, StallStats};
 pub use table::NumaTable;
+#[cfg(feature = "otlp")]
+pub(crate) use tree::short_type_name;
 pub use tree::{SupervisionTree, TreeNode, TreeRequest};
 
 /// The books of one system at one moment.

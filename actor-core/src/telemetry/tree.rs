@@ -7,6 +7,8 @@
 mod draw;
 mod walk;
 
+#[cfg(feature = "otlp")]
+pub(crate) use draw::short_type as short_type_name;
 pub use walk::TreeRequest;
 
 use crate::cell::ActorSnapshot;

@@ -8,7 +8,7 @@
 //!
 //! A message without a trace, or of a trace that nobody records, costs nothing here: the floors above look
 //! at their one pointer, which is null. A message of a *sampled* trace gets a span: the context's floor
-//! makes it, the worker pushes it to [`spans`](Spans) and forgets it. Pushing never waits: a full queue
+//! makes it, the worker pushes it to `spans` and forgets it. Pushing never waits: a full queue
 //! drops the record, and counts it.
 
 mod exporter;

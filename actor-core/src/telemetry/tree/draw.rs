@@ -135,7 +135,7 @@ fn details(f: &mut fmt::Formatter<'_>, seen: &ActorSnapshot) -> fmt::Result {
 }
 
 /// A type's name without the paths: `Cache<String>`.
-fn short_type(full: &str) -> String {
+pub(crate) fn short_type(full: &str) -> String {
     let mut short = String::new();
     let mut segment = 0;
     let mut letters = full.chars().peekable();

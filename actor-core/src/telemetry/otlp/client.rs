@@ -1,0 +1,79 @@
+//! One HTTP request with protobuf, counted, and with the words of what went wrong.
+//!
+//! Under OpenTelemetry's exporter, which retries by itself and says nothing of it: here every try comes by.
+//! The client blocks, so it may only be used on threads without a tokio runtime; ours are.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use opentelemetry_http::{HttpClient, HttpError};
+
+use super::books::Books;
+
+#[derive(Debug)]
+pub(super) struct Client {
+    client: reqwest::blocking::Client,
+    books: Arc<Books>,
+}
+
+impl Client {
+    /// On the thread that will use it.
+    pub(super) fn new(timeout: Duration, books: Arc<Books>) -> Result<Self, reqwest::Error> {
+        let client = reqwest::blocking::Client::builder()
+            .timeout(timeout)
+            // A collector does not send elsewhere; a body that is sent twice would be.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { client, books })
+    }
+
+    fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        self.books.tried();
+        let request: reqwest::blocking::Request = request.try_into()?;
+        let response = self.client.execute(request).inspect_err(|error| {
+            self.books.note_error(with_causes(error));
+        })?;
+        let status = response.status();
+        let mut builder = http::Response::builder().status(status);
+        if let Some(headers) = builder.headers_mut() {
+            headers.clone_from(response.headers());
+        }
+        if !status.is_success() {
+            self.books
+                .note_error(format!("the collector answered {status}"));
+        }
+        // Bounded: a collector answers in some bytes.
+        let mut body = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::Read::take(response, BODY_MAX), &mut body)?;
+        Ok(builder.body(Bytes::from(body))?)
+    }
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: http::Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move { self.send(request) })
+    }
+}
+
+/// "error sending request" alone helps nobody.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+const BODY_MAX: u64 = 1 << 20;

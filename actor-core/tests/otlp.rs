@@ -1,0 +1,308 @@
+//! Export to an OpenTelemetry collector, as a service sees it: a collector that takes, refuses, hangs, is not
+//! there. The receiver is a few lines of HTTP; what the bytes mean to a real one is `tools/otlp-e2e`'s.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use actor_core::otlp::{OtlpExport, OtlpOptions, OtlpStats};
+use actor_core::prelude::*;
+use actor_core::topology::Workers;
+use actor_core::{SpanKind, SpanRecord, TraceContext, TracingOptions};
+use common::*;
+
+struct Echo;
+impl Actor for Echo {}
+struct Say(u32);
+impl Message for Say {
+    type Reply = u32;
+}
+impl SyncHandler<Say> for Echo {
+    fn handle(&mut self, Say(n): Say, _cx: &mut ActorContext<Self>) -> u32 {
+        n
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    path: String,
+    head: String,
+    body: Vec<u8>,
+}
+
+/// Takes requests and answers with these codes, the last for ever; 0: never.
+struct Collector {
+    url: String,
+    seen: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Collector {
+    fn start(codes: &[u16]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let codes = Arc::new(Mutex::new(codes.to_vec()));
+        let requests = seen.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (requests, codes) = (requests.clone(), codes.clone());
+                std::thread::spawn(move || serve(&stream.unwrap(), &requests, &codes));
+            }
+        });
+        Self { url, seen }
+    }
+
+    fn requests(&self, path: &str) -> Vec<Request> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|it| it.path == path).cloned().collect()
+    }
+}
+
+fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, codes: &Mutex<Vec<u16>>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let from = head.len();
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+            let line = head[from..].trim().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let code = {
+            let mut codes = codes.lock().unwrap();
+            if codes.len() > 1 {
+                codes.remove(0)
+            } else {
+                codes[0]
+            }
+        };
+        seen.lock().unwrap().push(Request { path, head, body });
+        if code == 0 {
+            // Hangs until the client gives up.
+            _ = reader.read(&mut [0]);
+            return;
+        }
+        let mut to = stream;
+        let answer = format!("HTTP/1.1 {code} x\r\ncontent-length: 0\r\n\r\n");
+        if to.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn system(flush_within: Duration) -> ActorSystem {
+    let tracing = TracingOptions::new().flush_within(flush_within);
+    let builder = ActorSystem::builder().workers(Workers::Count(1));
+    builder.tracing(tracing).build().unwrap()
+}
+
+fn options(url: &str) -> OtlpOptions {
+    // Traces only: metrics have a test of their own.
+    let options = OtlpOptions::new().endpoint(url).signals(true, false);
+    options.service_name("test").timeout(PATIENCE)
+}
+
+/// Records so many spans, while the service does its work.
+fn say(system: &ActorSystem, times: u32) {
+    let echo = system.spawn(Echo).unwrap();
+    for n in 0..times {
+        assert_eq!(echo.ask_blocking(Say(n)).unwrap(), n);
+        system.record_span(span(&TraceContext::new_root(true)));
+    }
+}
+
+fn span(trace: &TraceContext) -> SpanRecord {
+    let message = std::any::type_name::<Say>();
+    let mut span = SpanRecord::new(trace.clone(), SpanKind::Handle, message, SystemTime::now());
+    span.actor_name = Some(Arc::from("echo-by-name"));
+    span.queue_wait = Duration::from_micros(3);
+    span
+}
+
+fn adds_up(stats: &OtlpStats) {
+    let ended = stats.spans_sent + stats.spans_dropped + stats.spans_failed;
+    assert_eq!(stats.spans_offered, ended + stats.spans_queued, "{stats:?}");
+}
+
+/// Ends the system, and the books hold for what was exported too.
+fn end(system: ActorSystem, export: &OtlpExport) -> OtlpStats {
+    finish(system);
+    let stats = export.stats();
+    adds_up(&stats);
+    stats
+}
+
+#[test]
+fn spans_come_to_the_collector_with_their_trace_and_attributes() {
+    let collector = Collector::start(&[200]);
+    let system = system(PATIENCE);
+    let options = options(&collector.url).header("api-key", "hidden");
+    assert!(!format!("{options:?}").contains("hidden"));
+    let export = system.export_otlp(options).unwrap();
+    let trace = TraceContext::new_root(true);
+    system.record_span(span(&trace));
+    let id = trace.trace_id().as_u128().to_be_bytes();
+    wait_until("it is exported", || {
+        system.flush_spans(PATIENCE) && export.stats().spans_sent == 1
+    });
+    let requests = collector.requests("/v1/traces");
+    let with_trace = requests.iter().find(|it| contains(&it.body, &id));
+    let request = with_trace.unwrap_or_else(|| panic!("not in {} requests", requests.len()));
+    assert!(
+        request
+            .head
+            .to_ascii_lowercase()
+            .contains("api-key: hidden")
+    );
+    let all: Vec<u8> = requests.iter().flat_map(|it| it.body.clone()).collect();
+    for part in [
+        "process Say",
+        "actor.queue_wait_ns",
+        "messaging.system",
+        "echo-by-name",
+        "service.name",
+        "host.name",
+    ] {
+        assert!(contains(&all, part.as_bytes()), "{part} is missing");
+    }
+    let stats = end(system, &export);
+    assert_eq!(
+        (stats.spans_dropped, stats.spans_failed, stats.spans_queued),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn the_end_of_the_system_sends_what_waits() {
+    let collector = Collector::start(&[200]);
+    let system = system(PATIENCE);
+    let patient = options(&collector.url).batches(10_000, 10_000, Duration::from_secs(3600));
+    let export = system.export_otlp(patient).unwrap();
+    say(&system, 100);
+    let stats = end(system, &export);
+    assert_eq!(stats.spans_sent, 100, "{stats:?}");
+    assert_eq!(
+        (stats.spans_dropped, stats.spans_failed, stats.spans_queued),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_collector_that_is_busy_is_tried_again() {
+    let collector = Collector::start(&[503, 200]);
+    let system = system(PATIENCE);
+    let export = system.export_otlp(options(&collector.url)).unwrap();
+    say(&system, 1);
+    let stats = end(system, &export);
+    assert!(stats.retries >= 1 && stats.spans_sent == 1, "{stats:?}");
+    assert_eq!(stats.batches_failed, 0);
+    assert!(stats.last_error.unwrap().contains("503"));
+}
+
+#[test]
+fn a_collector_that_refuses_costs_its_spans_and_nothing_else() {
+    let collector = Collector::start(&[400]);
+    let system = system(PATIENCE);
+    let export = system.export_otlp(options(&collector.url)).unwrap();
+    say(&system, 10);
+    let stats = end(system, &export);
+    assert!(
+        stats.spans_failed == 10 && stats.spans_sent == 0,
+        "{stats:?}"
+    );
+    assert_eq!(stats.retries, 0, "400 does not become better");
+}
+
+#[test]
+fn a_collector_that_is_down_is_told_and_counted() {
+    // Bound once, so that nobody else listens there for a while.
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let system = system(PATIENCE);
+    let options = options(&format!("http://{gone}")).timeout(Duration::from_millis(50));
+    let export = system.export_otlp(options).unwrap();
+    say(&system, 10);
+    let stats = end(system, &export);
+    assert!(
+        stats.spans_failed == 10 && stats.spans_sent == 0,
+        "{stats:?}"
+    );
+    let error = stats.last_error.expect("told");
+    assert!(!error.is_empty());
+}
+
+#[test]
+fn a_collector_that_hangs_holds_up_nobody() {
+    let collector = Collector::start(&[0]);
+    let system = system(Duration::from_millis(100));
+    let eager = options(&collector.url).batches(64, 16, Duration::ZERO);
+    let export = system.export_otlp(eager).unwrap();
+    // The service answers while the collector does not, and the shutdown does not wait for it.
+    say(&system, 500);
+    finish(system);
+    let stats = export.stats();
+    assert_eq!(stats.spans_sent, 0, "{stats:?}");
+    assert!(stats.spans_dropped + stats.spans_failed > 0, "{stats:?}");
+    adds_up(&stats);
+}
+
+#[test]
+fn figures_are_exported_as_metrics() {
+    let collector = Collector::start(&[200]);
+    let system = system(PATIENCE);
+    let options = options(&collector.url).signals(true, true);
+    let options = options.metrics_every(Duration::from_millis(20));
+    let export = system.export_otlp(options).unwrap();
+    say(&system, 3);
+    wait_until("metrics have come", || {
+        !collector.requests("/v1/metrics").is_empty()
+    });
+    let body = collector.requests("/v1/metrics")[0].body.clone();
+    for name in [
+        "actor.messages",
+        "actor.actors",
+        "actor.worker.turns",
+        "actor.memory",
+        "actor.spans",
+    ] {
+        assert!(contains(&body, name.as_bytes()), "{name} is missing");
+    }
+    let stats = end(system, &export);
+    assert!(stats.metrics_sent >= 1, "{stats:?}");
+}
+
+#[test]
+fn nothing_is_exported_if_it_is_switched_off_or_makes_no_sense() {
+    let system = system(PATIENCE);
+    let off = system
+        .export_otlp(OtlpOptions::new().signals(false, false))
+        .unwrap();
+    assert!(!off.is_on() && off.warnings().is_empty());
+    let wrong = OtlpOptions::new().signals(false, false).endpoint("ftp://x");
+    let wrong = system.export_otlp(wrong).unwrap();
+    let [warning] = wrong.warnings() else {
+        panic!("{wrong:?}");
+    };
+    assert!(warning.to_string().contains("ftp://x"), "{warning}");
+    say(&system, 1);
+    finish(system);
+}
