@@ -142,7 +142,7 @@ pub mod remote {
     pub use crate::context::{Address, Addressing, with_addressing};
     pub use crate::context::{
         Anyone, CodecError, Export, Gateway, Outbound, ProxyHandle, RemoteFailure, RemoteReply,
-        Undelivered, ask_for_elsewhere as ask,
+        Undelivered, ask_for_elsewhere as ask, tell_all,
     };
     pub use crate::system::remote::gather;
 }

@@ -649,3 +649,77 @@ fn a_batch_wakes_workers_when_it_ends_however_that_is() {
     assert_eq!(sum.ask_blocking(Add(0)).unwrap(), 10);
     finish(system);
 }
+
+#[test]
+fn what_is_told_at_once_is_what_was_told_one_by_one() {
+    use actor_core::SendError;
+    let system = system();
+    let sum = system.actor(Sum::default());
+    let sum = sum.mailbox(Mailbox::unbounded()).spawn().unwrap();
+    let context = Context::empty().with_timeout(Duration::from_secs(600));
+    let all = remote::tell_all(sum, &context, (1..=1000).map(Add));
+    assert!(matches!(all, (1000, None)));
+    assert_eq!(sum.ask_blocking(Add(0)).unwrap(), 500_500);
+
+    // No room: the first that finds none comes back, and those behind it are still to be given.
+    let (entered, release) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let narrow = system.actor(Stuck(entered.clone(), release.clone()));
+    let narrow = narrow.mailbox(Mailbox::bounded(8)).spawn().unwrap();
+    narrow.tell(Add(0)).unwrap();
+    wait_until("it is stuck", || entered.load(Ordering::SeqCst));
+    let mut numbers = 1..=20;
+    let (taken, refused) = remote::tell_all(narrow, &context, numbers.by_ref().map(Add));
+    let Some(SendError::Full {
+        message: Add(n), ..
+    }) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(n, taken as u64 + 1);
+    assert_eq!(numbers.next(), Some(n + 1));
+    assert!((1..=8).contains(&taken), "{taken}");
+
+    // Too late, and too late for all.
+    let late = Context::empty().with_timeout(Duration::ZERO);
+    let (taken, refused) = remote::tell_all(sum, &late, [Add(1), Add(2)]);
+    assert!(matches!(
+        (taken, refused),
+        (
+            0,
+            Some(SendError::Expired {
+                message: Add(1),
+                ..
+            })
+        )
+    ));
+
+    // Who panics while there are some that nobody has seen yet takes them with him.
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        remote::tell_all(
+            sum,
+            &context,
+            (1..).map(|n| if n < 10 { Add(n) } else { panic!("on purpose") }),
+        )
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(sum.ask_blocking(Add(0)).unwrap(), 500_500);
+    release.store(true, Ordering::SeqCst);
+    let books = finish(system);
+    assert_eq!((books.refused.full, books.refused.other), (1, 1));
+}
+
+/// Handles its first message until it is let go.
+struct Stuck(Arc<AtomicBool>, Arc<AtomicBool>);
+impl Actor for Stuck {}
+impl SyncHandler<Add> for Stuck {
+    fn handle(&mut self, _: Add, _: &mut ActorContext<Self>) -> u64 {
+        self.0.store(true, Ordering::SeqCst);
+        while !self.1.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        0
+    }
+}

@@ -71,14 +71,12 @@ impl Running {
     }
 
     /// The worker only.
+    #[inline]
     fn set_trace(&self, trace: u128) {
-        let halves = [(trace >> 64) as u64, trace as u64];
+        let [high, low] = &self.trace;
+        let halves = ((trace >> 64) as u64, trace as u64);
         // Relaxed: this thread is the only writer.
-        let now = self
-            .trace
-            .each_ref()
-            .map(|half| half.load(Ordering::Relaxed));
-        if now == halves {
+        if (high.load(Ordering::Relaxed), low.load(Ordering::Relaxed)) == halves {
             return;
         }
         let version = self.version.load(Ordering::Relaxed);
@@ -86,9 +84,8 @@ impl Running {
             .store(version.wrapping_add(1), Ordering::Relaxed);
         // Release fence: who sees one of the halves below, and then fences, sees the odd version.
         fence(Ordering::Release);
-        for (half, value) in self.trace.iter().zip(halves) {
-            half.store(value, Ordering::Relaxed);
-        }
+        high.store(halves.0, Ordering::Relaxed);
+        low.store(halves.1, Ordering::Relaxed);
         // Release: with the first load in `trace`.
         self.version
             .store(version.wrapping_add(2), Ordering::Release);

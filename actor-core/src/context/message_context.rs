@@ -126,6 +126,12 @@ impl Context {
         self.0.is_none()
     }
 
+    /// Whether it is a clone of `other`, or of the same, or both are empty: says the very same, for sure. What was
+    /// made apart may say the same, too, and is another.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// The same with a deadline; the earlier one counts if there is one already.
     #[must_use]
     pub fn with_deadline(&self, at: Instant) -> Self {
@@ -327,6 +333,51 @@ impl Clone for Context {
             }
         }
         Self(self.0)
+    }
+}
+
+/// So many clones of one context, counted at once: a count is a line that goes from the thread that makes clones to
+/// the one that drops them.
+pub(super) struct Shares {
+    context: Context,
+    left: u32,
+}
+
+impl Context {
+    /// `n` clones, and as many more as are asked for.
+    pub(super) fn shares(&self, n: usize) -> Shares {
+        let left = u32::try_from(n).unwrap_or(0);
+        let context = self.clone();
+        if let Some(block) = context.0 {
+            // SAFETY: as in `fields`.
+            // Relaxed: as in `clone`, whose look at the bound was a moment ago.
+            unsafe { &(*block.as_ptr()).count }.fetch_add(left, Ordering::Relaxed);
+        }
+        Shares { context, left }
+    }
+}
+
+impl Shares {
+    #[inline(always)]
+    pub(super) fn take(&mut self) -> Context {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                // One of the counts that were made for this.
+                Context(self.context.0)
+            }
+            None => self.context.clone(),
+        }
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        if let Some(block) = self.context.0 {
+            // SAFETY: as in `fields`; the context's own count is still there, so none of these is the last.
+            // Release: as in `release`.
+            unsafe { &(*block.as_ptr()).count }.fetch_sub(self.left, Ordering::Release);
+        }
     }
 }
 

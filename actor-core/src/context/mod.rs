@@ -74,7 +74,7 @@ pub use event_bus::{EventBus, Published};
 pub use export::{CodecError, Export};
 pub use forward::ForwardError;
 pub use fsm::Fsm;
-pub use inbound::{Anyone, ask as ask_for_elsewhere};
+pub use inbound::{Anyone, ask as ask_for_elsewhere, tell_all};
 pub use message_context::{Context, Scoped};
 pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};

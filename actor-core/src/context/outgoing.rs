@@ -98,6 +98,35 @@ impl Target {
         }
     }
 
+    /// How many messages the mailbox takes, as far as it shows.
+    pub(super) fn room(self) -> usize {
+        match self.capacity() {
+            0 => usize::MAX,
+            capacity => capacity.saturating_sub(self.cell.inbox().len() as usize),
+        }
+    }
+
+    /// Pushes a row of nodes whatever the bound, and does the books, as offered and as accepted.
+    ///
+    /// # Safety
+    ///
+    /// The caller is no worker, and owns the nodes, of the target's type, which are linked from the newest to
+    /// the oldest, so many. They are given up.
+    pub(super) unsafe fn push_row(
+        self,
+        newest: NonNull<Node>,
+        oldest: NonNull<Node>,
+        count: usize,
+    ) {
+        let ledger = self.runtime.ledger();
+        ledger.add(Count::Offered, count as u64);
+        ledger.add(Count::Accepted, count as u64);
+        crossing::settle_towards_in(self.runtime, self.cell);
+        // SAFETY: by the caller.
+        let pushed = unsafe { self.cell.inbox().push_chain(newest, oldest, count as u32) };
+        self.pushed(pushed, None);
+    }
+
     /// What is left to do after a push.
     #[inline(always)]
     fn pushed(self, pushed: Pushed, local: Option<&Local>) -> Offered {

@@ -21,6 +21,7 @@ use super::options::SpawnError;
 use super::reply::{Erased, Reply};
 use super::spawn::{Parent, builder};
 use crate::cell::{ActorVtable, CellRef, ProxyVtable, Runtime, StopMode, StopReason, contain};
+use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::mailbox::Mailbox;
 use crate::mailbox::ledger::Count;
@@ -401,6 +402,38 @@ fn complete<M: Message>(
 /// What lives in a proxy's cell.
 struct Proxy {
     gateway: Box<dyn Gateway>,
+    clock: Glance,
+}
+
+/// The time, read once for messages that are forwarded one after the other. The network looks at each deadline
+/// once more when the message leaves.
+#[derive(Default)]
+struct Glance {
+    at: Option<Tick>,
+    uses: u32,
+}
+
+/// For so many messages one look at the clock is good.
+const GLANCE_USES: u32 = 32;
+
+impl Glance {
+    fn now(&mut self) -> Tick {
+        match (self.at, self.uses.checked_sub(1)) {
+            (Some(at), Some(left)) => {
+                self.uses = left;
+                at
+            }
+            _ => {
+                self.uses = GLANCE_USES;
+                *self.at.insert(Tick::now())
+            }
+        }
+    }
+
+    /// Time may pass until the next message.
+    fn over(&mut self) {
+        self.at = None;
+    }
 }
 
 impl Actor for Proxy {}
@@ -421,7 +454,8 @@ static WAY: ProxyVtable = ProxyVtable {
     },
     flush: |cell| {
         // SAFETY: as above.
-        let gateway = unsafe { &mut (*cell.state().cast::<Proxy>()).gateway };
+        let Proxy { gateway, clock } = unsafe { &mut *cell.state().cast::<Proxy>() };
+        clock.over();
         contain(|| gateway.flush());
     },
     stop: |cell, mode| {
@@ -469,13 +503,19 @@ pub(crate) fn spawn_proxy<A: Actor>(
     mailbox: Mailbox,
     gateway: Box<dyn Gateway>,
 ) -> Result<(ActorRef<A>, ProxyHandle), SpawnError> {
-    let id = builder(Parent::Root(runtime), Proxy { gateway })
-        .name(name)
-        .mailbox(mailbox)
-        .restart(Restart::Temporary)
-        .proxied_by(&VTABLE)
-        .spawn()?
-        .id();
+    let id = builder(
+        Parent::Root(runtime),
+        Proxy {
+            gateway,
+            clock: Glance::default(),
+        },
+    )
+    .name(name)
+    .mailbox(mailbox)
+    .restart(Restart::Temporary)
+    .proxied_by(&VTABLE)
+    .spawn()?
+    .id();
     Ok((ActorRef::new(id), ProxyHandle { id }))
 }
 
@@ -519,8 +559,12 @@ unsafe fn hand_over<M: Message, F: FnOnce() -> Reply<M::Reply>>(
 ) -> Step {
     // SAFETY: by the callers.
     let (cell, context) = unsafe { (CellRef::from_raw(cell.cast()), context_of(node)) };
-    if let Some(fate) = context.refusal() {
-        return Step::Skipped(fate);
+    if !context.is_empty() {
+        // SAFETY: by the callers we own the cell, in which a `Proxy` lives.
+        let now = unsafe { (*cell.state().cast::<Proxy>()).clock.now() };
+        if let Some(fate) = context.refusal_at(now) {
+            return Step::Skipped(fate);
+        }
     }
     let Some(export) = M::EXPORT else {
         return Step::Skipped(Fate::NotExported);

@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 use super::actor::{Handler, Message};
 use super::actor_ref::{ActorRef, refused};
 use super::call::circle;
-use super::envelope::{NoMemory, TellNode};
+use super::envelope::{NoMemory, TellNode, context_of};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
 use crate::cell::{CellRef, Runtime, current_cell};
@@ -114,7 +114,7 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
             this.offered = true;
             target.count(Count::Offered);
         }
-        let context = this.context.get_or_insert_with(inherited).clone();
+        let mut context = this.context.take().unwrap_or_else(inherited);
         loop {
             if !target.admits() {
                 target.count(Count::RefusedDead);
@@ -138,23 +138,22 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                     this.line = None;
                     return Poll::Ready(Err(refused(target.id, fate, message)));
                 }
-                this.message = Some(message);
+                (this.message, this.context) = (Some(message), Some(context));
                 return Poll::Pending;
             }
             let arena = target.cell.arena();
-            let node =
-                match TellNode::alloc::<A>(arena, target.id.generation(), context.clone(), message)
-                {
-                    Ok(node) => node,
-                    Err(NoMemory(message)) => {
-                        target.overloaded();
-                        this.line = None;
-                        return Poll::Ready(Err(SendError::Overloaded {
-                            target: target.id,
-                            message,
-                        }));
-                    }
-                };
+            let generation = target.id.generation();
+            let node = match TellNode::alloc::<A>(arena, generation, context, message) {
+                Ok(node) => node,
+                Err(NoMemory(message)) => {
+                    target.overloaded();
+                    this.line = None;
+                    return Poll::Ready(Err(SendError::Overloaded {
+                        target: target.id,
+                        message,
+                    }));
+                }
+            };
             // SAFETY: the node is ours and of the target's type.
             match unsafe { target.push(node) } {
                 Offered::Accepted => {
@@ -172,7 +171,10 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
                 }
                 Offered::Full => {
                     // SAFETY: `Full` leaves the node with us.
-                    message = unsafe { TellNode::take_back(node) };
+                    unsafe {
+                        context = Context::clone(&context_of(node));
+                        message = TellNode::take_back(node);
+                    }
                 }
             }
             if !target.cell.waits_for_room() || !this.wait_for(target.cell, cx) {
