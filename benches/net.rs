@@ -5,7 +5,7 @@
 //! The second process is this program, started with `serve`. The figures to look at are the ratios to raw and the
 //! CPU time, which other load on the machine changes less than it changes the clock.
 //! `cargo bench -p benches --bench net -- --quick` is a smoke test; `--any-cpu` lets both processes run anywhere,
-//! `--asks` and `--tells` leave the other out, for a profiler.
+//! `--asks` and `--tells` leave the other out, for a profiler; `--rounds=N` changes how often each is measured.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -50,8 +50,9 @@ fn main() {
             tells: 5_000,
         }
     } else {
+        let rounds = args.iter().find_map(|arg| arg.strip_prefix("--rounds="));
         Sizes {
-            rounds: 9,
+            rounds: rounds.map_or(9, |rounds| rounds.parse().expect("a number of rounds")),
             asks: if has("--tells") { 1 } else { 5_000 },
             tells: if has("--asks") { 1 } else { 300_000 },
         }
@@ -278,9 +279,9 @@ impl There {
         }
     }
 
-    /// CPU time of its threads and of this process's.
-    fn cpu(&self) -> Duration {
-        cpu_of(&self.process.id().to_string()) + cpu_of("self")
+    /// CPU time of this process's threads and of its own.
+    fn cpu(&self) -> [Duration; 2] {
+        [cpu_of("self"), cpu_of(&self.process.id().to_string())]
     }
 
     fn end(mut self) {
@@ -302,20 +303,21 @@ fn cpu_of(process: &str) -> Duration {
     Duration::from_nanos(tasks.flatten().filter_map(of).sum())
 }
 
-/// One figure of one round: by the clock, and CPU time of both processes; ns a message.
+/// One figure of one round: by the clock, and CPU time of this process and of the other; ns a message.
 #[derive(Clone, Copy)]
 struct Figure {
     wall: f64,
-    cpu: f64,
+    cpu: [f64; 2],
 }
 
 fn timed(there: &There, n: u64, work: impl FnOnce() -> Duration) -> Figure {
     let before = there.cpu();
     let wall = work();
-    let cpu = there.cpu().saturating_sub(before);
+    let after = there.cpu();
+    let each = |time: Duration| time.as_nanos() as f64 / n as f64;
     Figure {
-        wall: wall.as_nanos() as f64 / n as f64,
-        cpu: cpu.as_nanos() as f64 / n as f64,
+        wall: each(wall),
+        cpu: [0, 1].map(|at| each(after[at].saturating_sub(before[at]))),
     }
 }
 
@@ -515,10 +517,14 @@ fn report(trips: [Vec<Figure>; 3], ways: [Vec<Figure>; 3]) {
         median(pairs.map(|(of, raw)| of.wall / raw.wall).collect())
     };
     let walls = |of: &[Figure]| median(of.iter().map(|it| it.wall).collect());
-    let cpus = |of: &[Figure]| median(of.iter().map(|it| it.cpu).collect());
+    let cpus = |of: &[Figure]| {
+        let all = median(of.iter().map(|it| it.cpu[0] + it.cpu[1]).collect());
+        let each = [0, 1].map(|at| median(of.iter().map(|it| it.cpu[at]).collect()));
+        format!("{all:>10.0}{:>8.0}{:>8.0}", each[0], each[1])
+    };
     println!(
-        "\n{:<28}{:>10}{:>12}{:>10}{:>14}",
-        "64 bytes, with context", "ns", "CPU ns", "to raw", "goal"
+        "\n{:<28}{:>10}{:>10}{:>8}{:>8}{:>10}{:>12}",
+        "64 bytes, with context", "ns", "CPU ns", "here", "there", "to raw", "goal"
     );
     for (what, of, goal) in [
         ("round trip, raw tokio TCP", &trips[0], ""),
@@ -526,7 +532,7 @@ fn report(trips: [Vec<Figure>; 3], ways: [Vec<Figure>; 3]) {
         ("ask, TLS 1.3", &trips[2], "<= 2x"),
     ] {
         println!(
-            "{what:<28}{:>10.0}{:>12.0}{:>9.2}x{goal:>14}",
+            "{what:<28}{:>10.0}{}{:>9.2}x{goal:>12}",
             walls(of),
             cpus(of),
             ratio(of)
@@ -538,7 +544,7 @@ fn report(trips: [Vec<Figure>; 3], ways: [Vec<Figure>; 3]) {
         ("tell, TLS 1.3", &ways[2], "<= 500 ns"),
     ] {
         println!(
-            "{what:<28}{:>10.0}{:>12.0}{:>10}{goal:>14}",
+            "{what:<28}{:>10.0}{}{:>10}{goal:>12}",
             walls(of),
             cpus(of),
             ""
