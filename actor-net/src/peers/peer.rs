@@ -143,6 +143,17 @@ impl Peer {
         push(&mut self.lane(lane).port.lock(), message)
     }
 
+    /// As `push_ahead`, for what was collected while there was room: it is taken in any case. Whether there is room
+    /// for more.
+    #[expect(clippy::result_large_err, reason = "the message comes back")]
+    pub(crate) fn push_collected(&self, lane: usize, message: Outgoing) -> Result<bool, PushError> {
+        let mut state = self.lane(lane).port.lock();
+        if state.over {
+            return Err(PushError::Lost(message));
+        }
+        state.machine.push_collected(message).map_err(refused)
+    }
+
     /// Sends what was pushed ahead, so many messages.
     pub(crate) fn send(&self, lane: usize, messages: usize) {
         let lane = self.lane(lane);
@@ -520,7 +531,11 @@ fn push(state: &mut Held<'_, Lane>, message: Outgoing) -> Result<(), PushError> 
     if state.over {
         return Err(PushError::Lost(message));
     }
-    state.machine.push(message).map_err(|error| match error {
+    state.machine.push(message).map_err(refused)
+}
+
+fn refused(error: lane::PushError) -> PushError {
+    match error {
         lane::PushError::Full(message) => PushError::Full(message),
         lane::PushError::TooLarge {
             message,
@@ -531,7 +546,7 @@ fn push(state: &mut Held<'_, Lane>, message: Outgoing) -> Result<(), PushError> 
             bytes,
             max,
         },
-    })
+    }
 }
 
 /// So many messages in one turn of a sender are worth a system call of their own, however soon after the last.

@@ -21,7 +21,7 @@ use super::calls::{Calls, GivenUp, Pending, Table};
 use super::circles::Waiting;
 use super::farewell::Farewells;
 use super::gateway::{DESK_ADDRESS, Elsewhere, Gate};
-use super::inbound::Held;
+use super::held::Held;
 use super::own::Own;
 use super::way::Way;
 use crate::id::{Incarnation, PeerId};
@@ -330,21 +330,26 @@ impl Association {
         pending.reply.fail_in_circle(circle);
     }
 
-    pub(super) fn note_out(&self, is_ask: bool) {
+    pub(super) fn note_out(&self, is_ask: bool, messages: u32) {
         let books = &self.own.books;
         if is_ask {
             books.asks_out.one_more();
         } else {
-            books.tells_out.one_more();
+            books.tells_out.add(messages.into());
         }
     }
 
-    /// A message that the proxy has given away was not taken by its lane.
-    pub(super) fn not_sent(self: &Arc<Self>, lane: usize, token: u64, why: Undelivered) {
+    /// What the proxy has given away was not taken by its lane: so many messages.
+    pub(super) fn not_sent(
+        self: &Arc<Self>,
+        lane: usize,
+        (token, messages): (u64, u32),
+        why: Undelivered,
+    ) {
         let books = &self.own.books;
         match why {
-            Undelivered::TooLarge => books.dropped_too_large.one_more(),
-            _ => books.dropped_peer_gone.one_more(),
+            Undelivered::TooLarge => books.dropped_too_large.add(messages.into()),
+            _ => books.dropped_peer_gone.add(messages.into()),
         }
         if token & 3 == TOKEN_ASK
             && let Some(pending) = self.end_call(lane, number_of(token))

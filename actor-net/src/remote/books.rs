@@ -71,8 +71,8 @@ impl Counter {
         self.add(1);
     }
 
-    pub(super) fn one_less(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn take(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
     }
 }
 

@@ -56,13 +56,19 @@ struct Append<'a>(&'a mut Vec<u8>);
 impl Flavor for Append<'_> {
     type Output = ();
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.0.push(byte);
         Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        // Most of what is written are numbers: a copy of known length is an instruction, any other a call.
+        match bytes.first_chunk::<8>() {
+            Some(number) if bytes.len() == 8 => self.0.extend_from_slice(number),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 

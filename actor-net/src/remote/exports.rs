@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use super::answer::Answer;
 use super::export::read;
 use crate::wire::limits::NAME_MAX;
+use crate::wire::run::Items;
 use crate::wire::table::{MessageTable, TYPE_NAME_MAX};
 
 /// Which messages of peers arrive, and at which types of actors; which actors have a name for peers; which
@@ -82,9 +83,19 @@ type Spawn = Arc<dyn Fn(&SystemRef, &[u8]) -> Result<ActorId, String> + Send + S
 pub(super) struct Taker {
     actor: fn() -> TypeId,
     pub(super) tell: fn(&SystemRef, u64, &[u8], Context) -> Told,
+    pub(super) tell_run: fn(&SystemRef, u64, &mut Items<'_>, &Context, &mut Tally) -> Told,
     pub(super) ask: fn(&SystemRef, u64, &[u8], Context, Answer) -> Asked,
     /// Whether it may keep the right to answer when its handler is done.
     pub(super) answers_later: bool,
+}
+
+/// What became of messages of a run.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) delivered: u64,
+    pub(super) unreadable: u64,
+    /// Why the last one was that.
+    pub(super) error: Option<CodecError>,
 }
 
 /// What became of a message that was told.
@@ -234,6 +245,7 @@ impl Exports {
             exported.takers.push(Taker {
                 actor,
                 tell: tell::<A, M>,
+                tell_run: tell_run::<A, M>,
                 ask: ask::<A, M>,
                 answers_later: <A as Handler<M>>::DEFERRED,
             });
@@ -367,6 +379,41 @@ fn tell<A: Handler<M>, M: Message>(
             sent.map_err(|error| refusal(&error))
         })),
         Err(error) => Told::Refused(refusal(&error)),
+    }
+}
+
+/// Until all are told, or one is not: what is told of the outcome is told of that one, and `items` has the rest.
+fn tell_run<A: Handler<M>, M: Message>(
+    system: &SystemRef,
+    number: u64,
+    items: &mut Items<'_>,
+    context: &Context,
+    tally: &mut Tally,
+) -> Told {
+    let Some(target) = system.resolve::<A>(number) else {
+        return Told::NotThis;
+    };
+    let (unreadable, error) = (&mut tally.unreadable, &mut tally.error);
+    let messages = items.filter_map(|item| match decode::<M>(item) {
+        Ok(message) => Some(message),
+        Err(why) => {
+            *unreadable += 1;
+            *error = Some(why);
+            None
+        }
+    });
+    let (delivered, refused) = remote::tell_all(target, context, messages);
+    tally.delivered += delivered as u64;
+    match refused {
+        None => Told::Done,
+        Some(SendError::Full { message, .. }) => {
+            let context = context.clone();
+            Told::Full(Box::pin(async move {
+                let sent = target.ask(message).context(context).send().await;
+                sent.map_err(|error| refusal(&error))
+            }))
+        }
+        Some(error) => Told::Refused(refusal(&error)),
     }
 }
 

@@ -3,12 +3,18 @@
 //! All that goes to one actor goes through one proxy, one message at a time, and has one number (`pair`) on
 //! the lane: so it arrives in the order in which it was sent, whoever sent it. While the lane has no room the
 //! proxy takes nothing, its mailbox fills, and its senders wait or are refused as with any full mailbox.
+//!
+//! What is told in one turn goes as a run (`wire::run`) as long as it is of one type and in one context; what is
+//! of another, an ask, or the end of the turn sends it on its way first.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actor_core::remote::{CodecError, Export, Gateway, Outbound, Undelivered};
-use actor_core::{Actor, ActorContext, ActorId, Message, StopMode, StopReason, SyncHandler};
+use actor_core::{
+    Actor, ActorContext, ActorId, Context as MessageContext, Message, StopMode, StopReason,
+    SyncHandler,
+};
 
 use super::addressing::on_link;
 use super::answer::{TOKEN_ASK, TOKEN_TELL};
@@ -23,6 +29,7 @@ use crate::wire::context::ContextBlock;
 use crate::wire::message::{Address, Addressed, Flush, Head, Target};
 use crate::wire::outbox::{Outgoing, QUIET};
 use crate::wire::payload::Payload;
+use crate::wire::run::{Added, ITEM_MAX, Run};
 use crate::wire::signal::{STOP_MARKED, Signal, SignalKind};
 
 /// The gateway of one proxy.
@@ -39,8 +46,24 @@ pub(super) struct Gate {
     types: Vec<(usize, u32)>,
     /// What a message is written down in.
     scratch: Vec<u8>,
+    /// What is told in this turn and goes together.
+    run: Run,
+    /// What they have in common, if there are any.
+    common: Option<Common>,
+    /// The lane has taken what there was no room for.
+    is_crowded: bool,
     /// Messages that the lane has and that were not sent yet.
     ahead: usize,
+}
+
+/// See [`Gate::run`].
+struct Common {
+    /// Where the name of their type lies.
+    place: usize,
+    context: MessageContext,
+    to: Addressed,
+    /// Bytes of payloads that may go with this head.
+    max: usize,
 }
 
 /// What stands in the types for the actor of a proxy, where only this floor tells it something.
@@ -92,6 +115,9 @@ impl Gate {
             stash: None,
             types: Vec::new(),
             scratch: Vec::new(),
+            run: Run::default(),
+            common: None,
+            is_crowded: false,
             ahead: 0,
         }
     }
@@ -127,19 +153,151 @@ impl Gate {
             return;
         };
         let lane = self.lane(way);
-        let (token, call) = (message.token, call_of(&message.head));
-        match way.push(lane, message) {
-            Ok(()) => self.association.note_out(call.is_some()),
-            Err(PushError::Full(message)) => self.stash = Some(message),
-            Err(PushError::TooLarge { .. }) => {
-                self.association
-                    .not_sent(lane, token, Undelivered::TooLarge);
+        let is_ask = matches!(message.head, Head::Ask { .. });
+        let (token, messages) = (message.token, message.head.messages());
+        let why = match way.push(lane, message) {
+            Ok(()) => return self.association.note_out(is_ask, messages),
+            Err(PushError::Full(message)) => {
+                self.stash = Some(message);
+                return;
             }
-            Err(PushError::Lost(_)) => {
-                self.association
-                    .not_sent(lane, token, Undelivered::PeerGone);
+            Err(PushError::TooLarge { .. }) => Undelivered::TooLarge,
+            Err(PushError::Lost(_)) => Undelivered::PeerGone,
+        };
+        self.association.not_sent(lane, (token, messages), why);
+    }
+
+    // ---- What goes together -------------------------------------------------------------------------
+
+    /// Takes a message that is told. What is too long to go with others comes back, written down.
+    fn collect(
+        &mut self,
+        way: &dyn Way,
+        message: &Outbound<'_>,
+    ) -> Result<Option<Vec<u8>>, Undelivered> {
+        let place = message.name().as_ptr().addr();
+        let goes_with = |common: &Common| {
+            common.place == place && common.context.is_clone_of(message.context())
+        };
+        if !self.common.as_ref().is_some_and(goes_with) {
+            self.push_run(way);
+            self.begin_run(way, message)?;
+        }
+        match self.write(message)? {
+            Added::Here => Ok(None),
+            // It does not go with these: alone, or at the head of others.
+            Added::Apart(bytes) => {
+                self.push_run(way);
+                if bytes.len() > ITEM_MAX {
+                    return Ok(Some(bytes));
+                }
+                self.begin_run(way, message)?;
+                let max = self.common.as_ref().map_or(0, |common| common.max);
+                let added = self.run.add(max, |run| {
+                    run.extend_from_slice(&bytes);
+                    Ok::<(), Undelivered>(())
+                });
+                match added? {
+                    Added::Here => Ok(None),
+                    Added::Apart(bytes) => Ok(Some(bytes)),
+                }
             }
         }
+    }
+
+    /// Writes a message down behind the others.
+    fn write(&mut self, message: &Outbound<'_>) -> Result<Added, Undelivered> {
+        let max = self.common.as_ref().map_or(0, |common| common.max);
+        let (run, association) = (&mut self.run, &self.association);
+        let added = run.add(max, |bytes| on_link(association, || message.encode(bytes)));
+        added.map_err(|error| {
+            let peer = &self.association.peer;
+            tracing::debug!(%peer, message = message.name(), %error, "a message was not sent");
+            Undelivered::NotExported
+        })
+    }
+
+    fn begin_run(&mut self, way: &dyn Way, message: &Outbound<'_>) -> Result<(), Undelivered> {
+        let to = self.addressed(way, message)?;
+        let count = u32::MAX;
+        let head = Head::Tells { count, to };
+        // All of it is shorter than what goes in pieces.
+        let max = self
+            .association
+            .own
+            .fragment
+            .saturating_sub(head.size_bound());
+        let Head::Tells { to, .. } = head else {
+            return Ok(());
+        };
+        self.common = Some(Common {
+            place: message.name().as_ptr().addr(),
+            context: message.context().clone(),
+            to,
+            max,
+        });
+        Ok(())
+    }
+
+    /// Where a message goes, and what travels with it.
+    fn addressed(
+        &mut self,
+        way: &dyn Way,
+        message: &Outbound<'_>,
+    ) -> Result<Addressed, Undelivered> {
+        let message_type = self.type_number(way, message)?;
+        let context = message.context();
+        let block = (!context.is_empty()).then(|| ContextBlock::of(context));
+        Ok(Addressed {
+            message_type,
+            target: self.target(),
+            sender: None,
+            context: block.filter(|block| !block.is_empty()),
+        })
+    }
+
+    /// The lane gets what was collected, whether it has room or not.
+    fn push_run(&mut self, way: &dyn Way) {
+        let Some(Common { context, to, .. }) = self.common.take() else {
+            return;
+        };
+        let (head, payload) = match self.run.only().map(Payload::of) {
+            Some(only) => {
+                self.run.clear();
+                (Head::Tell(to), only)
+            }
+            None if self.run.is_empty() => return,
+            None => {
+                let (count, bytes) = self.run.take();
+                (Head::Tells { count, to }, Payload::Apart(bytes))
+            }
+        };
+        let messages = head.messages();
+        let token = QUIET | TOKEN_TELL;
+        let message = Outgoing {
+            pair: self.pair,
+            head,
+            payload,
+            deadline: context.deadline(),
+            cancel: context.cancel_token().cloned(),
+            token,
+        };
+        let lane = self.lane(way);
+        let why = match way.push_collected(lane, message) {
+            Ok(has_room) => {
+                self.is_crowded = !has_room;
+                self.ahead += usize::try_from(messages).unwrap_or(usize::MAX);
+                self.association.note_out(false, messages);
+                return;
+            }
+            Err(PushError::Full(message)) => {
+                self.stash = Some(message);
+                return;
+            }
+            Err(PushError::TooLarge { .. }) => Undelivered::TooLarge,
+            Err(PushError::Lost(_)) => Undelivered::PeerGone,
+        };
+        self.association.not_sent(lane, (token, messages), why);
     }
 }
 
@@ -151,17 +309,10 @@ fn lane_of(way: &dyn Way, number: u64) -> usize {
     place.unwrap_or_default() % way.lanes().max(1)
 }
 
-fn call_of(head: &Head) -> Option<u64> {
-    match head {
-        Head::Ask { call, .. } => Some(*call),
-        _ => None,
-    }
-}
-
 impl Gateway for Gate {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Room is looked for when there was none: the one message that then does not fit waits in the stash.
-        if self.stash.is_none() && self.association.way().is_some() {
+        if self.stash.is_none() && !self.is_crowded && self.association.way().is_some() {
             return Poll::Ready(());
         }
         let association = self.association.clone();
@@ -180,6 +331,7 @@ impl Gateway for Gate {
             if way.poll_room(lane, self.pair, cx).is_pending() {
                 return Poll::Pending;
             }
+            self.is_crowded = false;
             if self.stash.is_none() {
                 return Poll::Ready(());
             }
@@ -190,7 +342,10 @@ impl Gateway for Gate {
 
     fn forward(&mut self, message: &mut Outbound<'_>) -> Result<(), Undelivered> {
         if message.name() == Barrier::NAME {
-            // It is dropped when this returns; that is all there is to it.
+            // What is before it is on its lane; it is dropped when this returns, and that is all there is to it.
+            if let Some(way) = self.association.clone().way() {
+                self.push_run(&**way);
+            }
             return Ok(());
         }
         if message.name() == LastOrder::NAME {
@@ -202,22 +357,24 @@ impl Gateway for Gate {
             return Err(Undelivered::PeerGone);
         }
         let way = association.way().ok_or(Undelivered::Unreachable)?;
-        let message_type = self.type_number(&**way, message)?;
-        self.scratch.clear();
-        on_link(&association, || message.encode(&mut self.scratch)).map_err(|error| {
-            let peer = &association.peer;
-            tracing::debug!(%peer, message = message.name(), %error, "a message was not sent");
-            Undelivered::NotExported
-        })?;
-        let payload = Payload::take(&mut self.scratch);
-        let context = message.context();
-        let block = (!context.is_empty()).then(|| ContextBlock::of(context));
-        let to = Addressed {
-            message_type,
-            target: self.target(),
-            sender: None,
-            context: block.filter(|block| !block.is_empty()),
+        let payload = if message.is_ask() {
+            // Behind what was told before.
+            self.push_run(&**way);
+            self.scratch.clear();
+            on_link(&association, || message.encode(&mut self.scratch)).map_err(|error| {
+                let peer = &association.peer;
+                tracing::debug!(%peer, message = message.name(), %error, "a message was not sent");
+                Undelivered::NotExported
+            })?;
+            Payload::take(&mut self.scratch)
+        } else {
+            match self.collect(&**way, message)? {
+                None => return Ok(()),
+                Some(bytes) => Payload::Apart(bytes.into()),
+            }
         };
+        let to = self.addressed(&**way, message)?;
+        let context = message.context();
         let (deadline, cancel) = (context.deadline(), context.cancel_token().cloned());
         let lane = self.lane(&**way);
         let pair = self.pair;
@@ -257,7 +414,7 @@ impl Gateway for Gate {
         let why = match way.push_ahead(lane, message) {
             Ok(()) => {
                 self.ahead += 1;
-                association.note_out(is_ask);
+                association.note_out(is_ask, 1);
                 return Ok(());
             }
             Err(PushError::Full(message)) => {
@@ -268,7 +425,7 @@ impl Gateway for Gate {
             Err(PushError::Lost(_)) => Undelivered::PeerGone,
         };
         if is_ask {
-            association.not_sent(lane, token, why);
+            association.not_sent(lane, (token, 1), why);
             return Ok(());
         }
         association.token_is_gone(token);
@@ -276,6 +433,11 @@ impl Gateway for Gate {
     }
 
     fn flush(&mut self) {
+        if self.common.is_some()
+            && let Some(way) = self.association.clone().way()
+        {
+            self.push_run(&**way);
+        }
         if self.ahead == 0 {
             return;
         }
@@ -315,6 +477,7 @@ impl Gate {
         let Some(way) = association.way() else {
             return;
         };
+        self.push_run(&**way);
         let stop = Signal {
             from: association.nobody(),
             to: self.address,
@@ -341,8 +504,8 @@ impl Gate {
     fn push_nothing(&mut self) {
         if let Some(message) = self.stash.take() {
             let lane = self.lane.unwrap_or_default();
-            self.association
-                .not_sent(lane, message.token, Undelivered::PeerGone);
+            let what = (message.token, message.head.messages());
+            self.association.not_sent(lane, what, Undelivered::PeerGone);
         }
     }
 }

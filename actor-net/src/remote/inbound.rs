@@ -10,40 +10,23 @@
 //!
 //! What cannot be read, by its frame or its type, is refused alone: the asker is told, the link goes on.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actor_core::remote::{CodecError, RemoteFailure, Undelivered};
-use actor_core::{Baggage, CancelToken, Context, StopMode};
+use actor_core::{Baggage, CancelToken, Context};
 
 use super::addressing::on_link;
 use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, number_of, send_failure};
 use super::association::{Association, Open, lock};
-use super::calls::Table;
-use super::exports::{Asked, Refusal, Taker, Told, Waiting, contained};
+use super::exports::{Asked, Refusal, Taker, Tally, Told, Waiting, contained};
 use super::fate::failure_of;
+use super::held::{Blocked, Room, pump};
 use crate::wire::credit::Charge;
 use crate::wire::lane::{Incoming, LaneEvent};
 use crate::wire::message::{Addressed, Cancelled, FailCode, Head, Target};
 use crate::wire::outbox::DropReason;
-
-/// Messages that wait for room in mailboxes, by the number of the actor.
-#[derive(Default)]
-pub(super) struct Held {
-    actors: AtomicUsize,
-    queues: Mutex<Table<VecDeque<(usize, Incoming)>>>,
-    /// Actors that are to stop when all that is held for them is in their mailboxes.
-    stops: Mutex<BTreeSet<u64>>,
-}
-
-/// A message that waits for room, and what it takes of the window meanwhile.
-struct Blocked {
-    number: u64,
-    waiting: Waiting,
-    lane: usize,
-    charge: Charge,
-}
+use crate::wire::run::Items;
 
 impl Association {
     /// Things that came over a lane, or became of what went out by it.
@@ -91,6 +74,10 @@ impl Association {
                     books.tells_in.one_more();
                     self.arrived(lane, incoming, room);
                 }
+                Head::Tells { count, .. } => {
+                    books.tells_in.add((*count).into());
+                    self.arrived(lane, incoming, room);
+                }
                 Head::Ask { call, to, .. } => {
                     books.asks_in.one_more();
                     if *call <= CALL_MAX {
@@ -104,8 +91,12 @@ impl Association {
                     self.arrived(lane, incoming, room);
                 }
             },
-            LaneEvent::Refused { error, call } => {
-                books.refused_malformed.one_more();
+            LaneEvent::Refused {
+                error,
+                call,
+                messages,
+            } => {
+                books.refused_malformed.add(messages.into());
                 tracing::debug!(peer = %self.peer, %error, "a message was not read");
                 if let Some(call) = call.filter(|call| *call <= CALL_MAX) {
                     send_failure(self, lane, call, FailCode::Malformed, error.to_string());
@@ -124,7 +115,7 @@ impl Association {
                 }
             }
             LaneEvent::Delivered { token } => self.token_is_gone(token),
-            LaneEvent::Lost { token } => self.lost_on_the_way(lane, token),
+            LaneEvent::Lost { token, messages } => self.lost_on_the_way(lane, token, messages),
             LaneEvent::Dropped { message, reason } => {
                 self.dropped(lane, &message.head, message.token, reason);
             }
@@ -137,7 +128,7 @@ impl Association {
     }
 
     /// The connection broke when it was on its way: it may have arrived or not.
-    fn lost_on_the_way(self: &Arc<Self>, lane: usize, token: u64) {
+    fn lost_on_the_way(self: &Arc<Self>, lane: usize, token: u64, messages: u32) {
         let books = &self.own.books;
         if is_answer(token) {
             books.lost_answers.one_more();
@@ -151,7 +142,7 @@ impl Association {
                 pending.reply.fail(unknown);
             }
         } else if token & 3 == TOKEN_TELL {
-            books.lost_tells.one_more();
+            books.lost_tells.add(messages.into());
         }
         self.token_is_gone(token);
     }
@@ -175,7 +166,7 @@ impl Association {
                 RemoteFailure::Undelivered(Undelivered::PeerGone),
             ),
         };
-        count.one_more();
+        count.add(head.messages().into());
         match head {
             Head::Ask { call, .. } => {
                 if let Some(pending) = self.end_call(lane, *call) {
@@ -189,7 +180,7 @@ impl Association {
                 };
                 send_failure(self, lane, *call, code, String::new());
             }
-            Head::Reply { .. } | Head::Fail { .. } | Head::Tell(_) => {}
+            Head::Reply { .. } | Head::Fail { .. } | Head::Tell(_) | Head::Tells { .. } => {}
         }
         self.token_is_gone(token);
     }
@@ -203,21 +194,23 @@ impl Association {
             && let Some(number) = self.number_of(&incoming.head)
             && let Some(queue) = lock(&self.held.queues).get_mut(&number)
         {
-            self.own.books.held.one_more();
+            self.own.books.held.add(incoming.head.messages().into());
             // Copied out: a few bytes would keep a whole chunk of the connection.
             queue.push_back((lane, incoming.detach()));
             return;
         }
-        let blocked = match self.hand_in(lane, incoming) {
+        let mut blocked = match self.hand_in(lane, incoming) {
             Ok(charge) => return room.add(charge),
             Err(blocked) => blocked,
         };
+        // As above.
+        blocked.rest = blocked.rest.map(|rest| Box::new(rest.detach()));
         {
             let mut queues = lock(&self.held.queues);
             queues.entry(blocked.number).or_default();
             self.held.actors.fetch_add(1, Ordering::AcqRel);
         }
-        self.own.books.held.one_more();
+        self.own.books.held.add(blocked.messages());
         self.own.system.tokio().spawn(pump(self.clone(), blocked));
     }
 
@@ -233,10 +226,7 @@ impl Association {
 
     /// The actor that a message is for, by its number here.
     fn number_of(&self, head: &Head) -> Option<u64> {
-        let (Head::Tell(to) | Head::Ask { to, .. }) = head else {
-            return None;
-        };
-        match &to.target {
+        match &head.addressed()?.target {
             Target::Actor(address) => self.own.is_ours(*address).then_some(address.id),
             Target::Name(name) => self.own.named(name).map(|actor| actor.as_u64()),
         }
@@ -244,9 +234,16 @@ impl Association {
 
     /// Gives a message to its actor: what it took of the window is free again. The message is back if the actor
     /// has no room now.
-    fn hand_in(self: &Arc<Self>, lane: usize, incoming: Incoming) -> Result<Charge, Blocked> {
+    pub(super) fn hand_in(
+        self: &Arc<Self>,
+        lane: usize,
+        incoming: Incoming,
+    ) -> Result<Charge, Blocked> {
         let charge = incoming.charge;
         let number = self.number_of(&incoming.head);
+        if let Head::Tells { .. } = incoming.head {
+            return self.hand_in_run(lane, number, incoming);
+        }
         let Incoming {
             head,
             payload,
@@ -269,6 +266,7 @@ impl Association {
                         waiting,
                         lane,
                         charge,
+                        rest: None,
                     }),
                     Some(Ok(None)) => {
                         self.own.books.delivered.one_more();
@@ -292,12 +290,98 @@ impl Association {
                 self.ask(lane, call, reply_lane, number, &to, &payload, deadline);
                 None
             }
-            Head::Reply { .. } | Head::Fail { .. } => None,
+            Head::Tells { .. } | Head::Reply { .. } | Head::Fail { .. } => None,
         };
         blocked.map_or(Ok(charge), Err)
     }
 
-    fn release(&self, lane: usize, charge: Charge) {
+    /// As `hand_in`, for a run.
+    fn hand_in_run(
+        self: &Arc<Self>,
+        lane: usize,
+        number: Option<u64>,
+        incoming: Incoming,
+    ) -> Result<Charge, Blocked> {
+        let books = &self.own.books;
+        let (charge, deadline) = (incoming.charge, incoming.deadline);
+        let Some(to) = incoming.head.addressed() else {
+            return Ok(charge);
+        };
+        let context = context_of(to, deadline, None);
+        let mut items = Items::of(&incoming.payload);
+        while items.left() > 0 {
+            let before = items.left();
+            let mut tally = Tally::default();
+            // User code, as in `hand_in`.
+            let told = contained(|| {
+                let number = number.ok_or_else(|| self.no_such(to))?;
+                self.tell_run(number, to, &mut items, &context, &mut tally)
+            });
+            books.delivered.add(tally.delivered);
+            books.refused_malformed.add(tally.unreadable);
+            if let Some(error) = tally.error {
+                self.unreadable(to, &error);
+            }
+            match told {
+                Some(Ok(Told::Full(waiting))) => {
+                    let Some(number) = number else {
+                        continue;
+                    };
+                    let count = u32::try_from(items.clone().count()).unwrap_or(u32::MAX);
+                    let at = incoming.payload.len() - items.left();
+                    let rest = (count > 0).then(|| {
+                        let to = to.clone();
+                        Box::new(Incoming {
+                            head: Head::Tells { count, to },
+                            payload: incoming.payload.slice(at..),
+                            deadline,
+                            charge,
+                        })
+                    });
+                    return Err(Blocked {
+                        number,
+                        waiting,
+                        lane,
+                        charge: rest.as_ref().map_or(charge, |_| Charge::default()),
+                        rest,
+                    });
+                }
+                Some(Ok(Told::Refused(refusal))) => self.refused(code_of_refusal(refusal)),
+                Some(Ok(_)) => {}
+                // Nobody takes any of them.
+                Some(Err(code)) => items.by_ref().for_each(|_| self.refused(code)),
+                None => {
+                    self.refused(FailCode::Malformed);
+                    if items.left() == before {
+                        items.next();
+                    }
+                }
+            }
+        }
+        Ok(charge)
+    }
+
+    fn tell_run(
+        self: &Arc<Self>,
+        number: u64,
+        to: &Addressed,
+        items: &mut Items<'_>,
+        context: &Context,
+        tally: &mut Tally,
+    ) -> Result<Told, FailCode> {
+        for taker in self.takers(to) {
+            let system = &self.own.system;
+            let told = on_link(self, || {
+                (taker.tell_run)(system, number, items, context, tally)
+            });
+            if !matches!(told, Told::NotThis) {
+                return Ok(told);
+            }
+        }
+        Err(self.not_taken(number))
+    }
+
+    pub(super) fn release(&self, lane: usize, charge: Charge) {
         if let Some(way) = self.way() {
             way.release(lane, charge);
         }
@@ -425,7 +509,7 @@ impl Association {
         tracing::debug!(peer = %self.peer, message = name, %error, "a message was not read");
     }
 
-    fn refused(&self, code: FailCode) {
+    pub(super) fn refused(&self, code: FailCode) {
         let books = &self.own.books;
         match code {
             FailCode::Dead | FailCode::Stopped => books.refused_dead.one_more(),
@@ -440,7 +524,7 @@ impl Association {
     }
 }
 
-const fn code_of_refusal(refusal: Refusal) -> FailCode {
+pub(super) const fn code_of_refusal(refusal: Refusal) -> FailCode {
     match refusal {
         Refusal::Full => FailCode::Full,
         Refusal::Dead => FailCode::Dead,
@@ -460,113 +544,3 @@ fn context_of(
         None => Context::of_parts(deadline, cancel, None, Baggage::empty()),
     }
 }
-
-/// What the messages of one batch took of the peer's window, given back at its end, however that comes.
-struct Room<'a> {
-    association: &'a Association,
-    lane: usize,
-    charge: Option<Charge>,
-}
-
-impl Room<'_> {
-    fn add(&mut self, charge: Charge) {
-        match &mut self.charge {
-            Some(sum) if sum.connection == charge.connection => sum.add(charge),
-            _ => {
-                if let Some(other) = self.charge.replace(charge) {
-                    self.association.release(self.lane, other);
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        if let Some(charge) = self.charge.take() {
-            self.association.release(self.lane, charge);
-        }
-    }
-}
-
-/// Puts what is held for one actor into its mailbox, one by one, as it has room.
-async fn pump(association: Arc<Association>, first: Blocked) {
-    let number = first.number;
-    let mut blocked = Some(first);
-    loop {
-        if let Some(Blocked {
-            waiting,
-            lane,
-            charge,
-            ..
-        }) = blocked.take()
-        {
-            let sent = waiting.await;
-            match sent {
-                Ok(()) => association.own.books.delivered.one_more(),
-                Err(refusal) => association.refused(code_of_refusal(refusal)),
-            }
-            association.own.books.held.one_less();
-            association.release(lane, charge);
-        }
-        match actor_core::remote::gather(|| association.hand_in_held(number)) {
-            Handed::All => return,
-            Handed::Some => tokio::task::yield_now().await,
-            Handed::Until(again) => blocked = Some(again),
-        }
-    }
-}
-
-/// What became of messages that were held.
-enum Handed {
-    /// None is left.
-    All,
-    /// There are more.
-    Some,
-    /// This one has no room yet.
-    Until(Blocked),
-}
-
-impl Association {
-    /// Hands in what is held for an actor, in its order, until there is no room, or for as long as others can wait.
-    fn hand_in_held(self: &Arc<Self>, number: u64) -> Handed {
-        let mut room: Option<Room<'_>> = None;
-        for _ in 0..HELD_BATCH {
-            let next = {
-                let mut queues = lock(&self.held.queues);
-                let next = queues.get_mut(&number).and_then(VecDeque::pop_front);
-                if next.is_none() {
-                    queues.remove(&number);
-                    self.held.actors.fetch_sub(1, Ordering::AcqRel);
-                    if lock(&self.held.stops).remove(&number) {
-                        self.stop_now(number, StopMode::Drain);
-                    }
-                }
-                next
-            };
-            let Some((lane, incoming)) = next else {
-                return Handed::All;
-            };
-            match self.hand_in(lane, incoming) {
-                Ok(charge) => {
-                    self.own.books.held.one_less();
-                    match &mut room {
-                        Some(room) if room.lane == lane => room.add(charge),
-                        _ => {
-                            room = Some(Room {
-                                association: self,
-                                lane,
-                                charge: Some(charge),
-                            });
-                        }
-                    }
-                }
-                Err(again) => return Handed::Until(again),
-            }
-        }
-        Handed::Some
-    }
-}
-
-/// How many held messages are handed in before others have their turn.
-const HELD_BATCH: usize = 64;

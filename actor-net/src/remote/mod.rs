@@ -13,7 +13,7 @@
 //! | `own`, `addressing` | what actors are called between peers |
 //! | `association`, `calls` | one life of one peer: its proxies, the asks under way |
 //! | `gateway` | from a proxy into a lane |
-//! | `inbound`, `answer` | from a lane into a mailbox, and the answer back |
+//! | `inbound`, `held`, `answer` | from a lane into a mailbox, at once or when there is room, and the answer back |
 //! | `circles` | asks that wait for each other over several peers |
 //! | `signals`, `farewell` | watches, links, stops; the last word about an actor |
 //! | `desk` | names and spawns at first contact |
@@ -33,6 +33,7 @@ mod exports;
 mod farewell;
 mod fate;
 mod gateway;
+mod held;
 mod inbound;
 mod own;
 mod schema;

@@ -36,6 +36,11 @@ pub(crate) trait Way: Send + Sync + 'static {
         self.push(lane, message)
     }
 
+    /// As `push_ahead`, for what was collected while there was room: it is taken in any case. Whether there is room
+    /// for more.
+    #[expect(clippy::result_large_err, reason = "the message comes back")]
+    fn push_collected(&self, lane: usize, message: Outgoing) -> Result<bool, PushError>;
+
     /// Sends what was pushed ahead, so many messages.
     fn send(&self, lane: usize, messages: usize) {
         let _ = (lane, messages);
@@ -86,6 +91,10 @@ impl Way for Peer {
 
     fn push_ahead(&self, lane: usize, message: Outgoing) -> Result<(), PushError> {
         self.push_ahead(lane, message)
+    }
+
+    fn push_collected(&self, lane: usize, message: Outgoing) -> Result<bool, PushError> {
+        self.push_collected(lane, message)
     }
 
     fn send(&self, lane: usize, messages: usize) {

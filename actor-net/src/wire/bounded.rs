@@ -35,6 +35,7 @@ impl Budget {
         }
     }
 
+    #[inline]
     fn element<E: Error>(&self) -> Result<(), E> {
         match self.elements.get().checked_sub(1) {
             Some(left) => {
@@ -70,6 +71,7 @@ struct Bounded<'b, T> {
 }
 
 impl<'b, T> Bounded<'b, T> {
+    #[inline]
     fn with<U>(&self, inner: U) -> Bounded<'b, U> {
         Bounded {
             inner,
@@ -79,6 +81,7 @@ impl<'b, T> Bounded<'b, T> {
     }
 
     /// One value further in.
+    #[inline]
     fn deeper<U, E: Error>(&self, inner: U) -> Result<Bounded<'b, U>, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Bounded {
@@ -96,7 +99,7 @@ impl<'b, T> Bounded<'b, T> {
 /// Passes a call on with the visitor counted.
 macro_rules! forward {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => {
-        $(fn $name<V: Visitor<'de>>(
+        $(#[inline] fn $name<V: Visitor<'de>>(
             self,
             $($argument: $type,)*
             visitor: V,
@@ -110,7 +113,7 @@ macro_rules! forward {
 /// The same for what has nothing within.
 macro_rules! forward_plain {
     ($($name:ident)*) => {
-        $(fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        $(#[inline] fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
             self.inner.$name(visitor)
         })*
     };
@@ -140,6 +143,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<'_, D> {
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
     }
 
+    #[inline]
     fn is_human_readable(&self) -> bool {
         self.inner.is_human_readable()
     }
@@ -148,7 +152,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<'_, D> {
 /// Passes values without anything within on.
 macro_rules! visit_plain {
     ($($name:ident($type:ty);)*) => {
-        $(fn $name<E: Error>(self, value: $type) -> Result<Self::Value, E> {
+        $(#[inline] fn $name<E: Error>(self, value: $type) -> Result<Self::Value, E> {
             self.inner.$name(value)
         })*
     };
@@ -184,19 +188,23 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<'_, V> {
         visit_byte_buf(Vec<u8>);
     }
 
+    #[inline]
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
         self.inner.visit_unit()
     }
 
+    #[inline]
     fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
         self.inner.visit_none()
     }
 
+    #[inline]
     fn visit_some<D: Deserializer<'de>>(self, format: D) -> Result<Self::Value, D::Error> {
         let format = self.with(format);
         self.inner.visit_some(format)
     }
 
+    #[inline]
     fn visit_newtype_struct<D: Deserializer<'de>>(
         self,
         format: D,
@@ -205,16 +213,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<'_, V> {
         self.inner.visit_newtype_struct(format)
     }
 
+    #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
         let access = self.with(access);
         self.inner.visit_seq(access)
     }
 
+    #[inline]
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
         let access = self.with(access);
         self.inner.visit_map(access)
     }
 
+    #[inline]
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
         let access = self.with(access);
         self.inner.visit_enum(access)
@@ -224,6 +235,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<'_, V> {
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Bounded<'_, S> {
     type Value = S::Value;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, format: D) -> Result<Self::Value, D::Error> {
         let format = self.with(format);
         self.inner.deserialize(format)
@@ -236,6 +248,7 @@ const HINT_MAX: usize = 64;
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Bounded<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -245,6 +258,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Bounded<'_, A> {
         self.inner.next_element_seed(seed)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.inner.size_hint().map(|hint| hint.min(HINT_MAX))
     }
@@ -253,6 +267,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Bounded<'_, A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Bounded<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -262,11 +277,13 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Bounded<'_, A> {
         self.inner.next_key_seed(seed)
     }
 
+    #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         let seed = self.with(seed);
         self.inner.next_value_seed(seed)
     }
 
+    #[inline]
     fn size_hint(&self) -> Option<usize> {
         self.inner.size_hint().map(|hint| hint.min(HINT_MAX))
     }
@@ -276,6 +293,7 @@ impl<'b, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Bounded<'b, A> {
     type Error = A::Error;
     type Variant = Bounded<'b, A::Variant>;
 
+    #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
@@ -295,20 +313,24 @@ impl<'b, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Bounded<'b, A> {
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Bounded<'_, A> {
     type Error = A::Error;
 
+    #[inline]
     fn unit_variant(self) -> Result<(), A::Error> {
         self.inner.unit_variant()
     }
 
+    #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
         let seed = self.with(seed);
         self.inner.newtype_variant_seed(seed)
     }
 
+    #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
         let visitor = self.with(visitor);
         self.inner.tuple_variant(len, visitor)
     }
 
+    #[inline]
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],

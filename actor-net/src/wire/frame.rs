@@ -115,6 +115,8 @@ kinds! {
     Cancel = 0x24, Lane, flags 0, body 11;
     /// What an actor sent before it ended has all been sent.
     Flush = 0x25, Lane, flags 0, body 18;
+    /// Messages that go as one.
+    Tells = 0x26, Lane, flags 3, body ANY;
     /// A piece of a message.
     Fragment = 0x28, Lane, flags 3, body ANY;
     /// A message in pieces will not be completed.

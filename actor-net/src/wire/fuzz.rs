@@ -117,6 +117,7 @@ fn messages(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     for kind in [
         FrameKind::Tell,
+        FrameKind::Tells,
         FrameKind::Ask,
         FrameKind::Reply,
         FrameKind::Fail,
@@ -125,12 +126,8 @@ fn messages(data: &[u8]) {
             continue;
         };
         let mut again = Vec::new();
-        let remaining = match &head {
-            Head::Tell(to) | Head::Ask { to, .. } => {
-                to.context.as_ref().and_then(|block| block.remaining)
-            }
-            _ => None,
-        };
+        let context = head.addressed().and_then(|to| to.context.as_ref());
+        let remaining = context.and_then(|block| block.remaining);
         let flags = head.encode(remaining, &mut again);
         assert!(again.len() <= head.size_bound());
         again.extend_from_slice(&payload);

@@ -57,6 +57,8 @@ pub(crate) enum LaneEvent {
     Refused {
         error: WireError,
         call: Option<u64>,
+        /// How many it was.
+        messages: u32,
     },
     /// A message in pieces made no progress and was dropped.
     Incomplete {
@@ -72,6 +74,8 @@ pub(crate) enum LaneEvent {
     /// The connection broke when it was on its way: it may have arrived or not.
     Lost {
         token: u64,
+        /// How many it was.
+        messages: u32,
     },
     /// It was not sent.
     Dropped {
@@ -130,8 +134,8 @@ struct Connection {
 
 #[derive(Clone, Copy, Debug)]
 enum Sent {
-    /// A message, by its token.
-    Message(u64),
+    /// A message, by its token, or so many of them.
+    Message { token: u64, messages: u32 },
     /// A mark: it says the same when it comes twice, so it is sent again.
     Mark(Flush),
 }
@@ -209,9 +213,10 @@ impl Lane {
         let mut unknown = 0usize;
         for sent in connection.unacknowledged {
             match sent {
-                Sent::Message(token) => {
-                    unknown = unknown.saturating_add(1);
-                    self.event_of(token, |token| LaneEvent::Lost { token });
+                Sent::Message { token, messages } => {
+                    unknown =
+                        unknown.saturating_add(usize::try_from(messages).unwrap_or(usize::MAX));
+                    self.event_of(token, |token| LaneEvent::Lost { token, messages });
                 }
                 Sent::Mark(flush) => self.outbox.exempt.push_back(Entry::Flush(flush)),
             }
@@ -398,6 +403,7 @@ impl Lane {
                 LaneEvent::Refused {
                     error: refused(at, kind, error),
                     call: Head::call_of(kind, body),
+                    messages: charge.messages.max(1),
                 }
             }
         };
@@ -443,10 +449,14 @@ impl TakeFrames for Lane {
             self.used = self.used.wrapping_add(1);
         }
         match kind {
-            FrameKind::Tell | FrameKind::Ask | FrameKind::Reply | FrameKind::Fail => {
+            FrameKind::Tell
+            | FrameKind::Tells
+            | FrameKind::Ask
+            | FrameKind::Reply
+            | FrameKind::Fail => {
                 let mut charge = Charge::default();
-                if matches!(kind, FrameKind::Tell | FrameKind::Ask) {
-                    charge.messages = 1;
+                if matches!(kind, FrameKind::Tell | FrameKind::Tells | FrameKind::Ask) {
+                    charge.messages = Head::messages_of(kind, &body).map_err(Fault::Malformed)?;
                     charge.bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
                 }
                 connection.receive.take(charge)?;
@@ -545,10 +555,7 @@ impl Connection {
 impl Limits {
     /// When what came with `head` expires: what remains, from now, and not believed beyond the maximum.
     fn deadline(&self, head: &Head, now: Instant) -> Option<Instant> {
-        let (Head::Tell(to) | Head::Ask { to, .. }) = head else {
-            return None;
-        };
-        let remaining = to.context.as_ref()?.remaining?;
+        let remaining = head.addressed()?.context.as_ref()?.remaining?;
         now.checked_add(remaining.min(self.deadline_max))
     }
 }

@@ -1,5 +1,5 @@
 //! What goes over a data lane: tells, asks, their answers, cancellations, and the mark behind an actor's last
-//! message.
+//! message. Tells that have all but their payload in common go as one (`run.rs`).
 //!
 //! Who sent a message is the connection's peer, never a field: an address here is only which of its actors.
 
@@ -9,6 +9,7 @@ use super::codec::{Decoded, Flaw, Reader, cut, put_text, put_u64, put_varint};
 use super::context::ContextBlock;
 use super::frame::FrameKind;
 use super::limits::{DETAIL_MAX, NAME_MAX};
+use super::run;
 
 /// Flag of `Tell` and `Ask`: the sender's address is there.
 const SENDER: u8 = 1;
@@ -58,6 +59,11 @@ pub(crate) struct Addressed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     Tell(Addressed),
+    /// So many tells; the payload is a run of theirs.
+    Tells {
+        count: u32,
+        to: Addressed,
+    },
     Ask {
         call: u64,
         /// The lane on which the asker wants the answer.
@@ -145,16 +151,25 @@ impl Head {
     pub(crate) fn kind(&self) -> FrameKind {
         match self {
             Self::Tell(_) => FrameKind::Tell,
+            Self::Tells { .. } => FrameKind::Tells,
             Self::Ask { .. } => FrameKind::Ask,
             Self::Reply { .. } => FrameKind::Reply,
             Self::Fail { .. } => FrameKind::Fail,
         }
     }
 
-    fn addressed(&self) -> Option<&Addressed> {
+    pub(crate) fn addressed(&self) -> Option<&Addressed> {
         match self {
-            Self::Tell(to) | Self::Ask { to, .. } => Some(to),
+            Self::Tell(to) | Self::Tells { to, .. } | Self::Ask { to, .. } => Some(to),
             Self::Reply { .. } | Self::Fail { .. } => None,
+        }
+    }
+
+    /// How many messages it stands for.
+    pub(crate) fn messages(&self) -> u32 {
+        match self {
+            Self::Tells { count, .. } => *count,
+            _ => 1,
         }
     }
 
@@ -168,7 +183,7 @@ impl Head {
     pub(crate) fn size_bound(&self) -> usize {
         let parts = match self {
             Self::Fail { detail, .. } => detail.len().min(DETAIL_MAX),
-            Self::Tell(to) | Self::Ask { to, .. } => {
+            Self::Tell(to) | Self::Tells { to, .. } | Self::Ask { to, .. } => {
                 let name = match &to.target {
                     Target::Actor(_) => 16,
                     Target::Name(name) => name.len(),
@@ -185,6 +200,10 @@ impl Head {
     pub(crate) fn encode(&self, remaining: Option<std::time::Duration>, out: &mut Vec<u8>) -> u8 {
         match self {
             Self::Tell(to) => to.encode(remaining, out),
+            Self::Tells { count, to } => {
+                put_varint(out, (*count).into());
+                to.encode(remaining, out)
+            }
             Self::Ask {
                 call,
                 reply_lane,
@@ -212,6 +231,12 @@ impl Head {
         let mut reader = Reader::new(body);
         let head = match kind {
             FrameKind::Tell => Self::Tell(Addressed::decode(flags, &mut reader)?),
+            FrameKind::Tells => {
+                let count = read_count(&mut reader)?;
+                let to = Addressed::decode(flags, &mut reader)?;
+                run::check(&reader, body.get(reader.at()..).unwrap_or_default(), count)?;
+                Self::Tells { count, to }
+            }
             FrameKind::Ask => Self::Ask {
                 call: reader.varint("call")?,
                 reply_lane: reader.u8("reply lane")?,
@@ -238,6 +263,15 @@ impl Head {
         Ok((head, payload))
     }
 
+    /// How many messages a body says that it has. What they take of the window is told by that alone, so a body
+    /// that does not say it breaks the connection.
+    pub(crate) fn messages_of(kind: FrameKind, body: &[u8]) -> Decoded<u32> {
+        match kind {
+            FrameKind::Tells => read_count(&mut Reader::new(body)),
+            _ => Ok(1),
+        }
+    }
+
     /// Which call a body is about that does not decode otherwise, so that its asker can be told.
     pub(crate) fn call_of(kind: FrameKind, body: &[u8]) -> Option<u64> {
         match kind {
@@ -245,6 +279,18 @@ impl Head {
             _ => None,
         }
     }
+}
+
+fn read_count(reader: &mut Reader<'_>) -> Decoded<u32> {
+    let at = reader.at();
+    let count = reader.varint32("messages")?;
+    // Each has a length of two bytes.
+    let max = u64::try_from(reader.left() / 2).unwrap_or(u64::MAX);
+    let value = u64::from(count);
+    if (1..=max).contains(&value) {
+        return Ok(count);
+    }
+    reader.flaw("messages", at, Flaw::Range { value, min: 1, max })
 }
 
 impl Addressed {

@@ -51,6 +51,7 @@ pub(crate) mod message;
 pub(crate) mod outbox;
 pub(crate) mod payload;
 mod reassembly;
+pub(crate) mod run;
 
 #[cfg(any(test, fuzzing))]
 #[allow(

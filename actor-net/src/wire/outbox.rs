@@ -21,6 +21,7 @@ use actor_core::CancelToken;
 
 use super::message::{Cancelled, Flush, Head};
 use super::payload::Payload;
+use super::run::Items;
 
 /// Bytes of small messages that may go while a piece of a large one waits.
 pub(crate) const BURST: usize = 64 << 10;
@@ -47,6 +48,25 @@ impl Outgoing {
     /// No encoding of its body is longer.
     pub(crate) fn size_bound(&self) -> usize {
         self.payload.len().saturating_add(self.head.size_bound())
+    }
+
+    /// Takes the first `max` messages of a run out of it.
+    fn split_off_run(&mut self, max: u32) -> Self {
+        let mut first = self.clone();
+        let (Head::Tells { count: left, .. }, Head::Tells { count: taken, .. }) =
+            (&mut self.head, &mut first.head)
+        else {
+            return first;
+        };
+        let mut items = Items::of(&self.payload);
+        *taken = 0;
+        while *taken < max && *left > 1 && items.next().is_some() {
+            *taken = taken.saturating_add(1);
+            *left = left.saturating_sub(1);
+        }
+        let at = self.payload.len().saturating_sub(items.left());
+        (first.payload, self.payload) = self.payload.split(at);
+        first
     }
 
     pub(crate) fn verdict(&self, now: Instant) -> Option<DropReason> {
@@ -128,6 +148,10 @@ impl Active {
     }
 }
 
+fn messages_of(message: &Outgoing) -> usize {
+    usize::try_from(message.head.messages()).unwrap_or(usize::MAX)
+}
+
 /// The queues of one lane.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -169,7 +193,7 @@ impl Outbox {
             let size = message.size_bound();
             if message.head.takes_credit() {
                 self.bytes = self.bytes.saturating_add(size);
-                self.messages = self.messages.saturating_add(1);
+                self.messages = self.messages.saturating_add(messages_of(message));
             } else {
                 self.answer_bytes = self.answer_bytes.saturating_add(size);
             }
@@ -244,7 +268,26 @@ impl Outbox {
             return;
         }
         self.bytes = self.bytes.saturating_sub(size);
-        self.messages = self.messages.saturating_sub(1);
+        self.messages = self.messages.saturating_sub(messages_of(message));
+    }
+
+    /// If a run of more than `max` messages is at the front of `ready`, it becomes two: one that is no longer, and
+    /// the rest. A peer with a small window would never have room for all of it.
+    pub(crate) fn shorten_run(&mut self, max: u32) {
+        let max = max.max(1);
+        let is_long = |entry: &Entry| matches!(entry, Entry::Message(message) if message.head.messages() > max);
+        if !self.ready.front().is_some_and(is_long) {
+            return;
+        }
+        let Some(Entry::Message(mut rest)) = self.ready.pop_front() else {
+            return;
+        };
+        let before = rest.size_bound();
+        let first = rest.split_off_run(max);
+        let after = rest.size_bound().saturating_add(first.size_bound());
+        self.bytes = self.bytes.saturating_add(after.saturating_sub(before));
+        self.ready.push_front(Entry::Message(rest));
+        self.ready.push_front(Entry::Message(first));
     }
 
     /// Takes an ask that nobody waits for any more out of its queue. `Ok(None)`: pieces of it have gone

@@ -28,6 +28,24 @@ impl Payload {
         Self::Apart(std::mem::take(scratch).into())
     }
 
+    /// What is before `at`, and the rest.
+    pub(crate) fn split(&self, at: usize) -> (Self, Self) {
+        let bytes = match self {
+            Self::Here { .. } => Bytes::copy_from_slice(self),
+            Self::Apart(bytes) => bytes.clone(),
+        };
+        let at = at.min(bytes.len());
+        (
+            Self::Apart(bytes.slice(..at)),
+            Self::Apart(bytes.slice(at..)),
+        )
+    }
+
+    /// A copy of `from`, which lies here if it fits.
+    pub(crate) fn of(from: &[u8]) -> Self {
+        Self::here(from).unwrap_or_else(|| Self::Apart(Bytes::copy_from_slice(from)))
+    }
+
     fn here(from: &[u8]) -> Option<Self> {
         let mut bytes = [0; HERE_MAX];
         bytes.get_mut(..from.len())?.copy_from_slice(from);

@@ -132,7 +132,7 @@ impl PeerEvents for Log {
                 Heard::Message(u64::from_le_bytes(message.payload[..8].try_into().unwrap()))
             }
             LaneEvent::Delivered { token } => Heard::Delivered(token),
-            LaneEvent::Lost { token } => Heard::Unknown(token),
+            LaneEvent::Lost { token, .. } => Heard::Unknown(token),
             LaneEvent::Dropped { message, .. } => Heard::Dropped(message.token),
             other => Heard::Other(format!("{other:?}")),
         };

@@ -31,6 +31,8 @@ pub(crate) struct Line {
     /// Whether messages find no room.
     pub(crate) is_full: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
+    /// Runs that went over it.
+    pub(crate) runs: AtomicU64,
     /// Charges that were given back.
     pub(crate) released: AtomicU64,
 }
@@ -65,6 +67,7 @@ pub(crate) fn join(a: &End, b: &End, lanes: usize, message_max: usize) -> (Arc<L
             signals: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
             waiting: Mutex::default(),
+            runs: AtomicU64::new(0),
             released: AtomicU64::new(0),
         })
     };
@@ -139,13 +142,8 @@ fn arrive(message: &Outgoing, now: Instant) -> LaneEvent {
     body.extend_from_slice(&message.payload);
     let kind = message.head.kind();
     let (head, payload) = Head::decode(kind, flags, &Bytes::from(body)).expect("as it was written");
-    let deadline = match &head {
-        Head::Tell(to) | Head::Ask { to, .. } => to
-            .context
-            .as_ref()
-            .and_then(|context| now.checked_add(context.remaining?)),
-        _ => None,
-    };
+    let context = head.addressed().and_then(|to| to.context.as_ref());
+    let deadline = context.and_then(|context| now.checked_add(context.remaining?));
     LaneEvent::Message(Incoming {
         head,
         payload,
@@ -214,6 +212,17 @@ impl Way for Line {
         }
         self.send(Item::Message(lane, message));
         Ok(())
+    }
+
+    fn push_collected(&self, lane: usize, message: Outgoing) -> Result<bool, PushError> {
+        let full = self.is_full.load(Ordering::SeqCst);
+        let is_run = matches!(message.head, Head::Tells { .. });
+        self.runs.fetch_add(is_run.into(), Ordering::SeqCst);
+        if self.queue.lock().unwrap().is_none() {
+            return Err(PushError::Lost(message));
+        }
+        self.send(Item::Message(lane, message));
+        Ok(!full)
     }
 
     fn poll_room(&self, _lane: usize, _sender: u64, cx: &mut Context<'_>) -> Poll<()> {

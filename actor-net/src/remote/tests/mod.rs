@@ -2,6 +2,7 @@
 
 mod line;
 mod lives;
+mod runs;
 mod strangers;
 
 use std::sync::atomic::Ordering;

@@ -34,6 +34,24 @@ impl Lane {
         Ok(())
     }
 
+    /// As `push`, for what was collected while there was room, and is taken whether there still is any; whether
+    /// there is room for more.
+    #[expect(clippy::result_large_err, reason = "the message comes back")]
+    pub(crate) fn push_collected(&mut self, message: Outgoing) -> Result<bool, PushError> {
+        let bytes = message.size_bound();
+        if u32::try_from(bytes).map_or(true, |bytes| bytes > self.message_max) {
+            let max = self.message_max;
+            return Err(PushError::TooLarge {
+                message,
+                bytes,
+                max,
+            });
+        }
+        self.outbox
+            .push(message.pair, Entry::Message(message), self.fragment);
+        Ok(self.has_room())
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         let (bytes, messages) = self.outbox.load();
         bytes < self.limits.outbox_bytes && messages < self.limits.outbox_messages
@@ -166,10 +184,10 @@ impl Lane {
         for _ in 0..credit.received {
             match connection.unacknowledged.pop_front() {
                 None => break,
-                Some(Sent::Message(token)) if token != 0 && token & QUIET == 0 => {
+                Some(Sent::Message { token, .. }) if token != 0 && token & QUIET == 0 => {
                     self.events.push_back(LaneEvent::Delivered { token });
                 }
-                Some(Sent::Message(_) | Sent::Mark(_)) => {}
+                Some(Sent::Message { .. } | Sent::Mark(_)) => {}
             }
         }
         Ok(())
@@ -243,6 +261,9 @@ impl Lane {
         if self.outbox.exempt.is_empty() && self.outbox.set_large_apart(self.fragment) {
             return true;
         }
+        if let Some(connection) = &self.connection {
+            self.outbox.shorten_run(connection.peer.window_messages / 4);
+        }
         let entry = match self.outbox.exempt.pop_front() {
             Some(entry) => entry,
             None => match self.outbox.ready.front() {
@@ -279,7 +300,7 @@ impl Lane {
     fn affordable(&self, message: &Outgoing, now: Instant) -> bool {
         let bytes = u32::try_from(message.size_bound()).unwrap_or(u32::MAX);
         let charge = Charge {
-            messages: 1,
+            messages: message.head.messages(),
             bytes,
             ..Charge::default()
         };
@@ -307,14 +328,15 @@ impl Lane {
         if let Some(connection) = &mut self.connection {
             if message.head.takes_credit() {
                 connection.send.charge(Charge {
-                    messages: 1,
+                    messages: message.head.messages(),
                     bytes: u32::try_from(body).unwrap_or(u32::MAX),
                     ..Charge::default()
                 });
             }
-            connection
-                .unacknowledged
-                .push_back(Sent::Message(message.token));
+            connection.unacknowledged.push_back(Sent::Message {
+                token: message.token,
+                messages: message.head.messages(),
+            });
         }
         self.outbox.since_piece = self
             .outbox
@@ -401,9 +423,10 @@ impl Lane {
         });
         if last {
             if let Some(connection) = &mut self.connection {
-                connection
-                    .unacknowledged
-                    .push_back(Sent::Message(active.message.token));
+                connection.unacknowledged.push_back(Sent::Message {
+                    token: active.message.token,
+                    messages: 1,
+                });
             }
             self.outbox.gone(&active.message, self.fragment);
         } else {

@@ -202,6 +202,17 @@ fn every_frame() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("tell", message(&Head::Tell(plain.clone()), None, b"hi")),
         (
+            "tells",
+            message(
+                &Head::Tells {
+                    count: 3,
+                    to: plain.clone(),
+                },
+                Some(Duration::from_millis(50)),
+                b"\x02\x00hi\x00\x00\x03\x00you",
+            ),
+        ),
+        (
             "tell_full",
             message(
                 &Head::Tell(full),

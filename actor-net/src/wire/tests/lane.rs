@@ -381,7 +381,7 @@ fn what_was_sent_and_not_acknowledged_is_lost_and_what_waits_is_kept() {
     let lost: Vec<_> = events(&mut a)
         .into_iter()
         .map(|event| match event {
-            LaneEvent::Lost { token } => token,
+            LaneEvent::Lost { token, .. } => token,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -603,7 +603,7 @@ fn of_a_quiet_token_only_the_loss_is_told() {
     a.push(tell(1, QUIET | 9, &b"lost"[..])).unwrap();
     carry(&mut a, &mut b, later);
     a.disconnect();
-    assert!(matches!(events(&mut a)[..], [LaneEvent::Lost { token }] if token == QUIET | 9));
+    assert!(matches!(events(&mut a)[..], [LaneEvent::Lost { token, .. }] if token == QUIET | 9));
 }
 
 #[test]

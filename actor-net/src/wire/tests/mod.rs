@@ -9,6 +9,7 @@ mod golden;
 mod handshake;
 mod heartbeat;
 mod lane;
+mod run;
 mod simulation;
 mod splits;
 

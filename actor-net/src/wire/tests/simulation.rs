@@ -349,7 +349,7 @@ impl World {
                 }
                 LaneEvent::Flush(flush) => peer.control.flushed(flush.signal),
                 LaneEvent::Delivered { token } => assert!(peer.delivered.insert(token)),
-                LaneEvent::Lost { token } => assert!(peer.lost.insert(token)),
+                LaneEvent::Lost { token, .. } => assert!(peer.lost.insert(token)),
                 LaneEvent::Dropped { message, .. } => assert!(peer.dropped.insert(message.token)),
                 other => panic!("{other:?}"),
             }
