@@ -30,7 +30,7 @@ export default function asks() {
             { id: "from", title: "Waits", cell: (row) => actorLink(row.from) },
             { id: "to", title: "for", cell: (row) => actorLink(row.to) },
             { id: "message", title: "while it handles", grow: true, hide: 3, cell: (row) => typeName(row.message) },
-            { id: "since", title: "At least for", number: true, help: "to the second", cell: (row) => duration(row.since_ns) },
+            { id: "since", title: "For", number: true, help: "to some ten seconds", cell: (row) => (row.since_ns === 0 ? "< 10 s" : duration(row.since_ns)) },
           ],
         })),
       ];

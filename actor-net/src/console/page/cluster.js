@@ -126,7 +126,7 @@ function picture(it) {
       return h("g", { key: each.peer },
         h("path", { class: `peer-line${bad ? " bad" : ""}${on ? "" : " off"}`, "stroke-width": (1.5 + 5 * Math.sqrt(flow / most) * (flow > 0 ? 1 : 0)).toFixed(1),
           d: `M${centre} 56C${centre} ${56 + 46} ${target} ${y - 46} ${target} ${y}` }),
-        h("text", { class: "tick halo", x: (centre + target * 3) / 4, y: y - 14, "text-anchor": "middle" }, on ? duration(each.link.round_trip_ns) : each.state === "down" ? "down" : "no connection"));
+        h("text", { class: "tick halo", x: (centre + target * 3) / 4, y: y - 14, "text-anchor": "middle" }, on ? (each.link.round_trip_ns === null ? "" : duration(each.link.round_trip_ns)) : each.state === "down" ? "down" : "no connection"));
     }),
     h("g", null, h("rect", { class: "peer-box own", x: centre - 74, y: 8, width: 148, height: 48, rx: 6 }),
       h("text", { class: "ask-name", x: centre, y: 29, "text-anchor": "middle" }, it.own), h("text", { class: "ask-type", x: centre, y: 45, "text-anchor": "middle" }, "this peer")),

@@ -93,7 +93,7 @@ export function askGraph({ edges, cycles = [], self = null }) {
           : `M${from.x + BOX.width} ${from.y + middle}C${from.x + BOX.width + 36} ${from.y + middle} ${to.x - 36} ${to.y + middle} ${to.x - 1} ${to.y + middle}`;
         return h("g", { key: name_ },
           h("path", { class: `ask-line${bad ? " bad" : ""}`, d: path, "marker-end": `url(#ask-${bad ? "bad" : "plain"})` },
-            h("title", null, `${name(edge.from)} waits for ${name(edge.to)}${edge.message ? `, in ${shortType(edge.message)}` : ""}${edge.since_ns !== null ? `, for ${duration(edge.since_ns)} at least` : ""}`)),
+            h("title", null, `${name(edge.from)} waits for ${name(edge.to)}${edge.message ? `, in ${shortType(edge.message)}` : ""}${edge.since_ns > 0 ? `, for ${duration(edge.since_ns)} at least` : ""}`)),
           edge.since_ns > 0 && !backwards && h("text", { class: "tick halo", "text-anchor": "middle", x: (from.x + BOX.width + to.x) / 2, y: (from.y + to.y) / 2 + middle - 5 }, duration(edge.since_ns)));
       }),
       [...actors.values()].map((actor) => {

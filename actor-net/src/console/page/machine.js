@@ -49,7 +49,7 @@ function summary(value) {
   const all = value.numa_nodes.flatMap((each) => each.workers);
   const loose = all.filter((each) => !each.pinned);
   return h("div", { key: "summary", class: "lead" }, facts(
-    ["Described by", value.pretended ? mark("warn", "pretended: these NUMA nodes are none") : value.source],
+    ["Described by", value.pretended ? mark("warn", "pretended") : value.source, value.pretended ? "these NUMA nodes are none (ACTOR_TOPOLOGY)" : null],
     ["NUMA nodes", count(value.numa_nodes.length)],
     ["Workers", `${all.length}, ${loose.length === 0 ? "all pinned" : `${loose.length} not pinned`}`],
     value.cpu_quota !== null && ["CPU quota", `${value.cpu_quota} CPUs`, "what the cgroup grants"],
@@ -120,7 +120,7 @@ function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
   const all = across(value).filter((edge) => nodes.some((n) => n.id === edge.from) && nodes.some((n) => n.id === edge.to));
   const moving = all.filter((edge) => edge.messages_per_s > 0).sort((a, b) => b.messages_per_s - a.messages_per_s);
   const most = moving[0]?.messages_per_s ?? 1;
-  const height = moving.length === 0 ? 56 : twoRows ? CHANNEL : 120;
+  const height = moving.length === 0 ? 56 : twoRows ? CHANNEL : 104;
   const gap = 12;
   const cell = (width - gap * (columns - 1)) / columns;
   const seat = (id) => {

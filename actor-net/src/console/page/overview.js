@@ -90,7 +90,7 @@ function figures(now, series) {
     stat("Mailbox wait p99", ...split(duration(wait?.p99_ns)), ),
     stat("Handler time p99", ...split(duration(handle?.p99_ns))),
     stat("Asks", rate(now.rates.asks_per_s), {
-      unit: "/s", note: failing === null ? "failures not counted" : `${rate(failing)} /s failed`, severity: failing > 0 ? "warn" : null,
+      unit: now.rates.asks_per_s === null ? null : "/s", note: failing === null ? "not counted" : `${rate(failing)} /s failed`, severity: failing > 0 ? "warn" : null,
     }),
     stat("Dead letters", rate(now.rates.dead_letters_per_s), {
       unit: "/s", note: `${count(now.messages.dead_letters_total)} so far`, severity: now.rates.dead_letters_per_s > 0 ? "warn" : null,
@@ -119,7 +119,7 @@ function charts(series, windowMs, cursor, now) {
   const all = { times, windowMs, cursor };
   const unmeasured = now.features.latency
     ? "No message was measured in this time: nothing was sent."
-    : "Wait and handler times are not measured here: the system was built without latency sampling.";
+    : "Wait and handler times are not measured in this program.";
   return h("div", { class: "charts" },
     chart({ ...all, id: "messages", title: "Messages", note: "per second", format: rate, empty: "No figures yet: the first come within seconds.",
       lines: [line("messages_per_s", "handled", "tone-1", { area: true })] }),
@@ -127,7 +127,7 @@ function charts(series, windowMs, cursor, now) {
       lines: [line("wait_p50_ns", "p50", "tone-low"), line("wait_p99_ns", "p99", "tone-mid"), line("wait_p999_ns", "p99.9", "tone-high")] }),
     chart({ ...all, id: "handle", title: "Handler time", note: "from first to last poll, logarithmic", scale: "log", format: duration, empty: unmeasured,
       lines: [line("handle_p50_ns", "p50", "tone-low"), line("handle_p99_ns", "p99", "tone-mid"), line("handle_p999_ns", "p99.9", "tone-high")] }),
-    chart({ ...all, id: "asks", title: "Asks", note: "per second, by outcome", format: rate, empty: "Asks are not counted by outcome here.",
+    chart({ ...all, id: "asks", title: "Asks", note: "per second, by outcome", format: rate, empty: "No ask has ended in this time, or this program does not count them.",
       lines: [line("asks_ok_per_s", "answered", "tone-1"), line("asks_failed_per_s", "failed", "tone-bad")] }),
     chart({ ...all, id: "lost", title: "Lost and restarts", note: "per second", format: rate, empty: "No figures yet: the first come within seconds.",
       lines: [line("dead_letters_per_s", "dead letters", "tone-bad"), line("dropped_per_s", "dropped", "tone-warn"),

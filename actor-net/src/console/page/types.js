@@ -7,12 +7,18 @@ import { answer, empty, href, section, table, typeName } from "./parts.js";
 const nothing = () => h("span", { class: "muted", title: "not measured: no sample in the last ten seconds" }, "–");
 const time = (latency, which) => (latency ? duration(latency[which]) : nothing());
 
+/** Where a type is from, which tells two of one name apart: `shop::orders::Order<T>` is of `shop::orders`. */
+const moduleOf = (name) => {
+  const path = name.split("<")[0];
+  return path.includes("::") ? path.slice(0, path.lastIndexOf("::")) : "";
+};
+
 /** Types with their figures. */
 export function typesTable(rows, { sort, none } = {}) {
   return table({
     label: "Types of actors", rows, key: (row) => row.type, none, sort,
     columns: [
-      { id: "type", title: "Type", grow: true, cell: (row) => h("a", { href: href("actors", { type: row.type }) }, typeName(row.type)) },
+      { id: "type", title: "Type", grow: true, cell: (row) => h("span", { class: "two" }, h("a", { href: href("actors", { type: row.type }) }, typeName(row.type)), h("span", { class: "actor-type doing" }, moduleOf(row.type))) },
       { id: "alive", title: "Actors", number: true, sort: "alive", cell: (row) => count(row.alive) },
       { id: "busy", title: "Busy", number: true, hide: 2, sort: "busy", help: "scheduled, running, or awaiting in a handler", cell: (row) => count(row.busy) },
       { id: "queued", title: "Waiting", number: true, sort: "queued", help: "messages in their mailboxes", cell: (row) => count(row.queued) },
