@@ -6,6 +6,7 @@
 //!
 //! cargo run --release --example cluster -- --listen 127.0.0.1:4710 --name one             # a peer by hand,
 //! cargo run --release --example cluster -- --listen 127.0.0.1:4711 --name two --join 127.0.0.1:4710 --load   # another
+//! # ... and --console=127.0.0.1:0 with either, to look at it
 //! ```
 //!
 //! Entities live in memory: what the killed peer had is gone, and its orders are placed anew on the others by the
@@ -24,6 +25,8 @@
 
 #[path = "cluster/books.rs"]
 mod books;
+#[path = "orders/console.rs"]
+mod console;
 #[path = "cluster/drive.rs"]
 mod drive;
 #[path = "cluster/entity.rs"]
@@ -56,6 +59,7 @@ use clap::Parser;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
+use console::ConsoleOptions;
 use input::{Input, Line};
 use order::Placed;
 
@@ -144,6 +148,9 @@ struct Options {
     #[arg(long, requires = "listen")]
     load: bool,
 
+    #[command(flatten)]
+    console: ConsoleOptions,
+
     /// Told what to do over stdin, by the process that starts the peers
     #[arg(long, hide = true, requires = "listen")]
     driven: bool,
@@ -162,6 +169,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    if options.console.console.is_some() && options.listen.is_none() {
+        return Err("--console is for a peer by hand: say --listen too".into());
+    }
     // Before anything runs: a wrong file is the most likely mistake.
     let orders = read_orders(options)?;
     match options.listen {

@@ -4,6 +4,7 @@
 //! cargo run --release --example orders                    # serves on 127.0.0.1:8080
 //! cargo run --release --example orders -- --load          # drives itself for 10 s and checks the books
 //! cargo run --release --example orders -- --load --input my.csv --seconds 30
+//! cargo run --release --example orders -- --load --console          # ten minutes of it, to look at on 127.0.0.1:9600
 //! ```
 //!
 //! | file | what is in it |
@@ -11,6 +12,7 @@
 //! | `orders/order.rs` | what an order is, and which are accepted |
 //! | `orders/actors.rs` | the actors: the book, the orders, the payments desks |
 //! | `orders/bank.rs` | something slow to call |
+//! | `orders/console.rs` | the options of the console |
 //! | `orders/http.rs` | routes, a context per request, errors as HTTP statuses |
 //! | `orders/input.rs` | orders from a CSV file |
 //! | `orders/load.rs` | the clients |
@@ -19,6 +21,8 @@
 mod actors;
 #[path = "orders/bank.rs"]
 mod bank;
+#[path = "orders/console.rs"]
+mod console;
 #[path = "orders/http.rs"]
 mod http;
 #[path = "orders/input.rs"]
@@ -50,6 +54,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 use actors::{Orders, POISON, Payments};
+use console::ConsoleOptions;
 use http::App;
 use input::Input;
 use load::{Outcome, Plan};
@@ -69,15 +74,18 @@ struct Options {
     #[arg(long, value_name = "FILE", requires = "load")]
     input: Option<PathBuf>,
 
-    /// How long to drive, 1 to 86400
-    #[arg(long, value_name = "N", requires = "load", default_value_t = 10,
+    /// How long to drive, 1 to 86400 [default: 10, with --console 600]
+    #[arg(long, value_name = "N", requires = "load",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    seconds: u64,
+    seconds: Option<u64>,
 
     /// How many connections to drive, 1 to 4096
     #[arg(long, value_name = "N", requires = "load", default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..=4096))]
     connections: u16,
+
+    #[command(flatten)]
+    console: ConsoleOptions,
 }
 
 /// How long what was accepted may take after the end was asked for.
@@ -105,19 +113,22 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         .transpose()?;
     shorten_poison_panics(options.load);
 
-    let system = start_system()?;
+    let system = start_system(options)?;
+    let console = options.console.start(&system, None)?;
     let server = Server::start(&system, options.addr())?;
     let outcome = match input {
         Some(input) => {
             let plan = Plan {
                 server: server.address,
-                duration: Duration::from_secs(options.seconds),
+                duration: Duration::from_secs(options.seconds()),
                 connections: options.connections.into(),
                 input,
             };
             println!(
                 "driving http://{} with {} connections for {} s",
-                plan.server, plan.connections, options.seconds
+                plan.server,
+                plan.connections,
+                options.seconds()
             );
             Some(drive(plan)?)
         }
@@ -129,12 +140,25 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     server.stop(&system);
+    if let Some(console) = console {
+        system.block_on(console.shutdown(GRACE));
+    }
     let handle = system.handle();
     let report = system.shutdown_blocking(GRACE);
     Ok(print_books(&report, handle, outcome.as_ref()))
 }
 
 impl Options {
+    /// Who looks at it needs some time.
+    fn seconds(&self) -> u64 {
+        let default = if self.console.console.is_some() {
+            600
+        } else {
+            10
+        };
+        self.seconds.unwrap_or(default)
+    }
+
     fn addr(&self) -> SocketAddr {
         let port = if self.load { 0 } else { 8080 };
         self.addr
@@ -190,13 +214,14 @@ fn shorten_poison_panics(load: bool) {
 }
 
 /// One reactor thread for two CPUs: as much of the work is sockets as is actors.
-fn start_system() -> Result<ActorSystem, Box<dyn Error>> {
+fn start_system(options: &Options) -> Result<ActorSystem, Box<dyn Error>> {
     let topology = Topology::detect()?;
     let cpus = thread::available_parallelism()?.get();
     let per_node = cpus / 2 / topology.numa_nodes().len().max(1);
     Ok(ActorSystem::builder()
         .topology(topology)
         .reactor_threads(per_node.clamp(1, 32))
+        .tracing(options.console.tracing())
         .build()?)
 }
 

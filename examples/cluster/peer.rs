@@ -34,9 +34,13 @@ pub(crate) fn run(
     orders: Arc<[Placed]>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     // Several peers on one machine are not to be pinned to the same CPUs.
-    let system = ActorSystem::builder().pinning(!options.driven).build()?;
+    let system = ActorSystem::builder()
+        .pinning(!options.driven)
+        .tracing(options.console.tracing())
+        .build()?;
     let desk = Arc::new(Desk::default());
     let cluster = system.block_on(start(options, listen, &system, &desk))?;
+    options.console.start(&system, Some(&cluster))?;
     let peer = Peer {
         driver: Driver::new(
             cluster.clone(),
