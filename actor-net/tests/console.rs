@@ -726,3 +726,43 @@ fn what_the_workers_do_is_recorded_for_a_while() {
     assert!(recording.json().is_object() || recording.json().is_array());
     finish(system);
 }
+
+/// `cargo test --release -p actor-net --features console --test console -- --ignored --nocapture a_million`
+#[test]
+#[ignore = "a million actors need half a GiB and some seconds; prints how long each path takes"]
+fn a_million_actors_are_paged_and_nothing_waits_for_them() {
+    let system = system();
+    let shop = system.actor(Shop).name("shop").spawn().expect("spawned");
+    for _ in 0..1_000_000 {
+        system.spawn(Clerk).expect("spawned");
+    }
+    let console = console(&system);
+    let id = short(shop.id());
+    let paths = [
+        "/api/v1/overview",
+        "/api/v1/machine",
+        "/api/v1/actors",
+        "/api/v1/actors?parent=root&page=3",
+        "/api/v1/actors?sort=queued",
+        "/api/v1/actors?sort=quiet",
+        "/api/v1/actors?sort=type&page=200",
+        "/api/v1/actors?q=shop",
+        "/api/v1/actors?q=clerk&page=2",
+        &format!("/api/v1/actors/{id}"),
+        "/api/v1/types",
+        "/api/v1/asks",
+        "/api/v1/leaks",
+        "/api/v1/history",
+        "/metrics",
+        "/healthz",
+    ];
+    for path in paths {
+        let began = std::time::Instant::now();
+        let answer = ask(&console, path).send();
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let took = began.elapsed();
+        println!("{path}: {took:.1?}, {} bytes", answer.body.len());
+        assert!(answer.body.len() < 1 << 20, "{path} is bounded");
+    }
+    finish(system);
+}

@@ -55,6 +55,15 @@ pub(super) struct Summary {
     pub(super) waiting_total: u64,
 }
 
+impl Summary {
+    /// Those of the kept that wait for each other, in the order of asking.
+    pub(super) fn circles(&self) -> Vec<Vec<ActorId>> {
+        let pair = |seen: &ActorGlance| Some((seen.actor, seen.waits_for?));
+        let pairs: Vec<_> = self.waiting.iter().filter_map(pair).collect();
+        circles(&pairs)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TypeCount {
     pub(super) actor_type: &'static str,
@@ -414,16 +423,13 @@ fn in_order<R: Ord>(heap: BinaryHeap<Reverse<Ranked<R>>>) -> Vec<ActorGlance> {
 }
 
 /// Circles of those that wait for each other: each waits for one at most.
-pub(super) fn circles(waiting: &[ActorGlance]) -> Vec<Vec<ActorId>> {
-    let next: HashMap<ActorId, ActorId> = waiting
-        .iter()
-        .filter_map(|seen| Some((seen.actor, seen.waits_for?)))
-        .collect();
+fn circles(pairs: &[(ActorId, ActorId)]) -> Vec<Vec<ActorId>> {
+    let next: HashMap<ActorId, ActorId> = pairs.iter().copied().collect();
     // The round in which each was looked at.
     let mut round_of: HashMap<ActorId, usize> = HashMap::new();
     let mut circles = Vec::new();
-    for (round, seen) in waiting.iter().enumerate() {
-        let mut at = seen.actor;
+    for (round, (first, _)) in pairs.iter().enumerate() {
+        let mut at = *first;
         loop {
             match round_of.get(&at) {
                 Some(earlier) if *earlier == round => {
@@ -459,3 +465,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing under these locks leaves anything half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

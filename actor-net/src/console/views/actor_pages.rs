@@ -9,7 +9,7 @@ use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
 use crate::console::api::{ActorPage, ActorRow, Actors, AskWait};
 use crate::console::query::Query;
-use crate::console::walks::{FRESH, PAGED_MAX, Sort, Wanted, circles};
+use crate::console::walks::{FRESH, PAGED_MAX, Sort, Wanted};
 
 /// Children that an actor's page names.
 const CHILDREN: usize = 50;
@@ -210,7 +210,8 @@ pub(in crate::console) async fn actor(shared: &Shared, text: &str) -> Result<Ans
         since_ns: since.map(ns),
     };
     let count = |of: fn(&ActorSnapshot) -> usize| seen.map(|seen| of(seen) as u64);
-    let cycle = circles(&summary.waiting)
+    let cycle = summary
+        .circles()
         .into_iter()
         .find(|circle| circle.contains(&actor));
     let (now, over) = shared.recent.stalls();

@@ -7,7 +7,7 @@ use super::{id, ns};
 use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
 use crate::console::api::{AskEdge, Asks};
-use crate::console::walks::{FRESH, circles};
+use crate::console::walks::FRESH;
 
 /// Those that wait of whom more is asked than what shows.
 const LOOKED_AT: usize = 200;
@@ -33,7 +33,7 @@ pub(in crate::console) async fn asks(shared: &Shared) -> Result<Answer, Wrong> {
             })
         })
         .collect();
-    let cycles = circles(waiting);
+    let cycles = summary.circles();
     Ok(json(&Asks {
         shown: items.len(),
         truncated: summary.waiting_total > items.len() as u64,

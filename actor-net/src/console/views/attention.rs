@@ -7,7 +7,6 @@ use actor_core::Stats;
 use super::{id, ms};
 use crate::console::Shared;
 use crate::console::api::{Attention, NotReady};
-use crate::console::walks::circles;
 use crate::membership::MemberState;
 
 /// How many are told.
@@ -28,7 +27,7 @@ pub(super) async fn attention(shared: &Shared, stats: &Stats, why: &[NotReady]) 
     }
     stalls(shared, &mut found);
     if let Ok(walk) = shared.walks.summary(WALK_AGE).await {
-        for circle in circles(&walk.waiting) {
+        for circle in walk.circles() {
             let ids: Vec<String> = circle.iter().copied().map(id).collect();
             let title = format!("{} actors wait for each other", ids.len());
             let detail = format!("asks go in a circle: {} and back", ids.join(", "));
