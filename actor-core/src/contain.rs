@@ -34,13 +34,20 @@ pub(crate) fn contain(f: impl FnOnce()) -> bool {
     }
 }
 
+/// The text of a panic payload that is still wanted.
+pub(crate) fn look_at(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or(NO_TEXT)
+}
+
+const NO_TEXT: &str = "a panic payload that is not text";
+
 /// The text of a panic payload, which is dropped with care.
 pub(crate) fn panic_text(payload: Box<dyn Any + Send>) -> String {
-    let text = payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic payload that is not text".to_owned());
+    let text = look_at(&*payload).to_owned();
     drop_payload(payload);
     text
 }

@@ -212,10 +212,11 @@ pub use system::{
 pub use telemetry::otlp;
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    Activity, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
-    GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, NumaStats, NumaTable,
-    SpanStats, StackFrame, StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree,
-    ThreadStack, TimerStats, Trace, TraceList, TraceSummary, TreeNode, TreeRequest, WorkerStats,
+    Activity, ActorFailure, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
+    GrowingActors, IdleActors, Latencies, LatencyHistogram, LeakOptions, LeakReport, LostMessage,
+    ManyWatches, Mishaps, NumaStats, NumaTable, SpanStats, StackFrame, StallReport, StallStats,
+    Stats, StealsAcross, StuckAsk, SupervisionTree, ThreadStack, TimerStats, Trace, TraceList,
+    TraceSummary, TreeNode, TreeRequest, TypeLatency, WorkerStats,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{

@@ -50,6 +50,11 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("cell/running.rs", "follows vtables, which are static"),
     ("cell/runtime.rs", "runs cells for the scheduler"),
     ("cell/simulated.rs", "runs cells without a worker"),
+    (
+        "cell/spanning.rs",
+        "looks at the contexts of the owner's nodes",
+    ),
+    ("cell/stamps.rs", "blocks in the place of a node's context"),
     ("cell/stash.rs", "lists of nodes that are the owner's"),
     (
         "cell/timers.rs",
@@ -88,6 +93,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/reentrant.rs", "a state that is lent"),
     ("context/reply.rs", "the responder's side of a node"),
     ("context/send.rs", "takes a refused node back"),
+    (
+        "context/spanning.rs",
+        "puts a handler's context into its node",
+    ),
     ("context/spawn.rs", "writes states"),
     ("context/stash.rs", "a handler is on its cell's owner"),
     ("context/timer_node.rs", "typed nodes of timers"),

@@ -554,14 +554,18 @@ fn t04_a_million_timers_of_one_instant_do_not_stall_others() {
     finish(system);
 }
 
-/// By construction: no other clock is read anywhere in the crate.
+/// By construction: no other clock is read anywhere in the crate, but for what is told to people.
 #[test]
 fn t05_the_wall_clock_is_not_read() {
     fn visit(dir: &std::path::Path, wrong: &mut Vec<String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            if path.file_name().is_some_and(|name| name == "random.rs") {
-                // A seed, not a time.
+            let told = ["random.rs", "trace", "telemetry"];
+            if path
+                .file_name()
+                .is_some_and(|name| told.iter().any(|told| name == *told))
+            {
+                // A seed, not a time; and times of day in reports, which nobody acts on.
                 continue;
             }
             if path.is_dir() {
@@ -629,7 +633,9 @@ fn m16_a_timer_carries_the_context_but_not_its_end() {
     token.cancel();
     for _ in 0..4 {
         let context = contexts.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(context.trace(), Some(&trace));
+        // The trace goes on; the span is that of the timer's own handling.
+        let trace_id = context.trace().map(TraceContext::trace_id);
+        assert_eq!(trace_id, Some(trace.trace_id()));
         assert_eq!(context.baggage().get("tenant"), Some("blue"));
         assert_eq!(context.deadline(), None);
         assert!(context.cancel_token().is_none());

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::extra::{Extra, Factory};
+use super::extra::{Cause, Extra, Factory};
 use super::family::{Listed, Spec};
 use super::header::{CellRef, Flags, Home, Owned, Phase, RestartPolicy};
 use super::names::{Kind, Vacant};
@@ -45,6 +45,8 @@ pub(crate) struct Birth {
     pub(crate) shutdown: Shutdown,
     pub(crate) on_panic: OnPanic,
     pub(crate) significant: bool,
+    /// What its start is a part of.
+    pub(crate) cause: Option<Cause>,
 }
 
 /// Where its state comes from.
@@ -239,6 +241,7 @@ unsafe fn move_in(
         || !default_supervision
         || birth.held
         || birth.children_placement.is_some()
+        || birth.cause.is_some()
     {
         let mut extra = Extra::alloc(arena);
         extra.factory = factory;
@@ -251,6 +254,7 @@ unsafe fn move_in(
         extra.children_placement = birth.children_placement;
         extra.mailbox = birth.mailbox;
         extra.keep_newest = capacity / 2;
+        extra.cause = birth.cause;
         if birth.held {
             owned.phase = Phase::BackingOff;
             owned.flags.set(Flags::REPORT_START);

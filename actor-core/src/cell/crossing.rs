@@ -39,6 +39,7 @@ use super::header::{CellHeader, CellRef, mark_of_home};
 use super::local::Local;
 use super::observe::{self, Event};
 use super::runtime::Runtime;
+use super::spanning;
 use crate::id::{ActorId, NumaNodeId};
 use crate::locality::{LaneStats, Lanes};
 use crate::mailbox::batch::{Batch, BatchLane};
@@ -451,7 +452,11 @@ impl Afterwards {
                 let vtable = node.as_ref().vtable;
                 let message = (vtable.message)();
                 let fate = Fate::ActorStopped;
-                runtime.record_fate(fate, target, message);
+                if !node.as_ref().context.is_null() {
+                    spanning::ended(runtime, target, node, End::Unhandled(fate));
+                }
+                let trace = spanning::trace_of(CellRef::of(target), node);
+                runtime.record_fate(fate, target, message, trace);
                 observe::see(runtime, || Event::Unhandled {
                     actor: target,
                     message,

@@ -14,6 +14,8 @@ use super::observe::{self, Event, Hook};
 use super::orders::process_signals;
 use super::reason::StopReason;
 use super::signal::{Signal, SignalKind};
+use super::spanning;
+use super::stamps;
 use super::watch;
 use crate::contain::{contain, log};
 use crate::mailbox::ledger::Count;
@@ -161,6 +163,7 @@ impl CellRef {
                     shutdown: Shutdown::DEFAULT,
                     on_panic,
                     significant: false,
+                    cause: None,
                     trap_links: extra.trap_links,
                     stash: extra.stash.capacity,
                     held: false,
@@ -209,11 +212,17 @@ impl CellRef {
         // SAFETY: by the caller.
         unsafe {
             let (vtable, meta) = (node.as_ref().vtable, node.as_ref().meta);
+            // Whom it was for: this may be at the end of that one, when the cell is the next one's.
+            let target = self.id_of(node.as_ref().generation);
+            if !node.as_ref().context.is_null() {
+                spanning::ended(self.runtime(), target, node, end);
+            }
             if let (End::Interrupted(fate) | End::Unhandled(fate), false) = (end, meta.internal) {
+                let trace = spanning::trace_of(self, node);
                 self.runtime()
-                    .record_fate(fate, self.id(), (vtable.message)());
+                    .record_fate(fate, target, (vtable.message)(), trace);
                 observe::see(self.runtime(), || Event::Unhandled {
-                    actor: self.id(),
+                    actor: target,
                     message: (vtable.message)(),
                     fate,
                 });
@@ -235,6 +244,10 @@ impl CellRef {
             let Some(frame) = std::ptr::NonNull::new(frame) else {
                 return;
             };
+            if (*owned).flags.has(Flags::TIMED) {
+                (*owned).flags.clear(Flags::TIMED);
+                stamps::resume(self.runtime(), self);
+            }
             (frame.as_ref().vtable.cancel)(frame);
             let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
             if let Some(node) = std::ptr::NonNull::new(current) {

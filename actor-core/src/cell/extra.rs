@@ -1,6 +1,7 @@
 //! What few actors need: children, watchers, a factory, a name. Boxed on first use, at the actor's home.
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -30,6 +31,9 @@ use crate::supervision::{Backoff, BackoffState, RestartWindow, Supervision};
 /// Builds the state in its block: at the first start and at each restart. May panic.
 pub(crate) type Factory = Box<dyn FnMut(*mut u8) + Send>;
 
+/// The context that a hook runs in, because a message of a recorded trace is behind it: of the floor above.
+pub(crate) type Cause = Box<dyn Any + Send + Sync>;
+
 pub(crate) struct Extra {
     /// That it lies in: its actor may have moved since.
     arena: u8,
@@ -50,6 +54,8 @@ pub(crate) struct Extra {
     pub(super) stop_reason: Option<StopReason>,
     /// What has ended this life while its state was lent to another thread.
     pub(super) failure: Option<StopReason>,
+    /// What the next hook is a part of.
+    pub(super) cause: Option<Cause>,
     /// As it was spawned with, to be spawned again.
     pub(super) mailbox: Mailbox,
     /// At its end it leaves its specification to its parent.
@@ -128,6 +134,7 @@ impl Extra {
             restarts: 0,
             stop_reason: None,
             failure: None,
+            cause: None,
             mailbox: Mailbox::unbounded(),
             leaves_spec: false,
             children_placement: None,

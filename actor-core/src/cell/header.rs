@@ -173,6 +173,8 @@ impl Flags {
     const STEP: u32 = (1 << 11) - 1;
     /// The actor is elsewhere: what comes is forwarded.
     pub(super) const PROXY: Self = Self(1 << 27);
+    /// The handler that waits is measured (`stamps`).
+    pub(super) const TIMED: Self = Self(1 << 28);
     /// The turn is to end: it sends more than others can handle.
     pub(super) const GIVE_WAY: Self = Self(1 << 31);
     /// What ends a life.

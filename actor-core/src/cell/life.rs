@@ -18,6 +18,7 @@ use super::frame::{FrameDone, FramePoll};
 use super::header::{CellRef, Flags, Phase, RestartPolicy};
 use super::observe::{self, Event, Hook};
 use super::reason::StopReason;
+use super::recent::{Culprit, Failed};
 use super::signal::{Signal, SignalKind, StopMode};
 use crate::contain::{log, panic_text};
 use crate::mailbox::ledger::Count;
@@ -110,16 +111,19 @@ impl CellRef {
     ///
     /// The caller owns the cell, which has no frame.
     #[cold]
-    pub(super) unsafe fn message_panicked(self, text: Arc<str>) {
+    pub(super) unsafe fn message_panicked(self, text: Arc<str>, culprit: Culprit) {
         // SAFETY: H2, by the caller.
         unsafe {
             if !(*self.owned()).flags.has(Flags::RESUME) {
-                self.fail(StopReason::Panicked(text));
+                self.fail_on(StopReason::Panicked(text), culprit);
                 return;
             }
+            self.take_cause();
             log!(error,
                 actor = %self.id(), actor_type = (self.vtable().type_name)(),
                 name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
+                path = %self.path(), message_type = culprit.message,
+                trace_id = culprit.trace.map(tracing::field::display),
                 "panicked: {text}; resumes with the next message, as its options say"
             );
         }
@@ -133,6 +137,12 @@ impl CellRef {
     /// The caller owns the cell. A suspended frame is cut off; if it has lent the state to another thread,
     /// the failure waits until that one is done.
     pub(super) unsafe fn fail(self, reason: StopReason) {
+        // SAFETY: by the caller.
+        unsafe { self.fail_on(reason, Culprit::default()) };
+    }
+
+    /// As `fail`, on a message.
+    unsafe fn fail_on(self, reason: StopReason, culprit: Culprit) {
         // SAFETY: H2, by the caller.
         unsafe {
             let owned = self.owned();
@@ -144,11 +154,24 @@ impl CellRef {
             }
             self.cut_off_frame();
             let restarts = self.would_restart(&reason);
+            let name = self.extra_if_any().and_then(|extra| extra.name.clone());
+            let path = self.path();
             log!(error,
                 actor = %self.id(), actor_type = (self.vtable().type_name)(),
-                name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
+                name = name.as_deref(), %path, message_type = culprit.message,
+                trace_id = culprit.trace.map(tracing::field::display),
                 will_restart = restarts, "actor {reason}"
             );
+            self.runtime().failed().note(|at| Failed {
+                at,
+                actor: self.id(),
+                actor_type: (self.vtable().type_name)(),
+                name,
+                path: path.into(),
+                reason: reason.clone(),
+                culprit,
+                will_restart: restarts,
+            });
             observe::see(self.runtime(), || Event::Failed {
                 actor: self.id(),
                 reason: &reason,

@@ -12,8 +12,9 @@ use super::crossing::Crossings;
 use super::header::{CellRef, mark_of_home};
 use super::running::Running;
 use super::runtime::Runtime;
+use super::stamps::Pace;
 use crate::contain::{Booked, book};
-use crate::id::ActorId;
+use crate::id::{ActorId, WorkerId};
 use crate::locality::{Row, SAMPLE_EVERY};
 use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
@@ -28,6 +29,7 @@ thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
     static CONTEXT: Cell<*mut ()> = const { Cell::new(std::ptr::null_mut()) };
     static ENDING: Cell<Option<Fate>> = const { Cell::new(None) };
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One worker's own things. Made on its thread and never leaves it.
@@ -58,6 +60,8 @@ pub(crate) struct Local {
     pressure: Box<[Cell<u32>]>,
     /// The turn is that of an actor of another NUMA node.
     guest: Cell<bool>,
+    /// Which of its messages are measured.
+    pace: &'static Pace,
 }
 
 /// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
@@ -102,6 +106,7 @@ impl Local {
             crossings: runtime.crossings(),
             pressure: no_pressure(runtime),
             guest: Cell::new(false),
+            pace: runtime.stamps().pace(usize::from(worker.id().0)),
         });
         local.traffic.set_numa_index(local.numa_index);
         // A raw pointer from here on: moving a Box would claim that nobody else reaches its content.
@@ -209,6 +214,16 @@ impl Local {
         ONE_HOME || target.way_mark() == self.home_mark
     }
 
+    pub(super) fn pace(&self) -> &'static Pace {
+        self.pace
+    }
+
+    /// Whether the message of that number, counted here, is to be measured.
+    #[inline(always)]
+    pub(crate) fn is_stamped(&self, number: u64) -> bool {
+        self.pace.is_due(number)
+    }
+
     pub(super) fn crossings(&self) -> Option<&'static Crossings> {
         self.crossings
     }
@@ -255,6 +270,11 @@ impl Local {
         self.traffic.sample(number, target);
     }
 
+    /// The worker's number; none where nobody is one.
+    pub(crate) fn worker_id(&self) -> Option<WorkerId> {
+        self.worker().map(Worker::id)
+    }
+
     fn worker(&self) -> Option<&Worker> {
         // SAFETY: null, or a worker that lives as long as its thread; `self` is only reached from there.
         unsafe { self.worker.as_ref() }
@@ -286,6 +306,7 @@ impl Local {
             crossings: runtime.crossings(),
             pressure: no_pressure(runtime),
             guest: Cell::new(false),
+            pace: runtime.stamps().pace(numa_index),
         }
     }
 
@@ -350,6 +371,19 @@ pub(crate) fn context_now() -> *mut () {
 #[inline(always)]
 pub(crate) fn swap_context(context: *mut ()) -> *mut () {
     CONTEXT.replace(context)
+}
+
+/// Runs `f`, which does not unwind, as a part of what an actor does on a thread that is no worker.
+pub(crate) fn at_work<R>(f: impl FnOnce() -> R) -> R {
+    let before = AT_WORK.replace(true);
+    let result = f();
+    AT_WORK.set(before);
+    result
+}
+
+/// Whether this thread does what was decided on elsewhere: a worker, or one that works for an actor.
+pub(crate) fn is_at_work() -> bool {
+    Local::current().is_some() || AT_WORK.get()
 }
 
 /// Why the runtime is dropping what it drops on this thread, if it is: a reply handle among it answers

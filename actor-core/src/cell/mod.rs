@@ -48,6 +48,7 @@ mod orders;
 pub(crate) mod overflow;
 mod proxy;
 mod reason;
+pub(crate) mod recent;
 mod rehome;
 mod room;
 mod running;
@@ -56,7 +57,9 @@ mod sequence;
 mod signal;
 #[cfg(feature = "testkit")]
 pub(crate) mod simulated;
+mod spanning;
 mod stall;
+pub(crate) mod stamps;
 mod stash;
 mod tasks;
 mod timers;
@@ -67,12 +70,14 @@ mod watch;
 pub(crate) use administer::{Child, ChildState, Refusal};
 pub(crate) use birth::{Birth, Origin, SpawnFailure, spawn};
 pub(crate) use census::{MARKS, Seen, census, glance, glance_at};
-pub(crate) use extra::Factory;
+pub(crate) use extra::{Cause, Factory};
 pub(crate) use frame::{Frame, FrameDone, FramePoll, FrameVtable};
 pub(crate) use header::{CellRef, RestartPolicy};
 pub(crate) use inspect::Inspection;
 pub use inspect::{ActorPhase, ActorSnapshot};
-pub(crate) use local::{Local, context_now, current_cell, ending, swap_context};
+pub(crate) use local::{
+    Local, at_work, context_now, current_cell, ending, is_at_work, swap_context,
+};
 #[cfg(feature = "model")]
 pub(crate) use local::{MESSAGES_PER_TURN, SENDS_BEFORE_EXPOSE};
 pub(crate) use monitor::EndSlot;
@@ -81,6 +86,7 @@ pub use reason::{Causes, Escalation, SharedFate, StopReason};
 pub(crate) use running::publish_trace;
 pub(crate) use runtime::{LogLimit, Runtime};
 pub use signal::StopMode;
+pub(crate) use spanning::{Begin, ContextHead, SpanHooks};
 pub(crate) use stall::Stalled;
 pub(crate) use stash::STASH_CAPACITY;
 pub(crate) use tasks::{Drain, First, NotLent, TASKS_MAX, Task, Work, lend};

@@ -12,8 +12,10 @@ use super::end;
 use super::header::CellRef;
 use super::local::Local;
 use super::names::Names;
+use super::recent::{Failed, Lost, Recent};
 use super::running::{Look, Running};
 use super::stall::{Labels, Stalls};
+use super::stamps::Stamps;
 use super::turn;
 use crate::clock::Tick;
 use crate::contain::{Books, book, log};
@@ -27,7 +29,7 @@ use crate::scheduler::{After, Driver, Hint, Pool, Scheduler, Stall, Task, Worker
 use crate::stack::ThreadStack;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
-use crate::trace::Spans;
+use crate::trace::{Spans, TraceId};
 
 thread_local! {
     static SWEEPING: Cell<bool> = const { Cell::new(false) };
@@ -57,6 +59,9 @@ pub(crate) struct Runtime {
     /// None on one NUMA node, and where they are switched off.
     crossings: OnceLock<Crossings>,
     spans: Spans,
+    stamps: Stamps,
+    lost: Recent<Lost>,
+    failed: Recent<Failed>,
 }
 
 impl Runtime {
@@ -82,6 +87,9 @@ impl Runtime {
             names: Names::new(),
             crossings: OnceLock::new(),
             spans: Spans::new(),
+            stamps: Stamps::new(workers),
+            lost: Recent::new(),
+            failed: Recent::new(),
         }))
     }
 
@@ -146,6 +154,21 @@ impl Runtime {
             return None;
         }
         self.crossings.get()
+    }
+
+    /// Messages that were not handled, the latest.
+    pub(crate) fn lost(&self) -> &Recent<Lost> {
+        &self.lost
+    }
+
+    /// Actors that failed, the latest.
+    pub(crate) fn failed(&self) -> &Recent<Failed> {
+        &self.failed
+    }
+
+    /// How long messages wait and are worked on.
+    pub(crate) fn stamps(&self) -> &Stamps {
+        &self.stamps
     }
 
     /// The spans of recorded traces.
@@ -277,22 +300,36 @@ impl Runtime {
     pub(crate) fn count(&self, count: Count, n: u64) {
         match Local::current() {
             Some(local) if std::ptr::eq(local.runtime(), self) => {
-                local.counters().add_owned(count, n)
+                local.counters().add_owned(count, n);
             }
             _ => self.ledger.add(count, n),
         }
     }
 
     /// Records what became of a message that was not handled.
-    pub(crate) fn record_fate(&self, fate: Fate, target: ActorId, message: &'static str) {
+    pub(crate) fn record_fate(
+        &self,
+        fate: Fate,
+        target: ActorId,
+        message: &'static str,
+        trace: Option<TraceId>,
+    ) {
         match Local::current() {
             Some(local) if std::ptr::eq(local.runtime(), self) => local.counters().fate_owned(fate),
             _ => self.ledger.fate(fate),
         }
+        self.lost.note(|at| Lost {
+            at,
+            fate,
+            target,
+            message,
+            trace,
+        });
         if fate.is_dead_letter()
             && let Some(suppressed) = self.dead_letter_log.admit()
         {
-            log!(info, %target, message_type = message, suppressed, "dead letter: {fate}");
+            let trace_id = trace.map(tracing::field::display);
+            log!(info, %target, message_type = message, trace_id, suppressed, "dead letter: {fate}");
         }
     }
 

@@ -125,6 +125,16 @@ impl TaskSet {
     }
 }
 
+/// Whether that node is a task's, to take a step of it.
+///
+/// # Safety
+///
+/// The caller owns the node.
+pub(super) unsafe fn is_step(node: NonNull<Node>) -> bool {
+    // SAFETY: by the caller.
+    std::ptr::eq(unsafe { node.as_ref() }.vtable, &TASK)
+}
+
 static TASK: NodeVtable = NodeVtable {
     run,
     forward: stays_here,

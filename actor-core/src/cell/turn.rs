@@ -19,6 +19,8 @@ use super::observe::{self, Event};
 use super::orders::process_signals;
 use super::reason::StopReason;
 use super::room::{publish, publish_and_wake};
+use super::spanning;
+use super::stamps;
 use crate::clock::Tick;
 use crate::contain::panic_text;
 use crate::mailbox::inbox::{Look, Stamp, Taken};
@@ -194,7 +196,12 @@ unsafe fn handle<const FORWARD: bool>(
     // the inbox only as a marker.
     unsafe {
         let owned = cell.owned();
+        let has_context = !node.as_ref().context.is_null();
+        let mut timed = None;
         let step = if node.as_ref().generation == generation {
+            if has_context {
+                timed = spanning::begin(cell, local, node, *left, FORWARD);
+            }
             (*owned).current = node.as_ptr();
             cell.quiet().touch();
             local.running().begin_message(node.as_ref().vtable);
@@ -211,6 +218,9 @@ unsafe fn handle<const FORWARD: bool>(
         } else {
             Step::Skipped(Fate::ActorStopped)
         };
+        if has_context {
+            spanning::after(cell, node, &step, timed);
+        }
         let meta = node.as_ref().meta;
         if let (Step::Done | Step::Forwarded, false) = (&step, meta.internal) {
             local.counters().add_owned(Count::Handled, 1);
@@ -244,13 +254,15 @@ unsafe fn handle<const FORWARD: bool>(
             Step::Skipped(fate) => cell.end_node(node, End::Unhandled(fate)),
             Step::GuardPanicked(payload) => {
                 local.counters().add_owned(Count::Panics, 1);
+                let culprit = spanning::culprit(cell, node);
                 cell.end_node(node, End::Unhandled(Fate::Panicked));
-                cell.message_panicked(panic_text(payload).into());
+                cell.message_panicked(panic_text(payload).into(), culprit);
             }
             Step::Panicked(payload) => {
                 local.counters().add_owned(Count::Panics, 1);
+                let culprit = spanning::culprit(cell, node);
                 cell.end_node(node, End::Interrupted(Fate::Panicked));
-                cell.message_panicked(panic_text(payload).into());
+                cell.message_panicked(panic_text(payload).into(), culprit);
             }
         }
         idle
@@ -526,6 +538,10 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
         }
         let current = std::mem::replace(&mut (*owned).current, std::ptr::null_mut());
         let current = NonNull::new(current);
+        if (*owned).flags.has(Flags::TIMED) {
+            (*owned).flags.clear(Flags::TIMED);
+            stamps::resume(cell.runtime(), cell);
+        }
         match polled {
             FramePoll::Pending => {}
             FramePoll::Done(done) => {
@@ -545,9 +561,11 @@ unsafe fn poll_frame(cell: CellRef) -> bool {
             }
             FramePoll::Panicked(payload) => {
                 if let Some(node) = current {
+                    spanning::panicked(cell, node, &*payload);
                     cell.runtime().count(Count::Panics, 1);
+                    let culprit = spanning::culprit(cell, node);
                     cell.end_node(node, End::Interrupted(Fate::Panicked));
-                    cell.message_panicked(panic_text(payload).into());
+                    cell.message_panicked(panic_text(payload).into(), culprit);
                 } else {
                     cell.hook_panicked(payload);
                 }

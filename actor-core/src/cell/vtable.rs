@@ -11,6 +11,7 @@ use super::signal::StopMode;
 use super::watch::Terminated;
 use crate::id::ActorId;
 use crate::memory::class::Class;
+use crate::trace::TraceId;
 
 /// One per actor type.
 #[derive(Debug)]
@@ -34,6 +35,12 @@ pub(crate) struct ActorVtable {
     pub(crate) stopped: unsafe fn(CellRef, StopReason) -> FramePoll,
     /// As `started`.
     pub(crate) terminated: unsafe fn(CellRef, Terminated) -> FramePoll,
+    /// The trace that a message's context belongs to.
+    ///
+    /// # Safety
+    ///
+    /// The context is alive, or null.
+    pub(crate) trace_of: unsafe fn(*mut ()) -> Option<TraceId>,
     /// Of an actor elsewhere: the way there.
     pub(crate) proxy: Option<&'static ProxyVtable>,
     /// The Rust type, for whoever has an id and believes to know.

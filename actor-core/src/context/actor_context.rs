@@ -9,6 +9,7 @@ use super::actor_ref::ActorRef;
 use super::harness;
 use super::message_context::Context;
 use super::options::SpawnError;
+use super::spanning;
 use super::spawn::{IntoActor, Parent, SpawnBuilder, builder};
 use crate::cell::{CellRef, StopMode, StopReason};
 use crate::id::{ActorId, NumaNodeId};
@@ -101,7 +102,10 @@ impl<A: Actor> ActorContext<A> {
     /// Stops this actor when the present message is done; what waits becomes dead letters.
     pub fn stop(&mut self) {
         // SAFETY: `&mut self`: the handler runs on the owner, or while the owner waits for it.
-        unsafe { self.cell.stop_self(StopMode::Now, StopReason::Normal) };
+        unsafe {
+            self.note_cause();
+            self.cell.stop_self(StopMode::Now, StopReason::Normal);
+        }
     }
 
     /// Ends this life as a failure when the present message is done: the supervisor decides as it does
@@ -109,7 +113,22 @@ impl<A: Actor> ActorContext<A> {
     pub fn fail(&mut self, why: impl fmt::Display) {
         let reason = StopReason::Failed(why.to_string().into());
         // SAFETY: as in `stop`.
-        unsafe { self.cell.stop_self(StopMode::Now, reason) };
+        unsafe {
+            self.note_cause();
+            self.cell.stop_self(StopMode::Now, reason);
+        }
+    }
+
+    /// What the hooks that follow on the end of this life are a part of.
+    ///
+    /// # Safety
+    ///
+    /// As for `stop`.
+    unsafe fn note_cause(&mut self) {
+        if let Some(cause) = spanning::cause() {
+            // SAFETY: by the caller.
+            unsafe { self.cell.set_cause(cause) };
+        }
     }
 
     /// The tokio runtime of this actor's NUMA node; `tokio::spawn` in a handler uses it already.

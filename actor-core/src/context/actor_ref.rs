@@ -12,6 +12,7 @@ use super::outgoing::{Offered, Target, inherited};
 use super::owned_ref::OwnedRef;
 use super::recipient::Recipient;
 use super::send::Send as SendFuture;
+use super::spanning::Verb;
 use crate::cell::{StopMode, StopReason};
 use crate::id::ActorId;
 use crate::mailbox::ledger::Count;
@@ -173,6 +174,7 @@ pub(super) fn tell<A: Handler<M>, M: Message>(
         target.count(Count::RefusedOther);
         return Err(refused(target.id, fate, message));
     }
+    let context = context.departing(Verb::Tell, target.runtime);
     let arena = target.cell.arena();
     let node = match TellNode::alloc::<A>(arena, target.id.generation(), context, message) {
         Ok(node) => node,

@@ -18,6 +18,7 @@ use super::message_context::{Context, InForce};
 use super::outgoing::Target;
 use super::reentrant::Reentrant;
 use super::reply::Reply;
+use super::spanning::Verb;
 use crate::cell::{CellRef, Drain, First, TASKS_MAX, Task, Work};
 use crate::contain::{contain, log};
 use crate::id::ActorId;
@@ -213,6 +214,7 @@ impl<A: Actor> ActorContext<A> {
 pub(super) fn tell_self<A: Handler<M>, M: Message>(id: ActorId, message: M, context: Context) {
     let target = Target::of(id);
     target.count(Count::Offered);
+    let context = context.departing(Verb::Own, target.runtime);
     match TellNode::alloc::<A>(target.cell.arena(), id.generation(), context, message) {
         // SAFETY: the node is ours and of the actor's type.
         Ok(node) => unsafe { target.push_always(node) },

@@ -20,10 +20,12 @@ use std::task::{Poll, Waker};
 use super::actor::Actor;
 use super::actor_context::ActorContext;
 use super::message_context::Context;
-use crate::cell::{Local, Runtime};
-use crate::contain::{caught, contain, panic_text};
+use super::spanning::WorkSpan;
+use crate::cell::{Local, Runtime, at_work};
+use crate::contain::{caught, contain, look_at, panic_text};
 use crate::id::ActorId;
 use crate::scheduler::{Job, NotTaken, Pool};
+use crate::trace::{SpanKind, SpanOutcome};
 
 /// Why work for [`blocking`] has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +117,8 @@ struct Work<F, R> {
     state: Mutex<State<F, R>>,
     context: Context,
     actor: Option<ActorId>,
+    /// Whose spans it is among.
+    books: Option<&'static Runtime>,
 }
 
 enum State<F, R> {
@@ -177,7 +181,23 @@ where
             }
         };
         drop(state);
-        let result = self.context.run(|| catch_unwind(AssertUnwindSafe(work)));
+        let span = self.books.and_then(|runtime| {
+            self.context
+                .begin_work(runtime, SpanKind::Blocking, self.what(), self.actor)
+        });
+        let context = span.as_ref().map_or(&self.context, WorkSpan::context);
+        let run = || context.run(|| catch_unwind(AssertUnwindSafe(work)));
+        let result = if self.actor.is_some() {
+            at_work(run)
+        } else {
+            run()
+        };
+        if let Some(span) = span {
+            span.end(match &result {
+                Ok(_) => SpanOutcome::Ok,
+                Err(payload) => SpanOutcome::Panicked(look_at(&**payload).into()),
+            });
+        }
         self.done(result.map_err(|payload| {
             caught();
             BlockingError::Panicked(panic_text(payload).into())
@@ -258,15 +278,19 @@ where
 }
 
 impl<R> Blocking<R> {
-    fn new<F>(work: F, to: To, actor: Option<ActorId>) -> Self
+    fn new<F>(work: F, to: To, actor: Option<ActorId>, books: Option<&'static Runtime>) -> Self
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
         let work = Work {
             state: Mutex::new(State::Queued(work, None)),
-            context: Context::current(),
+            context: match books {
+                Some(runtime) => Context::current().departing_within(runtime),
+                None => Context::current(),
+            },
             actor,
+            books,
         };
         Self {
             work: Arc::new(work),
@@ -337,7 +361,7 @@ where
         Some(local) if std::ptr::eq(local.runtime(), runtime) => local.numa_index(),
         _ => 0,
     };
-    Blocking::new(work, pool_of(runtime, numa_index), None)
+    Blocking::new(work, pool_of(runtime, numa_index), None, Some(runtime))
 }
 
 /// Runs `work` on a thread that may block, near this one: on the pool of the NUMA node of the actor, tokio
@@ -375,14 +399,15 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let (to, actor) = match Local::current() {
+    let (to, actor, books) = match Local::current() {
         Some(local) => (
             pool_of(local.runtime(), local.numa_index()),
             local.cell().map(|cell| cell.id()),
+            Some(local.runtime()),
         ),
-        None => (HERE.get().map_or(To::Nowhere, To::Pool), None),
+        None => (HERE.get().map_or(To::Nowhere, To::Pool), None, None),
     };
-    Blocking::new(work, to, actor)
+    Blocking::new(work, to, actor, books)
 }
 
 impl<A: Actor> ActorContext<A> {
@@ -435,6 +460,6 @@ impl<A: Actor> ActorContext<A> {
     {
         let cell = self.cell();
         let to = pool_of(cell.runtime(), cell.numa_index());
-        Blocking::new(work, to, Some(self.id()))
+        Blocking::new(work, to, Some(self.id()), Some(cell.runtime()))
     }
 }

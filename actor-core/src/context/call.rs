@@ -15,6 +15,7 @@ use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
 use super::reply::{CIRCLE, failure_of};
 use super::send::Send;
+use super::spanning::Verb;
 use crate::cell::{CellRef, Local, Runtime};
 use crate::clock::Tick;
 use crate::id::ActorId;
@@ -23,6 +24,7 @@ use crate::mailbox::node::Fate;
 use crate::mailbox::reply::Polled;
 use crate::mailbox::{AskError, DeadlockPath, SendError};
 use crate::sync::atomic::Ordering;
+use crate::trace::SpanOutcome;
 
 /// A message on its way to an actor: await it to ask, or end it with [`tell`](Self::tell) or
 /// [`send`](Self::send).
@@ -204,8 +206,10 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         if !self.offered {
             self.offered = true;
             target.count(Count::Offered);
+            let context = self.context.take().unwrap_or_else(inherited);
+            self.context = Some(context.departing(Verb::Ask, target.runtime));
         }
-        let context = self.context.get_or_insert_with(inherited).clone();
+        let context = self.context.get_or_insert_with(Context::empty).clone();
         // One look at the clock for all that is done below without waiting.
         let now = (!context.is_empty()).then(Tick::now);
         if let Some(now) = now
@@ -251,6 +255,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                     return self.poll_sent(node, cx, true, now);
                 }
                 Offered::Drop => {
+                    self.span_over(|| SpanOutcome::Failed(Fate::Newest));
                     target.record(Fate::Newest, std::any::type_name::<M>());
                     // SAFETY: `Drop` leaves the node with us.
                     drop(unsafe { AskNode::take_back(node) });
@@ -337,6 +342,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             }
         }
         if polled == Polled::Value {
+            self.span_over(|| SpanOutcome::Ok);
             // SAFETY: the slot says that the value is there and ours.
             return Ok(unsafe { AskNode::into_reply(node) });
         }
@@ -357,6 +363,9 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     #[cold]
     #[inline(never)]
     fn failed(&self, fate: u8, blame: Option<ActorId>) -> Result<M::Reply, AskError<M>> {
+        self.span_over(|| {
+            Fate::of(fate).map_or(SpanOutcome::Refused(IN_A_CIRCLE), SpanOutcome::Failed)
+        });
         if fate == CIRCLE {
             let circle = blame.and_then(|number| circles::take(number.as_u64()));
             let path = DeadlockPath(circle.unwrap_or_else(|| vec![self.target.id()]));
@@ -430,6 +439,13 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             Refusal::Overloaded => Count::RefusedOverloaded,
             Refusal::GaveUp(_) | Refusal::Circle(_) => Count::RefusedOther,
         });
+        self.span_over(|| match &why {
+            Refusal::Dead => SpanOutcome::Failed(Fate::ActorStopped),
+            Refusal::GaveUp(fate) => SpanOutcome::Failed(*fate),
+            Refusal::Circle(_) => SpanOutcome::Refused(IN_A_CIRCLE),
+            Refusal::Overloaded => SpanOutcome::Refused("no memory for messages"),
+            Refusal::Full => SpanOutcome::Refused("the mailbox is full"),
+        });
         self.stop_waiting();
         self.line = None;
         self.state = State::Done;
@@ -471,7 +487,21 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     }
 }
 
+/// What the span of an ask says that its actors cannot answer.
+const IN_A_CIRCLE: &str = "the actors wait for each other";
+
 impl<A: Actor, M: Message> Call<A, M> {
+    /// The ask has come to its end: once.
+    #[inline(always)]
+    fn span_over(&self, outcome: impl FnOnce() -> SpanOutcome) {
+        if let Some(context) = self.context.as_ref().filter(|context| !context.is_empty()) {
+            let types = (std::any::type_name::<A>(), std::any::type_name::<M>());
+            let target = self.target.id();
+            let runtime = self.books.unwrap_or_else(|| Target::of(target).runtime);
+            context.ask_over(runtime, target, types, outcome());
+        }
+    }
+
     fn stop_waiting(&mut self) {
         if let Some(asker) = self.asker.take() {
             // Release: as in the responder's own clearing.
@@ -536,6 +566,7 @@ impl<A: Actor, M: Message> Drop for Call<A, M> {
         self.stop_waiting();
         match std::mem::replace(&mut self.state, State::Done) {
             State::Sent(node) => {
+                self.span_over(|| SpanOutcome::Abandoned);
                 // SAFETY: the node is alive while the state is `Sent`; an answer makes it ours.
                 unsafe {
                     match (*node.as_ptr()).reply.abandon() {
@@ -548,6 +579,7 @@ impl<A: Actor, M: Message> Drop for Call<A, M> {
                 }
             }
             State::Unsent(_) if self.offered => {
+                self.span_over(|| SpanOutcome::Abandoned);
                 // Given up while waiting for room: it was offered, so it needs a fate.
                 Target::found(self.target.id(), &mut self.books).count(Count::RefusedOther);
             }

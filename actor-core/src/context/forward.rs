@@ -18,6 +18,7 @@ use super::message_context::{Context, InForce};
 use super::outgoing::{Offered, Target, inherited};
 use super::proxy;
 use super::reply::Reply;
+use super::spanning::Verb;
 use super::stash::gate;
 use crate::cell::{CellRef, contain};
 use crate::id::ActorId;
@@ -116,6 +117,7 @@ impl<R: Send + 'static> Reply<R> {
             to.count(Count::RefusedOther);
             return Err(ForwardError::new(refused(to.id, fate, message), self));
         }
+        let context = context.departing(Verb::Own, to.runtime);
         let (arena, generation) = (to.cell.arena(), to.id.generation());
         let (class, layout) = (ForwardNode::<M>::CLASS, ForwardNode::<M>::LAYOUT);
         let Some(block) = memory::alloc(arena, class, layout, Purpose::Message) else {

@@ -19,11 +19,13 @@ use super::lent;
 use super::message_context::InForce;
 use super::reply::Reply;
 use super::span::HandlerSpan;
+use super::spanning::{self, Hooked};
 use crate::cell::observe::{self, Hook};
 use crate::cell::{ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, contain};
 use crate::mailbox::node::{Node, Step};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
+use crate::trace::SpanKind;
 
 /// Where a reply goes.
 pub(super) trait Answer<M: Message> {
@@ -48,16 +50,20 @@ impl<A: Actor> Typed<A> {
         started: |cell| {
             // SAFETY: by `ActorVtable::started`.
             unsafe {
+                let span = spanning::of_hook(cell, SpanKind::Started, "started");
                 begin::<A, _, Started>(cell, None, HandlerSpan::none(), |actor, cx| {
-                    actor.started(cx)
+                    Hooked::new(span, actor.started(cx))
                 })
             }
         },
         stopped: |cell, reason| {
             // SAFETY: by `ActorVtable::stopped`.
             unsafe {
-                begin::<A, _, Stopped>(cell, None, HandlerSpan::none(), |actor, cx| async move {
-                    actor.stopped(&reason, cx).await;
+                let span = spanning::of_hook(cell, SpanKind::Stopped, "stopped");
+                begin::<A, _, Stopped>(cell, None, HandlerSpan::none(), |actor, cx| {
+                    Hooked::new(span, async move {
+                        actor.stopped(&reason, cx).await;
+                    })
                 })
             }
         },
@@ -69,6 +75,8 @@ impl<A: Actor> Typed<A> {
                 })
             }
         },
+        // SAFETY: by `ActorVtable::trace_of`.
+        trace_of: |context| unsafe { spanning::trace_of(context) },
         proxy: None,
         kind: TypeId::of::<A>,
     };

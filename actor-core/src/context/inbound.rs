@@ -12,7 +12,7 @@ use super::message_context::{Context, Shares};
 use super::outgoing::Target;
 use super::proxy::{ProxyHandle, RemoteFailure};
 use super::reply::{Reply, Table};
-use crate::cell::{CellRef, Local, Runtime, StopMode, StopReason, contain};
+use crate::cell::{CellRef, Local, Runtime, StopMode, StopReason, at_work, contain};
 use crate::id::ActorId;
 use crate::mailbox::SendError;
 use crate::mailbox::ledger::Count;
@@ -20,6 +20,7 @@ use crate::mailbox::node::{End, Fate, Node, NodeVtable, Step};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
 use crate::sync::atomic::Ordering;
+use crate::trace::TraceContext;
 
 /// The actor of a system with that number, if there is one, it lives, and is an `A`.
 pub(crate) fn resolve<A: Actor>(runtime: &'static Runtime, number: u64) -> Option<ActorRef<A>> {
@@ -144,12 +145,17 @@ where
     while let Some(first) = messages.next() {
         let room = to.room().min(ROW_MAX);
         // Whatever is unusual has one way to be told of it.
-        let is_plain =
-            room > 1 && Local::current().is_none() && to.admits() && context.refusal().is_none();
+        let is_plain = room > 1
+            && Local::current().is_none()
+            && to.admits()
+            && context.refusal().is_none()
+            // Each of a recorded trace knows by itself when it was sent.
+            && !context.trace().is_some_and(TraceContext::is_sampled);
         if !is_plain {
             let mut refused = None;
             // What panics is the drop of a message that the mailbox took and its policy dropped.
-            contain(|| refused = tell::<A, M>(to, first, context.clone()).err());
+            // Whether it is recorded was decided where it came in, elsewhere.
+            at_work(|| contain(|| refused = tell::<A, M>(to, first, context.clone()).err()));
             if refused.is_some() {
                 return (taken, refused);
             }
@@ -275,7 +281,8 @@ where
             to.runtime,
         )
     };
-    let Err(refused) = reply.forward(target, message) else {
+    // Whether it is recorded was decided where it came in, elsewhere.
+    let Err(refused) = at_work(|| reply.forward(target, message)) else {
         return;
     };
     let (error, reply) = refused.into_parts();

@@ -21,7 +21,7 @@ use std::task::Waker;
 use super::actor::{Handler, Message};
 use super::harness::Answer;
 use super::message_context::InForce;
-use crate::cell::{CellRef, Frame, FrameDone, FramePoll, FrameVtable};
+use crate::cell::{CellRef, Frame, FrameDone, FramePoll, FrameVtable, at_work};
 use crate::contain::contain;
 use crate::id::ActorId;
 use crate::mailbox::node::{Node, Step};
@@ -198,11 +198,13 @@ impl<A: Handler<M>, M: Message> Job for Lent<A, M> {
         let result = {
             // L1: the node keeps its context.
             let _in_force = InForce::enter_raw(self.context);
-            catch_unwind(AssertUnwindSafe(|| {
-                // SAFETY: L1: the state is alive, where it was, and nobody else's until `Done`.
-                let actor = unsafe { &mut *self.actor };
-                actor.handle_lent(message)
-            }))
+            at_work(|| {
+                catch_unwind(AssertUnwindSafe(|| {
+                    // SAFETY: L1: the state is alive, where it was, and nobody else's until `Done`.
+                    let actor = unsafe { &mut *self.actor };
+                    actor.handle_lent(message)
+                }))
+            })
         };
         *self.lock() = State::Done(result);
         self.over.notify_all();

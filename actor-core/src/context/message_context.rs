@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::baggage::Baggage;
 use super::cancel::CancelToken;
-use crate::cell::{Local, context_now, publish_trace, swap_context};
+use super::spanning::{self, Hop};
+use crate::cell::{ContextHead, Local, context_now, publish_trace, swap_context};
 use crate::clock::Tick;
 use crate::mailbox::node::Fate;
 use crate::memory::class::{Class, class_for};
@@ -48,18 +49,33 @@ use crate::trace::TraceContext;
 /// ```
 pub struct Context(Option<NonNull<Block>>);
 
+#[repr(C)]
 struct Block {
-    count: AtomicU32,
-    arena: u8,
+    head: ContextHead,
     fields: Fields,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Fields {
     deadline: Option<Tick>,
     cancel: Option<CancelToken>,
     trace: Option<TraceContext>,
     baggage: Baggage,
+    /// Of one message or one handling only.
+    hop: Option<Box<Hop>>,
+}
+
+impl Fields {
+    /// For a context that says something else: what belongs to one message stays with it.
+    fn copied(&self) -> Self {
+        Self {
+            deadline: self.deadline,
+            cancel: self.cancel.clone(),
+            trace: self.trace.clone(),
+            baggage: self.baggage.clone(),
+            hop: None,
+        }
+    }
 }
 
 // SAFETY: the block is immutable but for its atomic count, and its fields are Send and Sync.
@@ -117,6 +133,7 @@ impl Context {
                 cancel,
                 trace,
                 baggage,
+                hop: None,
             };
         })
     }
@@ -191,7 +208,8 @@ impl Context {
         self.fields()?.cancel.as_ref()
     }
 
-    /// The trace it belongs to.
+    /// The trace it belongs to, and the span that what is sent from here has for its parent: in a handler of a
+    /// trace that is recorded that is the handler's own.
     pub fn trace(&self) -> Option<&TraceContext> {
         self.fields()?.trace.as_ref()
     }
@@ -296,14 +314,25 @@ impl Context {
         ManuallyDrop::new(Self(NonNull::new(raw.cast())))
     }
 
+    /// What is known of the way of this message, or of this handling.
+    pub(super) fn hop(&self) -> Option<&Hop> {
+        self.fields()?.hop.as_deref()
+    }
+
+    /// The same for one message or one handling of a sampled trace, whose context nobody changes.
+    pub(super) fn with_hop(&self, trace: TraceContext, hop: Hop) -> Self {
+        self.change(|fields| (fields.trace, fields.hop) = (Some(trace), Some(Box::new(hop))))
+    }
+
     fn fields(&self) -> Option<&Fields> {
         // SAFETY: the block lives while a count does, and `self` holds one (or borrows one).
         self.0.map(|block| unsafe { &(*block.as_ptr()).fields })
     }
 
     fn change(&self, change: impl FnOnce(&mut Fields)) -> Self {
-        let mut fields = self.fields().cloned().unwrap_or_default();
+        let mut fields = self.fields().map(Fields::copied).unwrap_or_default();
         change(&mut fields);
+        let is_sampled = fields.trace.as_ref().is_some_and(TraceContext::is_sampled);
         let arena = Local::current().map_or(0, Local::arena);
         let block = memory::alloc(arena, CLASS, LAYOUT, Purpose::Runtime)
             .expect("the runtime's own blocks are not refused")
@@ -311,8 +340,11 @@ impl Context {
         // SAFETY: a fresh block of this layout.
         unsafe {
             block.write(Block {
-                count: AtomicU32::new(1),
-                arena,
+                head: ContextHead {
+                    count: AtomicU32::new(1),
+                    arena,
+                    hooks: is_sampled.then_some(&spanning::HOOKS),
+                },
                 fields,
             })
         };
@@ -326,7 +358,7 @@ impl Clone for Context {
         if let Some(block) = self.0 {
             // SAFETY: as in `fields`.
             // Relaxed: a new count comes from an existing one; nothing is published by it (as `Arc`).
-            let before = unsafe { &(*block.as_ptr()).count }.fetch_add(1, Ordering::Relaxed);
+            let before = unsafe { &(*block.as_ptr()).head.count }.fetch_add(1, Ordering::Relaxed);
             if before > COUNT_MAX {
                 // Clones leaked by the billion: the next ones would free the block under them.
                 std::process::abort();
@@ -393,19 +425,19 @@ impl Drop for Context {
 fn release(block: NonNull<Block>) {
     // SAFETY: we hold a count.
     // Release: our last use, before whoever frees; pairs with the Acquire fence below.
-    if unsafe { &(*block.as_ptr()).count }.fetch_sub(1, Ordering::Release) != 1 {
+    if unsafe { &(*block.as_ptr()).head.count }.fetch_sub(1, Ordering::Release) != 1 {
         return;
     }
     if cfg!(actor_tsan) {
         // ThreadSanitizer does not know fences: the same edge by a load.
         // SAFETY: we took the last count, so nobody frees it before us.
-        unsafe { &(*block.as_ptr()).count }.load(Ordering::Acquire);
+        unsafe { &(*block.as_ptr()).head.count }.load(Ordering::Acquire);
     } else {
         fence(Ordering::Acquire);
     }
     // SAFETY: the last count is gone, so the block is ours; it came from `change`.
     unsafe {
-        let arena = (*block.as_ptr()).arena;
+        let arena = (*block.as_ptr()).head.arena;
         block.drop_in_place();
         memory::free(block.cast(), arena, CLASS, LAYOUT);
     }

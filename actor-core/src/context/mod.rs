@@ -6,7 +6,7 @@
 //! - `event_bus`: one message for many; `fsm`: a state and its time-out;
 //! - `attached`, `stream`: futures and streams that belong to an actor;
 //! - `actor_context`: what a handler gets; `message_context` with `baggage`, `cancel` (and the floor `trace`): what
-//!   travels with a message;
+//!   travels with a message; `spanning`: the spans of messages whose trace is recorded;
 //! - `timers` with `timer_node`: messages to oneself, later; `stash`: messages put aside;
 //! - `supervisor`: a ready actor that runs a declared tree;
 //! - `envelope`, `harness`: the typed side of nodes and cells, the only bridge to the untyped floors.
@@ -46,6 +46,7 @@ mod reentrant;
 mod reply;
 mod send;
 mod span;
+mod spanning;
 mod spawn;
 mod stash;
 mod stream;

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::message_context::Context;
-use crate::cell::{CellRef, Local, Runtime, crossing};
+use crate::cell::{CellRef, Local, Runtime, crossing, stamps};
 use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::mailbox::inbox::Pushed;
@@ -71,29 +71,42 @@ impl Target {
     #[inline(always)]
     pub(super) unsafe fn push(self, node: NonNull<Node>) -> Offered {
         let local = Local::current();
-        // Counted before the push: whoever sees the message handled sees it accepted as well.
-        self.count_from(local, Count::Accepted, 1);
         // Ways of their own to the very end: what stays at home would pay for what it shares with others.
         let ours = local.filter(|local| std::ptr::eq(local.runtime(), self.runtime));
+        // Counted before the push: whoever sees the message handled sees it accepted as well.
         match ours {
-            Some(local) if local.is_home_of(self.cell) => {
+            Some(local) => {
+                let number = local.counters().add_owned(Count::Accepted, 1);
+                if local.is_stamped(number) {
+                    // SAFETY: by the caller.
+                    unsafe { stamps::stamp(local, node) };
+                }
+                if !local.is_home_of(self.cell) {
+                    // SAFETY: by the caller.
+                    return unsafe { push_across(self.id, local, node) };
+                }
                 // SAFETY: by the caller.
                 match unsafe { self.cell.inbox().push(node) } {
                     Pushed::Queued => {}
                     Pushed::Crowded => give_way(self.cell),
                     Pushed::Schedule => self.cell.schedule_at_home(Hint::Next),
-                    Pushed::Full => return refused_full(self.id, self.runtime, Some(local)),
+                    // SAFETY: the node is still ours.
+                    Pushed::Full => unsafe {
+                        return refused_full(self.id, self.runtime, Some(local), node);
+                    },
                 }
                 local.note_send(self.id);
                 Offered::Accepted
             }
-            // SAFETY: by the caller.
-            Some(local) => unsafe { push_across(self.id, local, node) },
             None => {
+                self.runtime.ledger().add(Count::Accepted, 1);
                 crossing::settle_towards_in(self.runtime, self.cell);
                 // SAFETY: by the caller.
-                let pushed = unsafe { self.cell.inbox().push(node) };
-                self.pushed(pushed, local)
+                unsafe {
+                    stamps::stamp_outside(self.runtime, node);
+                    let pushed = self.cell.inbox().push(node);
+                    self.pushed(pushed, local, node)
+                }
             }
         }
     }
@@ -122,19 +135,28 @@ impl Target {
         ledger.add(Count::Offered, count as u64);
         ledger.add(Count::Accepted, count as u64);
         crossing::settle_towards_in(self.runtime, self.cell);
-        // SAFETY: by the caller.
-        let pushed = unsafe { self.cell.inbox().push_chain(newest, oldest, count as u32) };
-        self.pushed(pushed, None);
+        // SAFETY: by the caller; a chain is taken whatever the bound.
+        unsafe {
+            let pushed = self.cell.inbox().push_chain(newest, oldest, count as u32);
+            self.pushed(pushed, None, newest);
+        }
     }
 
     /// What is left to do after a push.
+    ///
+    /// # Safety
+    ///
+    /// If `pushed` is `Full`, the node is the caller's.
     #[inline(always)]
-    fn pushed(self, pushed: Pushed, local: Option<&Local>) -> Offered {
+    unsafe fn pushed(self, pushed: Pushed, local: Option<&Local>, node: NonNull<Node>) -> Offered {
         match pushed {
             Pushed::Queued => {}
             Pushed::Crowded => give_way(self.cell),
             Pushed::Schedule => self.cell.schedule(Hint::Next),
-            Pushed::Full => return refused_full(self.id, self.runtime, local),
+            // SAFETY: by the caller.
+            Pushed::Full => unsafe {
+                return refused_full(self.id, self.runtime, local, node);
+            },
         }
         Offered::Accepted
     }
@@ -172,14 +194,14 @@ impl Target {
         let runtime = self.runtime;
         match local {
             Some(local) if std::ptr::eq(local.runtime(), runtime) => {
-                local.counters().add_owned(count, n)
+                local.counters().add_owned(count, n);
             }
             _ => runtime.ledger().add(count, n),
         }
     }
 
     pub(super) fn record(self, fate: Fate, message: &'static str) {
-        self.runtime.record_fate(fate, self.id, message);
+        self.runtime.record_fate(fate, self.id, message, None);
     }
 
     pub(super) fn capacity(self) -> usize {
@@ -205,7 +227,8 @@ unsafe fn push_across(id: ActorId, local: &Local, node: NonNull<Node>) -> Offere
         cell: CellRef::of(id),
         runtime: local.runtime(),
     };
-    let offered = target.pushed(pushed, Some(local));
+    // SAFETY: `Full` leaves the node with us.
+    let offered = unsafe { target.pushed(pushed, Some(local), node) };
     if offered == Offered::Accepted {
         local.note_send(id);
     }
@@ -213,9 +236,20 @@ unsafe fn push_across(id: ActorId, local: &Local, node: NonNull<Node>) -> Offere
 }
 
 /// There is no room; the message had been counted as accepted.
+///
+/// # Safety
+///
+/// The node is the caller's.
 #[cold]
 #[inline(never)]
-fn refused_full(id: ActorId, runtime: &'static Runtime, local: Option<&Local>) -> Offered {
+unsafe fn refused_full(
+    id: ActorId,
+    runtime: &'static Runtime,
+    local: Option<&Local>,
+    node: NonNull<Node>,
+) -> Offered {
+    // SAFETY: by the caller.
+    unsafe { stamps::take_off(node) };
     let target = Target {
         id,
         cell: CellRef::of(id),

@@ -351,7 +351,7 @@ impl<R: Send + 'static> Reply<R> {
             return;
         };
         if fate == Fate::NoReply {
-            self.books.record_fate(fate, self.target, "");
+            self.books.record_fate(fate, self.target, "", None);
         }
         let mut failure = fate as u8;
         if let Some(blame) = blame {

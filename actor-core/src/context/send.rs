@@ -9,6 +9,7 @@ use super::call::circle;
 use super::envelope::{NoMemory, TellNode, context_of};
 use super::message_context::Context;
 use super::outgoing::{InLine, Offered, Patience, Target, inherited};
+use super::spanning::Verb;
 use crate::cell::{CellRef, Runtime, current_cell};
 use crate::mailbox::SendError;
 use crate::mailbox::ledger::Count;
@@ -113,8 +114,11 @@ impl<A: Handler<M>, M: Message> Future for Send<A, M> {
         if !this.offered {
             this.offered = true;
             target.count(Count::Offered);
+            // From here on it waits: for room, then in the mailbox.
+            let context = this.context.take().unwrap_or_else(inherited);
+            this.context = Some(context.departing(Verb::Tell, target.runtime));
         }
-        let mut context = this.context.take().unwrap_or_else(inherited);
+        let mut context = this.context.take().unwrap_or_default();
         loop {
             if !target.admits() {
                 target.count(Count::RefusedDead);

@@ -9,6 +9,7 @@ use super::harness::Typed;
 use super::naming;
 use super::options::{ActorOptions, SpawnError};
 use super::placement::{self, Wish};
+use super::spanning;
 use crate::cell::{
     self, ActorVtable, Birth, CellRef, Factory, Kind, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
@@ -319,6 +320,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             shutdown: self.options.shutdown,
             on_panic: self.options.on_panic,
             significant: self.options.significant,
+            cause: spanning::cause(),
         };
         if self.options.significant {
             let never = match self.parent {

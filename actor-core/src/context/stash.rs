@@ -12,6 +12,7 @@ use super::actor::{Actor, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::{NoMemory, TellNode};
 use super::message_context::Context;
+use super::spanning::Verb;
 use crate::cell::CellRef;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Step;
@@ -159,7 +160,10 @@ impl<A: Actor> ActorContext<A> {
         A: Handler<M>,
     {
         // SAFETY: `&mut self`: the handler runs on the owner, or while the owner waits for it.
-        unsafe { stash_new::<A, M>(self.cell(), Context::current(), message) }
+        unsafe {
+            let context = Context::current().departing(Verb::Own, self.cell().runtime());
+            stash_new::<A, M>(self.cell(), context, message)
+        }
     }
 
     /// Gives all messages that were put aside back to the mailbox: they are handled next, in the order

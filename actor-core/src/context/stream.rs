@@ -18,6 +18,7 @@ use super::attached::{AttachError, Attached};
 use super::envelope::{NoMemory, Tell, TellNode, head};
 use super::message_context::{Context, InForce};
 use super::outgoing::Target;
+use super::spanning::Verb;
 use crate::cell::{CellRef, Drain, First, Work};
 use crate::contain::{contain, log};
 use crate::id::ActorId;
@@ -203,6 +204,7 @@ fn send<A: Handler<M>, M: Message>(
 ) -> bool {
     let target = Target::of(actor);
     target.count(Count::Offered);
+    let context = context.departing(Verb::Own, target.runtime);
     let arena = target.cell.arena();
     let (class, layout) = (ItemNode::<M>::CLASS, ItemNode::<M>::LAYOUT);
     let allocated = memory::alloc(arena, class, layout, Purpose::Message);

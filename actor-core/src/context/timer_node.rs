@@ -225,7 +225,7 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
             let Some(tock) = cell.tick_timer(timer, Tick::now()) else {
                 return Step::Done;
             };
-            let context = Context::clone(&super::envelope::context_of(node));
+            let context = super::envelope::context_of(node).before_handling();
             Self::arm(cell, timer, tock.next, context);
             let _in_force = InForce::enter_raw((*this).node.context);
             let mut make = tock.make;
@@ -241,7 +241,7 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
                 Ok(()) => {}
                 Err(Step::Later) => {
                     // The node has no room for it: it is put aside in one of its own.
-                    let context = Context::clone(&super::envelope::context_of(node));
+                    let context = super::envelope::context_of(node).before_handling();
                     let Err(refused) = stash_new::<A, M>(cell, context, message) else {
                         return Step::Done;
                     };

@@ -44,15 +44,15 @@ impl Counters {
         Self(CachePadded(std::array::from_fn(|_| AtomicU64::new(0))))
     }
 
-    /// By the worker that owns the counters: no locked operation. Wraps: `u64::MAX` takes one back.
+    /// By the worker that owns the counters: no locked operation. Wraps: `u64::MAX` takes one back. What it is
+    /// now.
     #[inline(always)]
-    pub(crate) fn add_owned(&self, count: Count, n: u64) {
+    pub(crate) fn add_owned(&self, count: Count, n: u64) -> u64 {
         let counter = &self.0[count as usize];
         // Relaxed: one writer; a reader only sums up.
-        counter.store(
-            counter.load(Ordering::Relaxed).wrapping_add(n),
-            Ordering::Relaxed,
-        );
+        let sum = counter.load(Ordering::Relaxed).wrapping_add(n);
+        counter.store(sum, Ordering::Relaxed);
+        sum
     }
 
     /// What its owner has counted so far.

@@ -153,6 +153,11 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// The fate of that number.
+    pub(crate) fn of(number: u8) -> Option<Self> {
+        ALL.into_iter().find(|fate| *fate as u8 == number)
+    }
+
     /// Whether the message had nobody to go to, rather than being given up for a reason of its own.
     pub(crate) const fn is_dead_letter(self) -> bool {
         matches!(
@@ -165,6 +170,22 @@ impl Fate {
         )
     }
 }
+
+const ALL: [Fate; 13] = [
+    Fate::ActorStopped,
+    Fate::Expired,
+    Fate::Cancelled,
+    Fate::Panicked,
+    Fate::Interrupted,
+    Fate::Oldest,
+    Fate::Newest,
+    Fate::Abandoned,
+    Fate::NoReply,
+    Fate::PeerGone,
+    Fate::NotExported,
+    Fate::TooLarge,
+    Fate::Unreachable,
+];
 
 /// How many fates there are, and 0, which is none.
 pub(crate) const FATES: usize = Fate::Unreachable as usize + 1;

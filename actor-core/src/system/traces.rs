@@ -7,7 +7,10 @@ use super::SystemRef;
 use super::start_error::StartError;
 use crate::cell::Runtime;
 use crate::context::Context;
-use crate::telemetry::{Collector, CollectorThread, Trace, TraceList, TraceSummary};
+use crate::telemetry::{
+    self, ActorFailure, Collector, CollectorThread, Latencies, LostMessage, Mishaps, StallReport,
+    Trace, TraceList, TraceSummary,
+};
 use crate::trace::{SpanExporter, SpanRecord, TraceContext, TraceId, TracingOptions, check_share};
 
 /// Starts what collects spans; no thread if none are recorded.
@@ -38,7 +41,7 @@ impl SystemRef {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use actor_core::prelude::*;
     /// use actor_core::{TraceList, TracingOptions};
     ///
@@ -68,6 +71,31 @@ impl SystemRef {
     /// A trace with its spans, if the system keeps it.
     pub fn trace(&self, id: TraceId) -> Option<Trace> {
         self.plan.collector.trace(id)
+    }
+
+    /// How long messages waited and handlers took, for each actor type and all together: counted from few
+    /// measured ones, as [`Latencies`] says. Nothing is measured where the system was built with
+    /// [`TracingOptions::off`].
+    pub fn latencies(&self) -> Latencies {
+        self.plan.collector.latencies()
+    }
+
+    /// Messages that were accepted and not handled, the latest first, at most so many: dead letters, and what
+    /// expired, was cancelled, dropped from a full mailbox .. All of them are counted in
+    /// [`Stats::messages`](crate::Stats), these are examples.
+    pub fn lost_messages(&self, limit: usize) -> Mishaps<LostMessage> {
+        telemetry::lost(self.runtime, limit)
+    }
+
+    /// Lives of actors that ended in failure, the latest first, at most so many, with what they failed on.
+    pub fn failures(&self, limit: usize) -> Mishaps<ActorFailure> {
+        telemetry::failures(self.runtime, limit)
+    }
+
+    /// The latest stalls, the latest first, at most so many of the last 64 reports: one when a stall is
+    /// noticed, and one when it is over.
+    pub fn recent_stalls(&self, limit: usize) -> Vec<StallReport> {
+        self.plan.stalls.latest(limit)
     }
 
     /// Records that share of the traces that begin here from now on: 0 (none) to 1 (all); see

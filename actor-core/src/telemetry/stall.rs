@@ -113,6 +113,8 @@ pub(crate) type StallHook = Arc<dyn Fn(&StallReport) + Send + Sync>;
 pub(crate) struct StallHooks {
     hooks: Mutex<Vec<StallHook>>,
     queue: Mutex<Queue>,
+    /// For who asks later.
+    latest: Mutex<VecDeque<StallReport>>,
     log: LogLimit,
     /// Whether stacks are asked for.
     stacks: bool,
@@ -127,6 +129,7 @@ struct Queue {
 }
 
 const QUEUE_MAX: usize = 1024;
+const LATEST_MAX: usize = 64;
 
 impl StallHooks {
     /// Listens to the stalls of `runtime`. Before its workers start.
@@ -138,6 +141,7 @@ impl StallHooks {
         let this: &'static Self = Box::leak(Box::new(Self {
             hooks: Mutex::new(hooks),
             queue: Mutex::default(),
+            latest: Mutex::default(),
             log: LogLimit::new(),
             stacks,
         }));
@@ -150,6 +154,16 @@ impl StallHooks {
 
     pub(crate) fn add(&self, hook: StallHook) {
         lock(&self.hooks).push(hook);
+    }
+
+    /// The latest reports, the latest first.
+    pub(crate) fn latest(&self, limit: usize) -> Vec<StallReport> {
+        lock(&self.latest)
+            .iter()
+            .rev()
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     fn push(&'static self, runtime: &'static Runtime, report: (StallReport, u64)) {
@@ -181,6 +195,7 @@ fn tell_all(hooks: &StallHooks, runtime: &'static Runtime) {
         if hooks.stacks && report.still_running {
             report.stack = runtime.stack_of(report.worker, turn).map(Arc::new);
         }
+        hooks.keep(&report);
         hooks.log(&report);
         let listeners: Vec<StallHook> = lock(&hooks.hooks).clone();
         for listener in listeners {
@@ -190,6 +205,14 @@ fn tell_all(hooks: &StallHooks, runtime: &'static Runtime) {
 }
 
 impl StallHooks {
+    fn keep(&self, report: &StallReport) {
+        let mut latest = lock(&self.latest);
+        if latest.len() == LATEST_MAX {
+            latest.pop_front();
+        }
+        latest.push_back(report.clone());
+    }
+
     fn log(&self, report: &StallReport) {
         let Some(suppressed) = self.log.admit() else {
             return;

@@ -17,7 +17,7 @@ use super::record::SpanRecord;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use std::sync::{Arc, mpsc};
 /// use std::time::Duration;
 /// use actor_core::prelude::*;

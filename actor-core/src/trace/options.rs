@@ -92,7 +92,8 @@ impl TracingOptions {
         }
     }
 
-    /// Nothing is recorded, whatever the traces say. They still travel with the messages.
+    /// Nothing is recorded, whatever the traces say; they still travel with the messages. Nor is measured how long
+    /// messages take ([`SystemRef::latencies`](crate::SystemRef::latencies)).
     pub fn off() -> Self {
         let mut options = Self::new();
         options.settings.is_on = false;

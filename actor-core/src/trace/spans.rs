@@ -114,7 +114,6 @@ impl Spans {
         self.mode.load(Ordering::Relaxed) != OFF
     }
 
-    #[allow(dead_code, reason = "the next step")]
     pub(crate) fn tell_spans(&self) -> TellSpans {
         match self.mode.load(Ordering::Relaxed) {
             1 => TellSpans::NewTrace,
@@ -123,14 +122,15 @@ impl Spans {
         }
     }
 
-    /// Work comes in without a trace: whether it begins one that is recorded.
+    /// Whether any trace that begins here is recorded.
     #[inline(always)]
-    pub(crate) fn begins(&self) -> bool {
-        let step = self.step.load(Ordering::Relaxed);
-        step != 0 && self.is_due(step)
+    pub(crate) fn may_begin(&self) -> bool {
+        self.step.load(Ordering::Relaxed) != 0
     }
 
-    fn is_due(&self, step: u64) -> bool {
+    /// Work comes in without a trace: whether it begins one that is recorded.
+    pub(crate) fn begins(&self) -> bool {
+        let step = self.step.load(Ordering::Relaxed);
         if step == ALL {
             return self.is_on();
         }
@@ -178,7 +178,6 @@ impl Spans {
     }
 
     /// The time of day of a tick.
-    #[allow(dead_code, reason = "the next step")]
     pub(crate) fn time_of_day(&self, tick: Tick) -> SystemTime {
         let (time, at) = *self.anchor.get_or_init(|| (SystemTime::now(), Tick::now()));
         if tick >= at {

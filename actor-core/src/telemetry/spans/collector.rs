@@ -13,13 +13,18 @@ use super::SpanStats;
 use super::export::{Batch, Export, Exported};
 use super::store::{Store, Trace, TraceList, TraceSummary};
 use crate::cell::Runtime;
+use crate::clock::Tick;
 use crate::sync::atomic::Ordering;
 use crate::sync::thread;
+use crate::telemetry::latencies::{Latencies, Recorder};
 use crate::trace::{Settings, SpanExporter, TraceId};
 
 /// Between two looks: while spans come, and while none do.
 const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(100);
+
+/// Measurements that are taken in at one look.
+const SAMPLES: usize = 32_768;
 
 /// Spans in one batch for the exporters.
 const BATCH: usize = 512;
@@ -35,6 +40,7 @@ pub(crate) struct Collector {
 #[derive(Debug)]
 struct State {
     store: Store,
+    latencies: Recorder,
     exports: Vec<Export>,
     is_over: bool,
 }
@@ -53,6 +59,7 @@ impl Collector {
             runtime,
             state: Mutex::new(State {
                 store: Store::new(settings),
+                latencies: Recorder::default(),
                 exports: Vec::new(),
                 is_over: false,
             }),
@@ -67,6 +74,7 @@ impl Collector {
     ///
     /// What the operating system says to a new thread.
     pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<CollectorThread> {
+        self.runtime.stamps().enable();
         let (end, ended) = bounded::<()>(0);
         let this = self.clone();
         let thread = thread::Builder::new()
@@ -118,6 +126,26 @@ impl Collector {
         }
     }
 
+    /// How long messages waited and handlers took.
+    pub(crate) fn latencies(&self) -> Latencies {
+        self.measure();
+        let lost = self.runtime.stamps().dropped();
+        self.state().latencies.read(lost)
+    }
+
+    /// Takes in what was measured by now. Whether there was something.
+    fn measure(&self) -> bool {
+        let mut state = self.state();
+        state.latencies.turn(Tick::now());
+        let mut any = false;
+        // A bound, because more comes meanwhile.
+        for sample in self.runtime.stamps().drain(SAMPLES) {
+            any = true;
+            state.latencies.add(&sample);
+        }
+        any
+    }
+
     pub(crate) fn list(&self, which: TraceList, limit: usize) -> Vec<TraceSummary> {
         self.collect();
         self.state().store.list(which, limit)
@@ -167,7 +195,13 @@ impl Collector {
         let mut pause = IDLE;
         // Until the other end of the channel is dropped.
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
-            pause = if self.collect() { BUSY } else { IDLE };
+            let has_measured = self.measure();
+            self.runtime.pace_stamps();
+            pause = if self.collect() || has_measured {
+                BUSY
+            } else {
+                IDLE
+            };
         }
         self.end();
     }
