@@ -383,7 +383,7 @@ impl Context {
         if let Some(block) = context.0 {
             // SAFETY: as in `fields`.
             // Relaxed: as in `clone`, whose look at the bound was a moment ago.
-            unsafe { &(*block.as_ptr()).count }.fetch_add(left, Ordering::Relaxed);
+            unsafe { &(*block.as_ptr()).head.count }.fetch_add(left, Ordering::Relaxed);
         }
         Shares { context, left }
     }
@@ -408,7 +408,7 @@ impl Drop for Shares {
         if let Some(block) = self.context.0 {
             // SAFETY: as in `fields`; the context's own count is still there, so none of these is the last.
             // Release: as in `release`.
-            unsafe { &(*block.as_ptr()).count }.fetch_sub(self.left, Ordering::Release);
+            unsafe { &(*block.as_ptr()).head.count }.fetch_sub(self.left, Ordering::Release);
         }
     }
 }
