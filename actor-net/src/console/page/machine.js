@@ -170,7 +170,13 @@ function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
     }
     return { edge, path, label, thick: 1 + 7 * Math.sqrt(edge.messages_per_s / most), name: name(edge) };
   });
-  const labelled = pointed ? lines.filter((line) => line.name === pointed) : lines.slice(0, twoRows ? 3 : 6);
+  // The hottest have their figures beside them, as far as these do not lie on one another; the table has all.
+  const labelled = [];
+  for (const line of lines) {
+    if (pointed ? line.name !== pointed : labelled.length >= (twoRows ? 3 : 6) || line.edge.messages_per_s < most / 20) continue;
+    const covered = labelled.some((other) => Math.abs(other.label.x - line.label.x) < 100 && Math.abs(other.label.y - line.label.y) < 16);
+    if (!covered) labelled.push(line);
+  }
   return h("svg", {
     class: `channel${pointed ? " pointing" : ""}`, width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": moving.length === 0 ? "No messages cross NUMA nodes now" : `Messages between NUMA nodes; the most: ${
