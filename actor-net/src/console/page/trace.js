@@ -166,6 +166,9 @@ function head(value, rows, title, stale) {
     stale && h("p", { class: "hint" }, "The store has let go of this trace meanwhile; this page still has it."));
 }
 
+/** Where nobody knows the NUMA node (an ask is nowhere in particular), the bar is grey. */
+const hue = (numaNode) => (numaNode === null || numaNode === undefined ? "hue-none" : `hue-${numaNode % 8}`);
+
 const crossesNuma = (span) => span.numa_from !== null && span.numa_to !== null && span.numa_from !== span.numa_to;
 
 /** Round moments within a span of time. */
@@ -226,8 +229,8 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
       h("span", { class: "w-time" },
         h("span", { class: "visually-hidden" }, `${it.wait_ns ? `waited ${duration(it.wait_ns)}, ` : ""}${bad ? `${words(it.outcome)}, ` : ""}took`),
         ticks.map((tick) => h("i", { key: tick, class: "w-grid", style: { left: at(tick) } })),
-        it.wait_ns > 0 && h("i", { class: `w-bar wait hue-${(it.numa_to ?? 0) % 8}`, style: { left: at(it.start_ns - it.wait_ns), width: wide(it.wait_ns) } }),
-        h("i", { class: `w-bar ${hollow ? "hollow" : "work"} hue-${(it.numa_to ?? 0) % 8}${bad ? " bad" : ""}`, style: { left: at(it.start_ns), width: wide(work) } })),
+        it.wait_ns > 0 && h("i", { class: `w-bar wait ${hue(it.numa_to)}`, style: { left: at(it.start_ns - it.wait_ns), width: wide(it.wait_ns) } }),
+        h("i", { class: `w-bar ${hollow ? "hollow" : "work"} ${hue(it.numa_to)}${bad ? " bad" : ""}`, style: { left: at(it.start_ns), width: wide(work) } })),
       h("span", { class: "w-duration" }, duration(work)));
     })));
 }
