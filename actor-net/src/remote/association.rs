@@ -5,8 +5,8 @@
 //! one, and what is sent waits until the peer is up. When the peer is lost it ends, for good: all asks fail,
 //! all proxies end, and their watchers hear that the peer is gone.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
@@ -23,6 +23,7 @@ use super::farewell::Farewells;
 use super::gateway::{DESK_ADDRESS, Elsewhere, Gate};
 use super::held::Held;
 use super::own::Own;
+use super::pauses::Pause;
 use super::way::Way;
 use crate::id::{Incarnation, PeerId};
 use crate::wire::limits::LANES_MAX;
@@ -48,6 +49,8 @@ pub(super) struct Association {
     pub(super) watches: Mutex<HashMap<(u64, Address), AbortHandle>>,
     pub(super) farewells: Farewells,
     pub(super) held: Held,
+    /// Proxies here that are held back by the peer.
+    pub(super) paused: Mutex<Vec<Arc<Pause>>>,
     /// Actors here that have waited for one there for a while: by which lane and call.
     pub(super) waits: Mutex<HashMap<ActorId, (usize, u64)>>,
 }
@@ -65,6 +68,7 @@ struct Proxy {
     gate: u64,
     /// How many times its end was told; once for each lane.
     ends: usize,
+    pause: Arc<Pause>,
 }
 
 /// What nothing panics under.
@@ -89,6 +93,7 @@ impl Association {
             watches: Mutex::default(),
             farewells: Farewells::default(),
             held: Held::default(),
+            paused: Mutex::default(),
             waits: Mutex::default(),
         })
     }
@@ -178,7 +183,7 @@ impl Association {
         }
         let name = format!("actor {:x} of {}", address.id, self.peer);
         let gate = Gate::new(self.clone(), address);
-        let pair = gate.pair();
+        let (pair, pause) = (gate.pair(), gate.pause());
         let mailbox = self.own.settings.mailbox;
         let (_, handle) = self
             .own
@@ -194,6 +199,7 @@ impl Association {
                     handle,
                     gate: pair,
                     ends: 0,
+                    pause,
                 });
                 None
             }
@@ -243,6 +249,22 @@ impl Association {
             }
             Err(_) => false,
         }
+    }
+
+    /// What holds back the proxy of an actor, if there is one.
+    pub(super) fn pause_of(&self, address: Address) -> Option<Arc<Pause>> {
+        let proxies = lock(&self.proxies);
+        proxies.get(&address).map(|proxy| proxy.pause.clone())
+    }
+
+    /// Proxies here that are held back.
+    pub(super) fn paused_proxies(&self) -> HashSet<ActorId> {
+        if lock(&self.paused).is_empty() {
+            return HashSet::new();
+        }
+        let proxies = lock(&self.proxies);
+        let paused = proxies.values().filter(|proxy| proxy.pause.is_on());
+        paused.map(|proxy| proxy.handle.id()).collect()
     }
 
     pub(super) fn all_proxies(&self) -> Vec<ProxyHandle> {
@@ -301,6 +323,7 @@ impl Association {
 
     /// Asks that nobody waits for any more are cancelled there.
     pub(super) fn sweep(&self, now: Instant) {
+        self.sweep_pauses(now);
         let mut waits = Waiting::new(now);
         let gone = self
             .calls
@@ -404,6 +427,7 @@ impl Association {
             watch.abort();
         }
         self.wake_waiting();
+        self.end_pauses();
         for proxy in self.all_proxies() {
             // What waits in its mailbox is refused by the gateway, with the reason.
             proxy.end(StopMode::Drain, reason.clone());

@@ -127,6 +127,10 @@ books! {
     cancelled_here,
     /// Asks of peers that were given up there.
     cancelled_there,
+    /// Times that a peer was asked to hold back the senders of an actor here that stays full.
+    pauses_out,
+    /// Times that a peer has asked for that.
+    pauses_in,
     /// Orders to stop that were not followed, for peers may not give any here.
     stops_refused,
 }

@@ -34,6 +34,7 @@ use super::calls::{Pending, Waits};
 use super::export::{read, write};
 use super::gateway::Elsewhere;
 use super::own::Own;
+use super::pauses::PAUSES;
 
 /// How long an ask waits before its circle is looked for. 100 ms.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -128,6 +129,9 @@ impl Association {
 
     /// A probe has come.
     pub(super) fn probed(&self, bytes: &[u8]) {
+        if let Some((&PAUSES, word)) = bytes.split_first() {
+            return self.told_of(word);
+        }
         let hops = match read::<Probe>(bytes) {
             Ok(Probe { hops }) => hops,
             Err(error) => {

@@ -6,16 +6,17 @@
 //! the lanes. When the large ones among them are gone, each lane gets a mark, and for each lane the end is
 //! told once, to be held there until the mark has come. The peer acts on the last of them.
 //!
-//! What holds a round up is a lane without room. After [`PATIENCE`] the end is told anyway.
+//! What holds a round up is a lane without room. After [`PATIENCE`] the end is told anyway; after [`PAUSED`] already, if
+//! only proxies hold it up whose actors stay full (`held`): an end may overtake what was sent to such an actor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use actor_core::remote::{CodecError, Export};
-use actor_core::{Message, SendError, StopReason};
+use actor_core::{ActorId, Message, SendError, StopReason};
 
-use super::association::Association;
+use super::association::{Association, lock};
 use super::fate::end_of;
 use super::gateway::Elsewhere;
 use crate::wire::message::{Address, Flush};
@@ -23,6 +24,9 @@ use crate::wire::signal::{Signal, SignalKind};
 
 /// How long a round waits for proxies that have no room. 10 s.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same when all of them are held back by the peer. 500 ms.
+const PAUSED: Duration = Duration::from_millis(500);
 
 /// An end that a peer is to hear of.
 #[derive(Debug)]
@@ -51,9 +55,20 @@ struct State {
 struct Round {
     association: Weak<Association>,
     farewells: Mutex<Vec<Farewell>>,
+    /// Proxies whose barriers are not through.
+    left: Mutex<HashSet<ActorId>>,
 }
 
 impl Round {
+    /// Whether it waits for nothing but actors there that stay full.
+    fn is_held_back(&self) -> bool {
+        let Some(association) = self.association.upgrade() else {
+            return true;
+        };
+        let paused = association.paused_proxies();
+        lock(&self.left).iter().all(|proxy| paused.contains(proxy))
+    }
+
     /// Goes on, if it has not already.
     fn pass(&self) {
         let farewells = std::mem::take(
@@ -78,7 +93,16 @@ impl Drop for Round {
 }
 
 /// Goes through the mailbox of a proxy, and is dropped there.
-pub(super) struct Barrier(#[expect(dead_code, reason = "it is dropped")] Arc<Round>);
+pub(super) struct Barrier {
+    round: Arc<Round>,
+    proxy: ActorId,
+}
+
+impl Drop for Barrier {
+    fn drop(&mut self) {
+        lock(&self.round.left).remove(&self.proxy);
+    }
+}
 
 impl Barrier {
     pub(super) const NAME: &'static str = "actor-net barrier";
@@ -132,22 +156,34 @@ impl Association {
         let round = Arc::new(Round {
             association: Arc::downgrade(self),
             farewells: Mutex::new(farewells),
+            left: Mutex::default(),
         });
         let tokio = self.own.system.tokio();
         let impatient = Arc::downgrade(&round);
         let mut waits = false;
         for proxy in self.all_proxies() {
             waits = true;
+            lock(&round.left).insert(proxy.id());
+            let barrier = Barrier {
+                round: round.clone(),
+                proxy: proxy.id(),
+            };
             let proxy = proxy.actor_ref::<Elsewhere>();
-            if let Err(SendError::Full { message, .. }) = proxy.tell(Barrier(round.clone())) {
+            if let Err(SendError::Full { message, .. }) = proxy.tell(barrier) {
                 tokio.spawn(async move { drop(proxy.send(message).await) });
             }
         }
         if waits {
             tokio.spawn(async move {
-                tokio::time::sleep(PATIENCE).await;
-                if let Some(round) = impatient.upgrade() {
-                    round.pass();
+                let until = tokio::time::Instant::now() + PATIENCE;
+                loop {
+                    tokio::time::sleep(PAUSED).await;
+                    let Some(round) = impatient.upgrade() else {
+                        return;
+                    };
+                    if round.is_held_back() || tokio::time::Instant::now() >= until {
+                        return round.pass();
+                    }
                 }
             });
         }

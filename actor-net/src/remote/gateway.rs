@@ -23,6 +23,7 @@ use super::calls::Pending;
 use super::desk::DESK;
 use super::farewell::Barrier;
 use super::fate::{end_of, number_of_mode};
+use super::pauses::Pause;
 use super::way::Way;
 use crate::peers::PushError;
 use crate::wire::context::ContextBlock;
@@ -54,6 +55,8 @@ pub(super) struct Gate {
     is_crowded: bool,
     /// Messages that the lane has and that were not sent yet.
     ahead: usize,
+    /// The actor stays full, and its peer has asked to hold it back.
+    pause: Arc<Pause>,
 }
 
 /// See [`Gate::run`].
@@ -119,7 +122,12 @@ impl Gate {
             common: None,
             is_crowded: false,
             ahead: 0,
+            pause: Arc::default(),
         }
+    }
+
+    pub(super) fn pause(&self) -> Arc<Pause> {
+        self.pause.clone()
     }
 
     pub(super) const fn pair(&self) -> u64 {
@@ -311,6 +319,9 @@ fn lane_of(way: &dyn Way, number: u64) -> usize {
 
 impl Gateway for Gate {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pause.holds(cx) {
+            return Poll::Pending;
+        }
         // Room is looked for when there was none: the one message that then does not fit waits in the stash.
         if self.stash.is_none() && !self.is_crowded && self.association.way().is_some() {
             return Poll::Ready(());

@@ -3,8 +3,7 @@
 //!
 //! All of it is done on the lane's own thread, beside the mailboxes it goes to. The room that a message took
 //! of the peer's window is given back when it is in a mailbox. A message for a mailbox that is full *and lets
-//! senders wait* is held here until there is room, and everything for the same actor behind it; it keeps its
-//! room of the window so long, so a peer that sends on to a full actor is held up in the end. An ask does not
+//! senders wait* is held here until there is room, and everything for the same actor behind it (`held`). An ask does not
 //! wait: its asker hears that the mailbox is full. What a policy drops or refuses is dropped or refused as for
 //! a sender here, and counted. Nothing is dropped in silence.
 //!
@@ -18,10 +17,11 @@ use actor_core::{Baggage, CancelToken, Context};
 
 use super::addressing::on_link;
 use super::answer::{Answer, CALL_MAX, TOKEN_ASK, TOKEN_TELL, is_answer, number_of, send_failure};
-use super::association::{Association, Open, lock};
+use super::association::{Association, Open};
 use super::exports::{Asked, Refusal, Taker, Tally, Told, Waiting, contained};
 use super::fate::failure_of;
 use super::held::{Blocked, Room, pump};
+use super::pauses::Word;
 use crate::wire::credit::Charge;
 use crate::wire::lane::{Incoming, LaneEvent};
 use crate::wire::message::{Addressed, Cancelled, FailCode, Head, Target};
@@ -189,39 +189,41 @@ impl Association {
 
     /// A tell or an ask has come.
     fn arrived(self: &Arc<Self>, lane: usize, incoming: Incoming, room: &mut Room<'_>) {
+        let mut incoming = incoming;
+        let settings = &self.own.settings;
         // Behind what waits for the same actor already.
         if self.held.actors.load(Ordering::Acquire) > 0
             && let Some(number) = self.number_of(&incoming.head)
-            && let Some(queue) = lock(&self.held.queues).get_mut(&number)
         {
-            self.own.books.held.add(incoming.head.messages().into());
-            // Copied out: a few bytes would keep a whole chunk of the connection.
-            queue.push_back((lane, incoming.detach()));
-            return;
+            let messages = incoming.head.messages().into();
+            match self.held.push(number, lane, incoming, settings) {
+                Ok(queued) => {
+                    self.own.books.held.add(messages);
+                    if let Some(charge) = queued.free {
+                        room.add(charge);
+                    }
+                    if queued.pause {
+                        self.say_of(number, Word::HoldBack);
+                    }
+                    return;
+                }
+                Err(back) => incoming = back,
+            }
         }
         let mut blocked = match self.hand_in(lane, incoming) {
             Ok(charge) => return room.add(charge),
             Err(blocked) => blocked,
         };
-        // As above.
+        // Copied out: a few bytes would keep a whole chunk of the connection.
         blocked.rest = blocked.rest.map(|rest| Box::new(rest.detach()));
-        {
-            let mut queues = lock(&self.held.queues);
-            queues.entry(blocked.number).or_default();
-            self.held.actors.fetch_add(1, Ordering::AcqRel);
+        let charge = blocked.charge_of_all();
+        blocked.own = self.held.take_room(charge, settings);
+        if blocked.own {
+            room.add(charge);
         }
+        self.held.begin(blocked.number);
         self.own.books.held.add(blocked.messages());
         self.own.system.tokio().spawn(pump(self.clone(), blocked));
-    }
-
-    /// If messages are held for an actor, it stops behind them; whether there are any.
-    pub(super) fn stop_when_let_in(&self, number: u64) -> bool {
-        let queues = lock(&self.held.queues);
-        let is_held = queues.contains_key(&number);
-        if is_held {
-            lock(&self.held.stops).insert(number);
-        }
-        is_held
     }
 
     /// The actor that a message is for, by its number here.
@@ -267,6 +269,7 @@ impl Association {
                         lane,
                         charge,
                         rest: None,
+                        own: false,
                     }),
                     Some(Ok(None)) => {
                         self.own.books.delivered.one_more();
@@ -344,6 +347,7 @@ impl Association {
                         lane,
                         charge: rest.as_ref().map_or(charge, |_| Charge::default()),
                         rest,
+                        own: false,
                     });
                 }
                 Some(Ok(Told::Refused(refusal))) => self.refused(code_of_refusal(refusal)),

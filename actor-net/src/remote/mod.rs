@@ -14,6 +14,7 @@
 //! | `association`, `calls` | one life of one peer: its proxies, the asks under way |
 //! | `gateway` | from a proxy into a lane |
 //! | `inbound`, `held`, `answer` | from a lane into a mailbox, at once or when there is room, and the answer back |
+//! | `pauses` | proxies that are held back, for their actors stay full |
 //! | `circles` | asks that wait for each other over several peers |
 //! | `signals`, `farewell` | watches, links, stops; the last word about an actor |
 //! | `desk` | names and spawns at first contact |
@@ -36,6 +37,7 @@ mod gateway;
 mod held;
 mod inbound;
 mod own;
+mod pauses;
 mod schema;
 mod settings;
 mod signals;

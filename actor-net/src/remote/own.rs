@@ -94,6 +94,14 @@ impl Own {
         Address { id, key }
     }
 
+    /// The same, by the number of the actor.
+    pub(super) fn wire_address_of(&self, number: u64) -> Address {
+        Address {
+            id: number,
+            key: self.key(number),
+        }
+    }
+
     pub(super) fn address_of(&self, actor: ActorId) -> remote::Address {
         if let Some(there) = read(&self.proxies).get(&actor) {
             return remote::Address {

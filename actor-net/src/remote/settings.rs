@@ -18,6 +18,11 @@ pub struct RemoteSettings {
     /// References to actors of one peer that are known here at a time: more in a message make it
     /// unreadable. 262,144.
     pub proxies_max: usize,
+    /// Messages of one peer that wait here for room in mailboxes without taking room of its window, so that others are not
+    /// held up by actors that are full. 32,768; 0 for none.
+    pub held_messages: usize,
+    /// Bytes of these. 16 MiB.
+    pub held_bytes: usize,
     /// How long a peer may take to be met of which a message has brought a reference: what is sent to its actors
     /// waits so long. Then they count as gone. 30 s.
     pub meet_within: Duration,
@@ -29,6 +34,8 @@ impl Default for RemoteSettings {
             stops: true,
             mailbox: Mailbox::default(),
             proxies_max: 262_144,
+            held_messages: 32_768,
+            held_bytes: 16 << 20,
             meet_within: Duration::from_secs(30),
         }
     }

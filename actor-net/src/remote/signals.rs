@@ -117,7 +117,7 @@ impl Association {
             tracing::warn!(peer = %self.peer, "a stop from a peer was not followed");
             return;
         };
-        if !self.own.is_ours(target) || mode == StopMode::Drain && self.stop_when_let_in(target.id)
+        if !self.own.is_ours(target) || mode == StopMode::Drain && self.held.stop_behind(target.id)
         {
             return;
         }

@@ -172,7 +172,13 @@ fn r_a_full_line_fills_the_proxy_and_holds_its_senders() {
 
 #[test]
 fn r_messages_for_a_full_mailbox_are_held_in_order_and_block_nobody_else() {
-    let (here, there) = (Side::new("here"), Side::new("there"));
+    // Without room of their own they take that of the window.
+    let windowed = RemoteSettings {
+        held_messages: 0,
+        ..RemoteSettings::default()
+    };
+    let there = Side::with("there", Exports::new(), windowed);
+    let here = Side::new("here");
     let (_line, back) = lanes(&here, &there, 1);
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let slow = Sum {
