@@ -373,7 +373,7 @@ fn r_a_reply_may_come_late_from_any_thread_or_never() {
         (RemoteFailure::Panicked, "Panicked"),
         (RemoteFailure::Expired, "Expired"),
         (RemoteFailure::Cancelled, "Cancelled"),
-        (RemoteFailure::Full, "NoReply"),
+        (RemoteFailure::Full, "NoRoom"),
         (
             RemoteFailure::Undelivered(Undelivered::PeerGone),
             "PeerGone",

@@ -203,6 +203,7 @@ fn kind_of<M>(error: AskError<M>) -> String {
         AskError::Cancelled { .. } => "cancelled",
         AskError::Panicked { .. } => "panicked",
         AskError::NoReply { .. } => "no reply",
+        AskError::NoRoom { .. } => "no room there",
         AskError::PeerGone { .. } => "peer gone",
         AskError::Unreachable { .. } => "unreachable",
         AskError::NotExported { .. } => "not exported",

@@ -394,6 +394,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             }
             fate if fate == Fate::PeerGone as u8 => AskError::PeerGone { target },
             fate if fate == Fate::Unreachable as u8 => AskError::Unreachable { target },
+            fate if fate == Fate::NoRoom as u8 => AskError::NoRoom { target },
             fate if fate == Fate::NotExported as u8 => AskError::NotExported { target },
             fate if fate == Fate::TooLarge as u8 => AskError::TooLarge { target },
             _ => AskError::NoReply { target },

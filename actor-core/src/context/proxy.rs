@@ -181,7 +181,8 @@ impl RemoteFailure {
             Self::Panicked => Fate::Panicked,
             Self::Expired => Fate::Expired,
             Self::Cancelled => Fate::Cancelled,
-            Self::NoReply | Self::Full | Self::Overloaded => Fate::NoReply,
+            Self::NoReply => Fate::NoReply,
+            Self::Full | Self::Overloaded => Fate::NoRoom,
             Self::Undelivered(why) => why.fate(),
         }
     }
@@ -194,6 +195,7 @@ impl RemoteFailure {
             () if is(Fate::Panicked) => Self::Panicked,
             () if is(Fate::Expired) => Self::Expired,
             () if is(Fate::Cancelled) || is(Fate::Abandoned) => Self::Cancelled,
+            () if is(Fate::NoRoom) => Self::Full,
             () if is(Fate::PeerGone) => Self::Undelivered(Undelivered::PeerGone),
             () if is(Fate::Unreachable) => Self::Undelivered(Undelivered::Unreachable),
             () if is(Fate::NotExported) => Self::Undelivered(Undelivered::NotExported),

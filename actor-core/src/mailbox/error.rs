@@ -232,6 +232,12 @@ pub enum AskError<M> {
         /// The actor.
         target: ActorId,
     },
+    /// The actor lives on another peer, and its mailbox, or the memory for messages there, was full when the ask came: an
+    /// ask waits for room where it is sent, not there. The handler has not run; ask again after a pause.
+    NoRoom {
+        /// The actor.
+        target: ActorId,
+    },
     /// The actor lives on another peer, and this type of message does not travel: it is not marked
     /// `remote` here, or not exported there.
     NotExported {
@@ -304,6 +310,7 @@ impl<M> AskError<M> {
             | Self::NoReply { .. }
             | Self::PeerGone { .. }
             | Self::Unreachable { .. }
+            | Self::NoRoom { .. }
             | Self::NotExported { .. }
             | Self::TooLarge { .. } => None,
         }
@@ -320,6 +327,7 @@ impl<M> AskError<M> {
             | Self::NoReply { target }
             | Self::PeerGone { target }
             | Self::Unreachable { target }
+            | Self::NoRoom { target }
             | Self::NotExported { target }
             | Self::TooLarge { target }
             | Self::Overloaded { target, .. }
@@ -366,6 +374,7 @@ impl<M> AskError<M> {
             Self::NoReply { target } => AskError::NoReply { target },
             Self::PeerGone { target } => AskError::PeerGone { target },
             Self::Unreachable { target } => AskError::Unreachable { target },
+            Self::NoRoom { target } => AskError::NoRoom { target },
             Self::NotExported { target } => AskError::NotExported { target },
             Self::TooLarge { target } => AskError::TooLarge { target },
             Self::Deadlock { path, message } => AskError::Deadlock {
@@ -399,6 +408,7 @@ impl<M> AskError<M> {
             Self::NoReply { .. } => "NoReply",
             Self::PeerGone { .. } => "PeerGone",
             Self::Unreachable { .. } => "Unreachable",
+            Self::NoRoom { .. } => "NoRoom",
             Self::NotExported { .. } => "NotExported",
             Self::TooLarge { .. } => "TooLarge",
             Self::Deadlock { .. } => "Deadlock",
@@ -500,6 +510,11 @@ impl<M> fmt::Display for AskError<M> {
                 f,
                 "no reply from {target} to {what}: there is no connection to its peer; it may have been \
                  handled"
+            ),
+            Self::NoRoom { target } => write!(
+                f,
+                "no room for {what} at {target}, which lives on another peer: its mailbox or that process was full, and \
+                 it was not handled; ask again after a pause"
             ),
             Self::NotExported { target } => write!(
                 f,

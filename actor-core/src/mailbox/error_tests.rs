@@ -90,7 +90,7 @@ fn an_ask_says_what_became_of_it() {
         "actor:1.7.3 -> actor:0.1.1 -> actor:1.7.3"
     );
     assert_eq!(path.actors().len(), 2);
-    let errors: [(AskError<Order>, &str, bool); 7] = [
+    let errors: [(AskError<Order>, &str, bool); 8] = [
         (
             AskError::Dead {
                 target,
@@ -122,6 +122,7 @@ fn an_ask_says_what_became_of_it() {
             false,
         ),
         (AskError::NoReply { target }, "without a reply", false),
+        (AskError::NoRoom { target }, "it was not handled", false),
         (
             AskError::Deadlock {
                 path,

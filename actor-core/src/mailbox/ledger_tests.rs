@@ -66,6 +66,7 @@ fn each_fate_has_a_counter_of_its_own() {
         Fate::NotExported,
         Fate::TooLarge,
         Fate::Unreachable,
+        Fate::NoRoom,
     ]) {
         ledger.worker(0).fate_owned(fate);
         ledger.fate(fate);

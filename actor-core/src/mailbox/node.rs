@@ -150,6 +150,8 @@ pub enum Fate {
     TooLarge = 12,
     /// There is no connection to the peer now.
     Unreachable = 13,
+    /// It was an ask, and there was no room for it where its actor lives, on another peer.
+    NoRoom = 14,
 }
 
 impl Fate {
@@ -188,7 +190,7 @@ const ALL: [Fate; 13] = [
 ];
 
 /// How many fates there are, and 0, which is none.
-pub(crate) const FATES: usize = Fate::Unreachable as usize + 1;
+pub(crate) const FATES: usize = Fate::NoRoom as usize + 1;
 
 impl std::fmt::Display for Fate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -206,6 +208,7 @@ impl std::fmt::Display for Fate {
             Self::NotExported => "its type is not exported to or by the peer",
             Self::TooLarge => "it is larger than the peer takes",
             Self::Unreachable => "there is no connection to the peer",
+            Self::NoRoom => "there was no room for it on the actor's peer",
         })
     }
 }
