@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actor_core::{AskError, StopReason};
 use actor_net::cluster::{ClusterBuilder, LinkSettings};
@@ -28,12 +28,16 @@ fn quick(builder: ClusterBuilder) -> ClusterBuilder {
     membership.reconnect_grace = ms(200);
     membership.downing = Downing::Manual;
     membership.unstable_after = None;
-    let digits = "8f1d0f6a3c5be2974ad6105e7bb3c2984411f0a9d6c7e85b2f3a90d14c6e7b25";
     builder
         .links(links)
         .membership(membership)
         .transport(TransportSettings::default().connect_within(ms(500)))
-        .security(Security::shared_key(SharedKey::from_hex(digits).unwrap()))
+        .security(key())
+}
+
+fn key() -> Security {
+    let digits = "8f1d0f6a3c5be2974ad6105e7bb3c2984411f0a9d6c7e85b2f3a90d14c6e7b25";
+    Security::shared_key(SharedKey::from_hex(digits).unwrap())
 }
 
 /// Run in the other namespace.
@@ -45,11 +49,9 @@ fn the_other_process() {
 
 /// A namespace, and a virtual cable to it; they go away with the test, and so does what runs there.
 struct Cable {
+    /// One of its own for each test of this file.
+    number: u8,
     process: Option<Other>,
-}
-
-fn name(what: &str) -> String {
-    format!("ac{}{what}", std::process::id() % 100_000)
 }
 
 fn ip(args: &str) -> bool {
@@ -59,18 +61,19 @@ fn ip(args: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn address(host: u8) -> String {
-    format!("10.214.{}.{host}", std::process::id() % 250)
-}
-
 impl Cable {
     /// `None` where this may not be done.
-    fn lay() -> Option<Self> {
-        let (ns, a, b) = (name("n"), name("a"), name("b"));
+    fn lay(number: u8) -> Option<Self> {
+        let cable = Self {
+            number,
+            process: None,
+        };
+        let [ns, a, b] = ["n", "a", "b"].map(|what| cable.name(what));
+        let address = |host| cable.address(host);
         if !ip(&format!("netns add {ns}")) {
+            eprintln!("skipped: no right to make network namespaces here");
             return None;
         }
-        let cable = Self { process: None };
         let laid = [
             format!("link add {a} type veth peer name {b} netns {ns}"),
             format!("addr add {}/24 dev {a}", address(1)),
@@ -79,24 +82,35 @@ impl Cable {
             format!("-n {ns} link set {b} up"),
             format!("-n {ns} link set lo up"),
         ];
-        laid.iter().all(|args| ip(args)).then_some(cable)
+        laid.iter().all(|args| ip(args)).then_some(())?;
+        Some(cable)
+    }
+
+    fn name(&self, what: &str) -> String {
+        let pid = std::process::id() % 100_000;
+        format!("ac{pid}{}{what}", self.number)
+    }
+
+    fn address(&self, host: u8) -> String {
+        let pid = std::process::id() % 250;
+        format!("10.{}.{pid}.{host}", 214 + self.number)
     }
 
     /// Starts the other process at the far end.
     fn run(&mut self, seed: SocketAddr) {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &name("n")]);
+        command.args(["netns", "exec", &self.name("n")]);
         command.arg(std::env::current_exe().unwrap());
-        let listen = format!("{}:4720", address(2)).parse().unwrap();
+        let listen = format!("{}:4720", self.address(2)).parse().unwrap();
         self.process = Some(Other::start(command, seed, listen).0);
     }
 
     /// Pulls the cable at the far end: this end keeps its address, and nothing arrives; or plugs it in again.
-    fn plug(state: &str) {
+    fn plug(&self, state: &str) {
         assert!(ip(&format!(
             "-n {} link set {} {state}",
-            name("n"),
-            name("b")
+            self.name("n"),
+            self.name("b")
         )));
     }
 }
@@ -105,18 +119,17 @@ impl Drop for Cable {
     fn drop(&mut self) {
         // First who uses it.
         self.process = None;
-        ip(&format!("link del {}", name("a")));
-        ip(&format!("netns del {}", name("n")));
+        ip(&format!("link del {}", self.name("a")));
+        ip(&format!("netns del {}", self.name("n")));
     }
 }
 
 #[test]
 fn r06_g05_a_cable_that_is_pulled_is_noticed_and_what_is_said_later_finds_the_same_life() {
-    let Some(mut cable) = Cable::lay() else {
-        eprintln!("skipped: no right to make network namespaces here");
+    let Some(mut cable) = Cable::lay(0) else {
         return;
     };
-    let listen: SocketAddr = format!("{}:4720", address(1)).parse().unwrap();
+    let listen: SocketAddr = format!("{}:4720", cable.address(1)).parse().unwrap();
     let one = Process::with("one", None, |builder| quick(builder).listen(listen));
     cable.run(listen);
     one.sees(2);
@@ -140,7 +153,7 @@ fn r06_g05_a_cable_that_is_pulled_is_noticed_and_what_is_said_later_finds_the_sa
     let first = life();
 
     // Out of reach: asks end in time, nothing has ended.
-    Cable::plug("down");
+    cable.plug("down");
     is(MemberState::Unreachable);
     let asked = there
         .ask(Note { from: 1, n: 2 })
@@ -156,7 +169,7 @@ fn r06_g05_a_cable_that_is_pulled_is_noticed_and_what_is_said_later_finds_the_sa
     );
     assert!(there.is_alive() && watcher.ends().is_empty());
 
-    Cable::plug("up");
+    cable.plug("up");
     is(MemberState::Up);
     assert_eq!(life(), first, "it was away, not gone");
     let answered = loop {
@@ -169,13 +182,13 @@ fn r06_g05_a_cable_that_is_pulled_is_noticed_and_what_is_said_later_finds_the_sa
     assert_eq!(answered, 3);
 
     // Declared down while it cannot hear of it: this life is over.
-    Cable::plug("down");
+    cable.plug("down");
     is(MemberState::Unreachable);
     assert!(one.system.block_on(one.cluster.declare_down(&two)));
     wait_until("the end", || !watcher.ends().is_empty());
     assert!(matches!(watcher.ends()[0], StopReason::PeerGone(_)));
     assert!(there.ask_blocking(Note { from: 1, n: 4 }).is_err());
-    Cable::plug("up");
+    cable.plug("up");
     wait_until("another life of it", || {
         life() > first && {
             let view = one.cluster.view();
@@ -185,6 +198,43 @@ fn r06_g05_a_cable_that_is_pulled_is_noticed_and_what_is_said_later_finds_the_sa
     });
     watching.ask_blocking(Note { from: 1, n: 1 }).unwrap();
     assert_eq!(watcher.ends().len(), 1, "once");
+    drop(cable);
+    one.finish();
+}
+
+#[test]
+fn r06_a_half_open_peer_is_noticed_within_seconds_by_default() {
+    let Some(mut cable) = Cable::lay(1) else {
+        return;
+    };
+    let listen: SocketAddr = format!("{}:4720", cable.address(1)).parse().unwrap();
+    let one = Process::with("one", None, |builder| {
+        builder.listen(listen).security(key())
+    });
+    cable.run(listen);
+    one.sees(2);
+    let two = actor_net::id::PeerId::new("two").unwrap();
+    let looking = one.cluster.lookup::<Witness>(&two, "witness");
+    let there = one.system.block_on(looking).unwrap();
+    assert_eq!(there.ask_blocking(Note { from: 1, n: 1 }).unwrap(), 1);
+
+    cable.plug("down");
+    let cut = Instant::now();
+    // Heard by whoever asks, too: what is under way when it is noticed ends then.
+    let asking = one.system.tokio().spawn(async move {
+        let asked = there.ask(Note { from: 1, n: 2 }).await;
+        (asked.unwrap_err(), Instant::now())
+    });
+    wait_until("the connection is given up", || {
+        one.cluster.troubles().iter().any(|it| it.with == "two")
+    });
+    let noticed = cut.elapsed();
+    let (error, at) = one.system.block_on(asking).unwrap();
+    assert!(matches!(error, AskError::Unreachable { .. }), "{error}");
+    let told = at.saturating_duration_since(cut);
+    // By default 5 s after the last word of it. A loaded machine may take longer, though not for ever.
+    println!("a cut is noticed after {noticed:.1?}, an ask told after {told:.1?}");
+    assert!(noticed < Duration::from_secs(60));
     drop(cable);
     one.finish();
 }
