@@ -227,14 +227,14 @@ fn read_orders(options: &Options) -> Result<Arc<[Placed]>, Box<dyn Error>> {
 }
 
 /// The log, on stderr: warnings and errors, or what `RUST_LOG` says. Peers of the story only say errors: that one of
-/// them does not answer is known there. What the engine of the consensus says to itself is left out.
+/// them does not answer is known there. What the engine of the consensus says to itself is left out, unless it is asked for.
 fn start_log(options: &Options) -> Result<(), Box<dyn Error>> {
-    let default = if options.driven {
-        "error,openraft=off"
-    } else {
-        "warn,openraft=off"
-    };
-    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| default.to_owned());
+    let default = if options.driven { "error" } else { "warn" };
+    let mut wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| default.to_owned());
+    if !wanted.contains("openraft") {
+        // It says refusals that belong to an election as errors.
+        wanted.push_str(",openraft=off");
+    }
     let filter: Targets = wanted.parse().map_err(|error| {
         format!("RUST_LOG={wanted}: {error}; write levels per target, such as warn,actor_net=debug")
     })?;

@@ -353,6 +353,60 @@ fn r11_connections_that_nobody_uses_are_closed_and_come_back_without_loss() {
     finish([one, two]);
 }
 
+#[test]
+fn g06_what_was_told_before_a_peer_leaves_arrives() {
+    let (one, two) = pair();
+    let witness = Witness::default();
+    let actor = two.system.actor(witness.clone());
+    let actor = actor.mailbox(Mailbox::bounded(8)).spawn().unwrap();
+    assert!(two.cluster.publish("witness", actor));
+    let there = one.find(&two, "witness");
+    for n in 0..500 {
+        let bytes = vec![7; if n % 50 == 0 { 100_000 } else { 10 }];
+        there.tell(Bulk { from: 1, n, bytes }).unwrap();
+    }
+    one.leave();
+    wait_until("all of it", || witness.notes_of(1).len() == 500);
+    one.finish();
+    two.finish();
+}
+
+#[test]
+fn r_a_link_tells_who_linked_of_the_end_and_not_of_restarts() {
+    let (one, two) = pair();
+    let restarting = |process: &Process| {
+        let actor = process.system.actor(Witness::default);
+        actor.restart(Restart::Transient).spawn().unwrap()
+    };
+    let original = restarting(&two);
+    assert!(two.cluster.publish("restarts", original));
+    let there = one.find(&two, "restarts");
+    let trapped = Witness::default();
+    let here = one.system.actor(trapped.clone());
+    let here = here.trap_links(true).spawn().unwrap();
+    here.ask_blocking(Link(there)).unwrap();
+    // It fails and is there again, as the same actor: nobody is told.
+    _ = there.ask_blocking(Fail {});
+    assert_eq!(there.ask_blocking(Note { from: 1, n: 1 }).unwrap(), 1);
+    assert_eq!(here.ask_blocking(Note { from: 1, n: 1 }).unwrap(), 1);
+    assert!(trapped.ends().is_empty(), "{:?}", trapped.ends());
+    // Its end is told, once.
+    original.stop();
+    wait_until("the end", || !trapped.ends().is_empty());
+    here.ask_blocking(Note { from: 1, n: 2 }).unwrap();
+    assert_eq!(trapped.ends(), [StopReason::Normal]);
+
+    // The other way round: who linked, and fails, is felt there though it is restarted here.
+    let linker = restarting(&one);
+    let linked = two.publish("linked", &Witness::default());
+    let there = one.find(&two, "linked");
+    linker.ask_blocking(Link(there)).unwrap();
+    _ = linker.ask_blocking(Fail {});
+    wait_until("it fails with the other", || !linked.is_alive());
+    assert_eq!(linker.ask_blocking(Note { from: 1, n: 3 }).unwrap(), 3);
+    finish([one, two]);
+}
+
 // ---- A process that is killed -------------------------------------------------------------------
 
 /// Run as a process of its own.

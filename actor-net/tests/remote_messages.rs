@@ -262,6 +262,27 @@ fn r10_an_actor_that_stays_full_holds_up_its_senders_and_no_other_of_its_lane() 
 }
 
 #[test]
+fn m03_an_ask_that_finds_no_room_there_says_so() {
+    let (one, two) = pair();
+    let (full, gate) = Witness::gated();
+    let actor = two.system.actor(full.clone());
+    let actor = actor.mailbox(Mailbox::bounded(1)).spawn().unwrap();
+    assert!(two.cluster.publish("full", actor));
+    let there = one.find(&two, "full");
+    there.tell(Hold {}).unwrap();
+    full.until(&Heard::Held, 1);
+    // One takes the room; an ask does not wait for it.
+    actor.tell(Note { from: 1, n: 1 }).unwrap();
+    let error = there.ask_blocking(Note { from: 1, n: 2 }).unwrap_err();
+    assert!(matches!(error, AskError::NoRoom { .. }), "{error}");
+    assert!(error.to_string().contains("ask again"), "{error}");
+    gate.add_permits(1);
+    wait_until("the other", || full.notes_of(1) == [1]);
+    assert_eq!(there.ask_blocking(Note { from: 1, n: 3 }).unwrap(), 3);
+    finish([one, two]);
+}
+
+#[test]
 fn m03_a_proxy_without_room_gives_the_message_back() {
     let mut small = RemoteSettings::default();
     small.mailbox = Mailbox::bounded(4);

@@ -254,6 +254,15 @@ pub(super) async fn leave(life: Arc<Life>, shared: Arc<Shared>, until: Instant) 
     let time = until.saturating_duration_since(Instant::now());
     let agree = AGREE_WITHIN.min(time / 2);
     hand_over(&life, &shared, until - agree).await;
+    // What was told before this peer left is to arrive; once it is gone nobody takes it any more.
+    let all_said = async {
+        life.remote.all_sent().await;
+        life.peers.all_said().await;
+    };
+    let time = (until - agree).saturating_duration_since(Instant::now());
+    if tokio::time::timeout(time, all_said).await.is_err() {
+        tracing::warn!("leaving before all that was sent has arrived");
+    }
     if shared.view.borrow().up().count() > 0 {
         let agree = agree.min(until.saturating_duration_since(Instant::now()));
         if !life.consensus.leave(agree).await {

@@ -71,6 +71,18 @@ async fn farewell(peer: Arc<Peer>) {
     until(|| !control.is_connected()).await;
 }
 
+/// Until what waits in the lanes has arrived, at all peers that are connected.
+pub(super) async fn all_said(hub: &Arc<Hub>) {
+    let peers = hub.book().all();
+    for peer in peers {
+        for at in 0..peer.lanes() {
+            let port = peer.lane_port(at);
+            let is_said = || port.lock().machine.is_said() || !peer.control.is_connected();
+            until(is_said).await;
+        }
+    }
+}
+
 /// Until it holds. It is the end: nobody minds a look every few milliseconds.
 async fn until(holds: impl Fn() -> bool) {
     while !holds() {

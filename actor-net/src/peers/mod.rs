@@ -135,6 +135,11 @@ impl Peers {
         }
     }
 
+    /// Until what was pushed before has arrived, at all peers that are connected.
+    pub(crate) async fn all_said(&self) {
+        farewell::all_said(&self.0).await;
+    }
+
     /// Lets nobody in, sends what waits, says goodbye, and shuts the transport down; what is not done within
     /// `grace` is cut off. `true` when nothing had to be.
     pub(crate) async fn shutdown(&self, grace: Duration) -> bool {

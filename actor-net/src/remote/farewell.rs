@@ -13,8 +13,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use actor_core::remote::{CodecError, Export};
+use actor_core::remote::{CodecError, Export, ProxyHandle};
 use actor_core::{ActorId, Message, SendError, StopReason};
+use tokio::sync::mpsc;
 
 use super::association::{Association, lock};
 use super::fate::end_of;
@@ -52,7 +53,7 @@ struct State {
 }
 
 /// One round; its barriers are through when the last handle to it is dropped.
-struct Round {
+pub(super) struct Round {
     association: Weak<Association>,
     farewells: Mutex<Vec<Farewell>>,
     /// Proxies whose barriers are not through.
@@ -93,14 +94,18 @@ impl Drop for Round {
 }
 
 /// Goes through the mailbox of a proxy, and is dropped there.
-pub(super) struct Barrier {
-    round: Arc<Round>,
-    proxy: ActorId,
+pub(super) enum Barrier {
+    /// Of a round.
+    Round { round: Arc<Round>, proxy: ActorId },
+    /// Of this side's leaving: it is through when all of these are dropped.
+    Leaving(#[expect(dead_code, reason = "it is dropped")] mpsc::Sender<()>),
 }
 
 impl Drop for Barrier {
     fn drop(&mut self) {
-        lock(&self.round.left).remove(&self.proxy);
+        if let Self::Round { round, proxy } = self {
+            lock(&round.left).remove(proxy);
+        }
     }
 }
 
@@ -164,14 +169,11 @@ impl Association {
         for proxy in self.all_proxies() {
             waits = true;
             lock(&round.left).insert(proxy.id());
-            let barrier = Barrier {
+            let barrier = Barrier::Round {
                 round: round.clone(),
                 proxy: proxy.id(),
             };
-            let proxy = proxy.actor_ref::<Elsewhere>();
-            if let Err(SendError::Full { message, .. }) = proxy.tell(barrier) {
-                tokio.spawn(async move { drop(proxy.send(message).await) });
-            }
+            self.put_behind_all(&proxy, barrier);
         }
         if waits {
             tokio.spawn(async move {
@@ -186,6 +188,25 @@ impl Association {
                     }
                 }
             });
+        }
+    }
+
+    /// Behind all that is in the mailbox of a proxy.
+    fn put_behind_all(&self, proxy: &ProxyHandle, barrier: Barrier) {
+        let proxy = proxy.actor_ref::<Elsewhere>();
+        if let Err(SendError::Full { message, .. }) = proxy.tell(barrier) {
+            let tokio = self.own.system.tokio();
+            tokio.spawn(async move { drop(proxy.send(message).await) });
+        }
+    }
+
+    /// `through` is dropped when all that was sent to this peer before is in the lanes.
+    pub(super) fn when_all_is_sent(&self, through: &mpsc::Sender<()>) {
+        if self.way().is_none() {
+            return;
+        }
+        for proxy in self.all_proxies() {
+            self.put_behind_all(&proxy, Barrier::Leaving(through.clone()));
         }
     }
 

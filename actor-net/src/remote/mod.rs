@@ -334,6 +334,17 @@ impl Remote {
         self.0.books.read()
     }
 
+    /// Until all that was sent before to actors of peers that were met is in the lanes.
+    pub(crate) async fn all_sent(&self) {
+        let (through, mut left) = tokio::sync::mpsc::channel(1);
+        for association in self.0.all() {
+            association.when_all_is_sent(&through);
+        }
+        drop(through);
+        // Nothing is ever sent by it.
+        let _: Option<()> = left.recv().await;
+    }
+
     /// All peers are gone as far as this floor is concerned: asks fail, proxies end.
     pub(crate) fn shutdown(&self) {
         for association in self.0.all() {

@@ -259,6 +259,12 @@ impl Lane {
         self.outbox.is_empty()
     }
 
+    /// Whether all that was pushed has arrived, as far as the peer has said.
+    pub(crate) fn is_said(&self) -> bool {
+        let connection = self.connection.as_ref();
+        self.is_quiet() && connection.is_none_or(|it| it.unacknowledged.is_empty())
+    }
+
     /// A number that is another one when the lane was used meanwhile.
     pub(crate) fn used(&self) -> u64 {
         self.used
