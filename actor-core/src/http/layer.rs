@@ -126,7 +126,9 @@ impl RequestLayer {
                 ("url.path", Arc::from(path)),
             ];
             if let Some(route) = self.name {
-                record.attributes.push(("http.route", Arc::from(route)));
+                // The name may have the method in front.
+                let path = route.split_once(' ').map_or(route, |(_, path)| path);
+                record.attributes.push(("http.route", Arc::from(path)));
             }
             Box::new(Span {
                 system: self.system,
