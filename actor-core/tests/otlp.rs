@@ -13,6 +13,7 @@ use actor_core::prelude::*;
 use actor_core::topology::Workers;
 use actor_core::{SpanKind, SpanRecord, TraceContext, TracingOptions};
 use common::*;
+use opentelemetry::trace::TraceContextExt;
 
 struct Echo;
 impl Actor for Echo {}
@@ -304,5 +305,50 @@ fn nothing_is_exported_if_it_is_switched_off_or_makes_no_sense() {
     };
     assert!(warning.to_string().contains("ftp://x"), "{warning}");
     say(&system, 1);
+    finish(system);
+}
+
+/// Says in which span OpenTelemetry takes it to be, and in which we do: at the beginning, and after an await.
+struct Joiner;
+impl Actor for Joiner {}
+struct Where;
+type Spans = Vec<(String, Option<String>)>;
+impl Message for Where {
+    type Reply = Spans;
+}
+impl Handler<Where> for Joiner {
+    async fn handle(&mut self, _: Where, _cx: &mut ActorContext<Self>) -> Spans {
+        let here = || {
+            let theirs = opentelemetry::Context::current();
+            let theirs = theirs.span().span_context().span_id().to_string();
+            let ours = Context::current();
+            (
+                theirs,
+                ours.trace().map(|trace| trace.span_id().to_string()),
+            )
+        };
+        let first = here();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        vec![first, here()]
+    }
+}
+
+#[test]
+fn what_a_handler_records_by_opentelemetry_joins_its_trace() {
+    let system = system(PATIENCE);
+    let joiner = system.spawn(Joiner).unwrap();
+    let ask = |sampled: bool| {
+        let context = Context::empty().with_trace(TraceContext::new_root(sampled));
+        joiner.ask(Where).context(context).blocking().unwrap()
+    };
+    for (theirs, ours) in ask(true) {
+        assert_eq!(Some(theirs), ours, "inside");
+    }
+    for (theirs, _) in ask(false) {
+        assert_eq!(theirs, "0000000000000000", "nobody records it");
+    }
+    for (theirs, ours) in joiner.ask_blocking(Where).unwrap() {
+        assert_eq!((theirs.as_str(), ours), ("0000000000000000", None));
+    }
     finish(system);
 }

@@ -32,6 +32,8 @@ mod forward;
 mod fsm;
 mod harness;
 mod inbound;
+#[cfg(feature = "otlp")]
+mod joined;
 mod lent;
 mod message_context;
 mod moving;
@@ -76,6 +78,8 @@ pub use export::{CodecError, Export};
 pub use forward::ForwardError;
 pub use fsm::Fsm;
 pub use inbound::{Anyone, ask as ask_for_elsewhere, tell_all};
+#[cfg(feature = "otlp")]
+pub(crate) use joined::otel_span_context;
 pub use message_context::{Context, Scoped};
 pub use moving::MoveError;
 pub use naming::{InvalidName, LookupError, NAME_BYTES_MAX, RegisterError, RegisteredName};

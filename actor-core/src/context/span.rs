@@ -31,12 +31,17 @@ impl HandlerSpan {
 
     #[inline(always)]
     pub(super) fn enter(&self) -> Inside<'_> {
-        if self.0.is_none() {
-            return Inside(None);
-        }
+        #[cfg(feature = "otlp")]
+        let joined = super::joined::join();
         let mut entered = None;
-        contain(|| entered = Some(self.0.enter()));
-        Inside(entered)
+        if !self.0.is_none() {
+            contain(|| entered = Some(self.0.enter()));
+        }
+        Inside {
+            entered,
+            #[cfg(feature = "otlp")]
+            _joined: joined,
+        }
     }
 }
 
@@ -51,12 +56,17 @@ impl Drop for HandlerSpan {
 }
 
 /// Left when dropped.
-pub(super) struct Inside<'a>(Option<Entered<'a>>);
+pub(super) struct Inside<'a> {
+    entered: Option<Entered<'a>>,
+    /// After the span has been left.
+    #[cfg(feature = "otlp")]
+    _joined: Option<opentelemetry::ContextGuard>,
+}
 
 impl Drop for Inside<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(entered) = self.0.take() {
+        if let Some(entered) = self.entered.take() {
             contain(|| drop(entered));
         }
     }
@@ -64,6 +74,9 @@ impl Drop for Inside<'_> {
 
 #[cold]
 fn enabled(cell: CellRef, actor_type: &'static str, message: &'static str) -> Span {
+    // A layer for OpenTelemetry looks for the parent now.
+    #[cfg(feature = "otlp")]
+    let _joined = super::joined::join();
     let mut span = Span::none();
     contain(|| {
         span = tracing::debug_span!(

@@ -11,8 +11,9 @@ use opentelemetry::trace::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
+use crate::context::otel_span_context;
 use crate::telemetry::short_type_name;
-use crate::trace::{SpanKind, SpanOutcome, SpanRecord, TraceContext};
+use crate::trace::{SpanKind, SpanOutcome, SpanRecord};
 
 pub(super) fn span_data(span: &SpanRecord, scope: &InstrumentationScope) -> SpanData {
     let mut links = SpanLinks::default();
@@ -28,7 +29,7 @@ pub(super) fn span_data(span: &SpanRecord, scope: &InstrumentationScope) -> Span
     }
     let parent = span.parent.map(|parent| parent.as_u64());
     SpanData {
-        span_context: span_context(&span.trace, false),
+        span_context: otel_span_context(&span.trace, false),
         parent_span_id: parent.map_or(OtelSpanId::INVALID, OtelSpanId::from),
         parent_span_is_remote: parent.is_some()
             && (span.kind == SpanKind::Request
@@ -56,21 +57,6 @@ pub(super) fn span_data(span: &SpanRecord, scope: &InstrumentationScope) -> Span
         },
         instrumentation_scope: scope.clone(),
     }
-}
-
-/// A trace of ours as OpenTelemetry names it.
-pub(super) fn span_context(trace: &TraceContext, is_remote: bool) -> SpanContext {
-    let flags = OtelFlags::new(trace.flags().bits());
-    SpanContext::new(
-        OtelTraceId::from(trace.trace_id().as_u128()),
-        OtelSpanId::from(trace.span_id().as_u64()),
-        flags,
-        is_remote,
-        trace
-            .tracestate()
-            .and_then(|it| it.parse().ok())
-            .unwrap_or_default(),
-    )
 }
 
 /// The operation and the message, so few different ones that a collector can group by them.

@@ -170,6 +170,6 @@ impl Drop for Exporter {
 /// ```
 pub fn context_of(trace: &TraceContext) -> opentelemetry::Context {
     use opentelemetry::trace::TraceContextExt;
-    let span = convert::span_context(trace, true);
+    let span = crate::context::otel_span_context(trace, true);
     opentelemetry::Context::current().with_remote_span_context(span)
 }
