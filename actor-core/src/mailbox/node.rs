@@ -173,7 +173,7 @@ impl Fate {
     }
 }
 
-const ALL: [Fate; 13] = [
+const ALL: [Fate; 14] = [
     Fate::ActorStopped,
     Fate::Expired,
     Fate::Cancelled,
@@ -187,6 +187,7 @@ const ALL: [Fate; 13] = [
     Fate::NotExported,
     Fate::TooLarge,
     Fate::Unreachable,
+    Fate::NoRoom,
 ];
 
 /// How many fates there are, and 0, which is none.

@@ -197,7 +197,7 @@ fn outcome(outcome: &SpanOutcome) -> &'static str {
             Fate::Interrupted => "interrupted",
             Fate::Abandoned => "abandoned",
             Fate::NoReply => "no_reply",
-            Fate::Oldest | Fate::Newest => "refused",
+            Fate::Oldest | Fate::Newest | Fate::NoRoom => "refused",
             Fate::ActorStopped
             | Fate::PeerGone
             | Fate::NotExported
