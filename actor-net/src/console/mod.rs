@@ -17,7 +17,7 @@
 //! | `gate` | tokens, cookies, hosts, and what a page may not do |
 //! | `route`, `query`, `answer` | from a request to a view and back |
 //! | `views` | what each path tells |
-//! | `recent`, `cpu` | what must be remembered to tell it: history, rates, stalls, events of members |
+//! | `recent`, `cpu`, `latency` | what must be remembered to tell it: history, rates, stalls, events of members |
 //! | `walks` | walks over all actors, bounded and shared |
 //! | `metrics` | the text that Prometheus reads |
 //! | `page` | the files of the page |
@@ -33,6 +33,7 @@ mod builder;
 mod cpu;
 mod error;
 mod gate;
+mod latency;
 mod metrics;
 mod page;
 mod query;

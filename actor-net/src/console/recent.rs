@@ -3,17 +3,17 @@
 //! All of it has fixed bounds. A task on the reactor does it; what reads files or walks is done on a thread for blocking
 //! work. It ends with the console.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use actor_core::{StallReport, Stats, SystemRef};
+use actor_core::{LatencyHistogram, StallReport, Stats, SystemRef};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::api::Series;
-use super::cpu;
+use super::{cpu, latency};
 use crate::cluster::Cluster;
 use crate::membership::MemberEvent;
 use crate::remote::RemoteStats;
@@ -46,6 +46,8 @@ pub(super) struct Pair {
     pub(super) between: Duration,
     /// By worker.
     pub(super) loads: Vec<Option<f64>>,
+    /// Messages per second by type of actor, as far as samples tell.
+    pub(super) type_rates: HashMap<&'static str, f64>,
 }
 
 impl Pair {
@@ -98,6 +100,9 @@ struct Sample {
     arena_bytes: u64,
     remote_out: Option<f64>,
     remote_in: Option<f64>,
+    /// The 50th, 99th and 99.9th percentile of what came in this second.
+    wait: [Option<u64>; 3],
+    handle: [Option<u64>; 3],
 }
 
 /// A stall, and when it began.
@@ -203,12 +208,12 @@ impl Recent {
             crossed_share: column(of, |it| it.crossed_share),
             load: column(of, |it| it.load),
             arena_bytes: column(of, |it| Some(it.arena_bytes)),
-            wait_p50_ns: column(of, |_| None),
-            wait_p99_ns: column(of, |_| None),
-            wait_p999_ns: column(of, |_| None),
-            handle_p50_ns: column(of, |_| None),
-            handle_p99_ns: column(of, |_| None),
-            handle_p999_ns: column(of, |_| None),
+            wait_p50_ns: column(of, |it| it.wait[0]),
+            wait_p99_ns: column(of, |it| it.wait[1]),
+            wait_p999_ns: column(of, |it| it.wait[2]),
+            handle_p50_ns: column(of, |it| it.handle[0]),
+            handle_p99_ns: column(of, |it| it.handle[1]),
+            handle_p999_ns: column(of, |it| it.handle[2]),
             remote_out_per_s: column(of, |it| it.remote_out),
             remote_in_per_s: column(of, |it| it.remote_in),
         };
@@ -235,14 +240,16 @@ async fn sample(recent: Arc<Recent>, system: SystemRef, cluster: Option<Cluster>
     let mut last: Option<Look> = None;
     loop {
         ticks.tick().await;
-        // Files are read, which a reactor should not wait for.
-        let Ok(cpu) = tokio::task::spawn_blocking(move || system.worker_cpu_times()).await else {
+        // Files are read and histograms copied, which a reactor should not wait for.
+        let slow = move || (system.worker_cpu_times(), Times::read(system));
+        let Ok((cpu, times)) = tokio::task::spawn_blocking(slow).await else {
             return;
         };
         let look = Look {
             at: Instant::now(),
             stats: system.stats(),
             cpu,
+            times,
             remote: cluster.as_ref().and_then(Cluster::stats),
         };
         if let Some(before) = last.take() {
@@ -257,13 +264,45 @@ struct Look {
     at: Instant,
     stats: Stats,
     cpu: Vec<Option<Duration>>,
+    times: Times,
     remote: Option<RemoteStats>,
 }
+
+/// What was measured of messages so far.
+struct Times {
+    wait: LatencyHistogram,
+    handle: LatencyHistogram,
+    /// Messages by type of actor.
+    types: HashMap<&'static str, u64>,
+}
+
+impl Times {
+    fn read(system: SystemRef) -> Self {
+        let told = system.latencies();
+        let types = told.types.iter();
+        Self {
+            types: types.map(|it| (it.actor_type, it.wait.count())).collect(),
+            wait: told.all.wait,
+            handle: told.all.handle,
+        }
+    }
+}
+
+const SHARES: [f64; 3] = [0.5, 0.99, 0.999];
 
 impl Recent {
     fn note(&self, before: Look, now: &Look) {
         let between = now.at.duration_since(before.at);
+        let rate = |(of, count): (&&'static str, &u64)| {
+            let earlier = before.times.types.get(of).copied().unwrap_or(0);
+            Some((*of, per_second(earlier, *count, between)?))
+        };
+        let percentiles = |of: fn(&Times) -> &LatencyHistogram| {
+            SHARES.map(|share| latency::between(of(&before.times), of(&now.times), share))
+        };
+        let (wait, handle) = (percentiles(|it| &it.wait), percentiles(|it| &it.handle));
         let pair = Pair {
+            type_rates: now.times.types.iter().filter_map(rate).collect(),
             loads: cpu::loads(&before.cpu, &now.cpu, between),
             before: before.stats,
             now: now.stats.clone(),
@@ -295,6 +334,8 @@ impl Recent {
             arena_bytes: arena_bytes(&pair.now),
             remote_out: remote(|it| it.tells_out + it.asks_out + it.answers_out),
             remote_in: remote(|it| it.tells_in + it.asks_in + it.answers_in),
+            wait,
+            handle,
         };
         let mut history = lock(&self.history);
         if history.len() == SAMPLES {

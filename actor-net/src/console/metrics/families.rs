@@ -3,6 +3,7 @@
 use actor_core::{Conservation, NumaStats, Stats, WorkerStats};
 
 use super::text::{Kind, Text};
+use super::times::times;
 use crate::cluster::{Cluster, Status};
 use crate::console::Shared;
 use crate::console::recent::CELL_BYTES;
@@ -10,7 +11,7 @@ use crate::console::walks::{OTHER, Summary, TypeCount};
 use crate::membership::MemberState;
 
 /// Types of actors that have series of their own.
-const TYPES_MAX: usize = 100;
+pub(super) const TYPES_MAX: usize = 100;
 /// Peers that have.
 const PEERS_MAX: usize = 256;
 
@@ -23,6 +24,7 @@ pub(super) fn write(shared: &Shared, walk: &Summary) -> String {
     workers(&mut text, shared, &stats);
     crossing(&mut text, &stats);
     numa_nodes(&mut text, &stats);
+    times(&mut text, &shared.system.latencies());
     stalls(&mut text, &stats);
     spans(&mut text, &stats);
     if let Some(cluster) = &shared.cluster {

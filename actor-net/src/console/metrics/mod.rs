@@ -6,6 +6,7 @@
 
 mod families;
 mod text;
+mod times;
 
 use std::time::Duration;
 

@@ -4,15 +4,18 @@ use actor_core::supervision::Strategy;
 use actor_core::{ActorGlance, ActorId, ActorPhase, ActorSnapshot, Restart, Supervision};
 
 use super::looks::{Look, Looks};
-use super::{id, ns, traces};
+use super::{dead_letters, id, ms, ns, traces};
 use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
-use crate::console::api::{ActorPage, ActorRow, Actors, AskWait};
+use crate::console::api::{ActorPage, ActorRow, Actors, AskWait, Failure, Latency};
+use crate::console::latency::spread;
 use crate::console::query::Query;
 use crate::console::walks::{FRESH, PAGED_MAX, Sort, Wanted};
 
 /// Children that an actor's page names.
 const CHILDREN: usize = 50;
+/// Failures that are looked through: all that the system keeps.
+const FAILURES: usize = 256;
 /// Actors that ask one, which its page names.
 const ASKED_BY: usize = 50;
 
@@ -174,6 +177,27 @@ fn find(shared: &Shared, text: &str) -> Result<ActorId, Wrong> {
     })
 }
 
+/// The end of its last life that failed, if the system still knows.
+fn last_failure(shared: &Shared, actor: ActorId) -> Option<Failure> {
+    let failures = shared.system.failures(FAILURES).latest.into_iter();
+    let last = failures.into_iter().find(|it| it.actor == actor)?;
+    Some(Failure {
+        at_ms: ms(last.at),
+        message: last.message.map(str::to_owned),
+        error: last.reason.to_string(),
+        trace_id: last.trace_id.map(|trace| trace.to_string()),
+    })
+}
+
+fn latency_of(shared: &Shared, actor_type: &str) -> Latency {
+    let types = shared.system.latencies().types;
+    let of_it = types.iter().find(|it| it.actor_type == actor_type);
+    of_it.map_or_else(Latency::default, |it| Latency {
+        wait: spread(&it.recent_wait),
+        handle: spread(&it.recent_handle),
+    })
+}
+
 pub(in crate::console) async fn actor(shared: &Shared, text: &str) -> Result<Answer, Wrong> {
     let actor = find(shared, text)?;
     let gone = || {
@@ -251,10 +275,10 @@ pub(in crate::console) async fn actor(shared: &Shared, text: &str) -> Result<Ans
             .map(|asker| wait(asker.actor, asker.actor, asker.quiet_for))
             .collect(),
         cycle: cycle.map(|circle| circle.into_iter().map(id).collect()),
-        last_failure: handled.last_failure,
+        last_failure: last_failure(shared, actor).or(handled.last_failure),
         recent: handled.recent,
-        latency: handled.latency,
-        dead_letters: 0,
+        latency: latency_of(shared, shown.actor_type),
+        dead_letters: dead_letters::of_actor(shared, actor),
         stalls: stalls.count() as u64,
         actor: row,
     }))

@@ -10,11 +10,13 @@ use crate::console::api::{
     MemoryBytes, MessageCounts, Overview, PeerCounts, Rates, RefusedReasons, StallCounts,
     SystemInfo, TracingInfo, WorkerCounts,
 };
+use crate::console::latency::spread;
 use crate::console::recent::{Pair, arena_bytes};
 use crate::membership::MemberState;
 
 pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wrong> {
     let stats = shared.system.stats();
+    let latencies = shared.system.latencies();
     let pair = shared.recent.pair();
     let pair = pair.as_deref();
     let why = health::why_not(shared);
@@ -38,7 +40,7 @@ pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wron
         features: Features {
             cluster: shared.cluster.is_some(),
             tracing: true,
-            latency: false,
+            latency: latencies.measured > 0,
             schedule: true,
             actions: shared.allow_actions,
             token_required: shared.gate.needs_token(),
@@ -69,7 +71,10 @@ pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wron
             failed_total: None,
             by_outcome: Vec::new(),
         },
-        latency: Latency::default(),
+        latency: Latency {
+            wait: spread(&latencies.all.recent_wait),
+            handle: spread(&latencies.all.recent_handle),
+        },
         workers: WorkerCounts {
             count: stats.workers.len(),
             busy: stats.workers.len().saturating_sub(asleep),

@@ -11,7 +11,7 @@ use super::{id, ms, ns};
 use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
 use crate::console::api::{
-    Failure, Handled, Latency, Span, SpanAttribute, SpanLink, Trace, TraceRoot, TraceRow, Traces,
+    Failure, Handled, Span, SpanAttribute, SpanLink, Trace, TraceRoot, TraceRow, Traces,
 };
 use crate::console::query::Query;
 
@@ -214,7 +214,6 @@ fn outcome(outcome: &SpanOutcome) -> &'static str {
 pub(super) struct HandledBy {
     pub(super) recent: Vec<Handled>,
     pub(super) last_failure: Option<Failure>,
-    pub(super) latency: Latency,
 }
 
 pub(super) async fn handled_by(shared: &Shared, actor: ActorId) -> HandledBy {
@@ -261,6 +260,5 @@ fn look_through(system: SystemRef, actor: ActorId) -> HandledBy {
                 span_id: Some(span.span_id().to_string()),
             })
             .collect(),
-        latency: Latency::default(),
     }
 }

@@ -1,11 +1,15 @@
 //! `GET /api/v1/types`.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use actor_core::TypeLatency;
 
 use super::ns;
 use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
 use crate::console::api::{TypeRow, Types};
+use crate::console::latency::spread;
 use crate::console::query::Query;
 use crate::console::walks::FRESH;
 
@@ -16,6 +20,10 @@ pub(in crate::console) async fn types(shared: &Shared, query: &Query) -> Result<
         &["alive", "queued", "busy", "rate", "wait", "handle"],
     )?;
     let summary = shared.walks.summary(FRESH).await?;
+    let times = shared.system.latencies().types;
+    let times: HashMap<&str, TypeLatency> =
+        times.into_iter().map(|it| (it.actor_type, it)).collect();
+    let pair = shared.recent.pair();
     let mut rows: Vec<TypeRow> = summary
         .types
         .iter()
@@ -24,9 +32,15 @@ pub(in crate::console) async fn types(shared: &Shared, query: &Query) -> Result<
             alive: count.alive,
             busy: count.busy,
             queued: count.queued,
-            rate_per_s: None,
-            wait: None,
-            handle: None,
+            rate_per_s: pair
+                .as_ref()
+                .and_then(|pair| pair.type_rates.get(count.actor_type).copied()),
+            wait: times
+                .get(count.actor_type)
+                .and_then(|it| spread(&it.recent_wait)),
+            handle: times
+                .get(count.actor_type)
+                .and_then(|it| spread(&it.recent_handle)),
             failures_total: None,
         })
         .collect();
