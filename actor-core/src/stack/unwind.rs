@@ -112,6 +112,11 @@ fn named(addresses: &[FrameAddress], is_cut: bool) -> ThreadStack {
                 });
             }
         });
+        if stack.frames.len() > FRAMES_MAX {
+            stack.frames.truncate(FRAMES_MAX);
+            stack.is_cut = true;
+            break;
+        }
         if is_ours && !stack.frames.is_empty() {
             stack.is_cut = false;
             break;

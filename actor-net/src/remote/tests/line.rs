@@ -144,11 +144,16 @@ fn arrive(message: &Outgoing, now: Instant) -> LaneEvent {
     let (head, payload) = Head::decode(kind, flags, &Bytes::from(body)).expect("as it was written");
     let context = head.addressed().and_then(|to| to.context.as_ref());
     let deadline = context.and_then(|context| now.checked_add(context.remaining?));
+    let charge = Charge {
+        messages: head.messages(),
+        bytes: u32::try_from(payload.len()).expect("a short message"),
+        ..Charge::default()
+    };
     LaneEvent::Message(Incoming {
         head,
         payload,
         deadline,
-        charge: Charge::default(),
+        charge,
     })
 }
 
