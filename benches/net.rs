@@ -431,7 +431,8 @@ impl Here {
     /// What every message has: a trace and a deadline.
     fn context() -> Context {
         Context::empty()
-            .with_trace(actor_core::TraceContext::new_root(true))
+            // Not recorded: spans are another question (benches/telemetry.rs).
+            .with_trace(actor_core::TraceContext::new_root(false))
             .with_timeout(Duration::from_secs(600))
     }
 
