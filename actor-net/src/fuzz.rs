@@ -8,6 +8,8 @@ pub(crate) fn targets() -> impl Iterator<Item = (&'static str, Target)> {
     let floors = [
         crate::wire::fuzz::TARGETS,
         crate::membership::fuzz::TARGETS,
+        crate::consensus::fuzz::TARGETS,
+        crate::remote::fuzz::TARGETS,
         crate::registry::fuzz::TARGETS,
     ];
     floors.into_iter().flatten().copied()

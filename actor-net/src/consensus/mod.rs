@@ -50,6 +50,8 @@ mod error;
 mod founding;
 mod frames;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod log;
 mod machine;
 mod message;

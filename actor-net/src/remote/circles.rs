@@ -57,7 +57,7 @@ struct Hop {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Probe {
+pub(super) struct Probe {
     /// From the first to the last; the last one's ask goes to whom the probe is for.
     hops: Vec<Hop>,
 }

@@ -33,6 +33,8 @@ mod export;
 mod exports;
 mod farewell;
 mod fate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gateway;
 mod held;
 mod inbound;

@@ -80,10 +80,7 @@ pub(super) const PAUSES: u8 = 0;
 impl Association {
     /// Tells the peer what to do with its proxy of an actor here.
     pub(super) fn say_of(&self, number: u64, word: Word) {
-        let Address { id, key } = self.own.wire_address_of(number);
-        let mut bytes = vec![PAUSES, word as u8];
-        bytes.extend_from_slice(&id.to_le_bytes());
-        bytes.extend_from_slice(&key.to_le_bytes());
+        let bytes = write_word(word, self.own.wire_address_of(number));
         if word == Word::HoldBack {
             self.own.books.pauses_out.one_more();
         }
@@ -139,6 +136,14 @@ impl Association {
     }
 }
 
+pub(super) fn write_word(word: Word, Address { id, key }: Address) -> Vec<u8> {
+    let mut bytes = vec![PAUSES, word as u8];
+    bytes.extend_from_slice(&id.to_le_bytes());
+    bytes.extend_from_slice(&key.to_le_bytes());
+    bytes
+}
+
+/// What comes behind [`PAUSES`].
 pub(super) fn read_word(bytes: &[u8]) -> Option<(Word, Address)> {
     let (word, rest) = bytes.split_first()?;
     let (id, key) = rest.split_at_checked(8)?;
