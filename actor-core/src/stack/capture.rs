@@ -15,12 +15,10 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{ThreadStack, unwind};
+use super::ThreadStack;
+use super::unwind::{self, COPY_BYTES, Copy, Registers};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, UnsafeCell, thread};
-
-/// How much of a stack is copied.
-pub(super) const COPY_BYTES: usize = 256 << 10;
 
 /// How long a thread may take to answer: it may have no CPU just now.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,25 +37,6 @@ pub(crate) struct Thread {
 thread_local! {
     /// Where this thread's stack begins, from which it grows down; 0 on threads that are not asked.
     static TOP: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// What a thread has copied.
-pub(super) struct Copy {
-    pub(super) registers: Registers,
-    /// The address of the first byte.
-    pub(super) from: usize,
-    pub(super) len: usize,
-    pub(super) bytes: [u8; COPY_BYTES],
-}
-
-/// The registers from which a walk begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Registers {
-    pub(super) instruction: u64,
-    pub(super) stack: u64,
-    pub(super) frame: u64,
-    #[cfg(target_arch = "aarch64")]
-    pub(super) link: u64,
 }
 
 struct Request {

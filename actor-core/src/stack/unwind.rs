@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder};
 
-use super::capture::{Copy, Registers};
 use super::{StackFrame, ThreadStack};
 
 #[cfg(target_arch = "x86_64")]
@@ -39,6 +38,28 @@ struct Tables {
 }
 
 static TABLES: Mutex<Option<Tables>> = Mutex::new(None);
+
+/// How much of a stack is copied.
+pub(super) const COPY_BYTES: usize = 256 << 10;
+
+/// What a thread has copied.
+pub(super) struct Copy {
+    pub(super) registers: Registers,
+    /// The address of the first byte.
+    pub(super) from: usize,
+    pub(super) len: usize,
+    pub(super) bytes: [u8; COPY_BYTES],
+}
+
+/// The registers from which a walk begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registers {
+    pub(super) instruction: u64,
+    pub(super) stack: u64,
+    pub(super) frame: u64,
+    #[cfg(target_arch = "aarch64")]
+    pub(super) link: u64,
+}
 
 /// The functions that a thread was in.
 pub(super) fn walk(copy: &Copy) -> Option<ThreadStack> {
