@@ -496,6 +496,9 @@ fn actions_are_for_who_may() {
     let done = |answer: &Answer| answer.json()["done"] == true;
     assert!(!done(&act(&console, "balancing", "{\"on\":false}")));
     assert!(done(&act(&console, "sample-leaks", "{}")));
+    act(&console, "sampling", "{\"share\":1.5}").is_refused(400, "1.5");
+    assert!(done(&act(&console, "sampling", "{\"share\":0.25}")));
+    assert_eq!(get(&console, "/api/v1/overview")["tracing"]["sample"], 0.25);
     assert!(done(&act(&console, "ready", "{\"ready\":false}")));
     let readyz = ask(&console, "/readyz").send();
     assert_eq!(

@@ -4,7 +4,7 @@ use actor_core::StopMode;
 
 use super::Shared;
 use super::answer::Wrong;
-use super::api::{ActionDone, DeclareDown, SetBalancing, SetReady, StopActor};
+use super::api::{ActionDone, DeclareDown, SetBalancing, SetReady, SetSampling, StopActor};
 use super::route::parse;
 use crate::id::PeerId;
 
@@ -13,6 +13,7 @@ pub(super) async fn act(shared: &Shared, action: &str, body: &[u8]) -> Result<Ac
         "stop-actor" => stop(shared, &parse(body)?)?,
         "balancing" => balancing(shared, &parse(body)?),
         "ready" => ready(shared, &parse(body)?),
+        "sampling" => sampling(shared, &parse(body)?)?,
         "sample-leaks" => {
             let _: Nothing = parse(body)?;
             sample_leaks(shared).await?
@@ -21,7 +22,7 @@ pub(super) async fn act(shared: &Shared, action: &str, body: &[u8]) -> Result<Ac
         _ => {
             return Err(Wrong::missing(
                 format!("there is no action {action:?}"),
-                "stop-actor, balancing, ready, sample-leaks, declare-down",
+                "stop-actor, balancing, ready, sampling, sample-leaks, declare-down",
             ));
         }
     };
@@ -92,6 +93,21 @@ fn ready(shared: &Shared, wish: &SetReady) -> ActionDone {
     }
     shared.system.set_ready(wish.ready);
     told(true, if wish.ready { "ready" } else { "not ready" })
+}
+
+fn sampling(shared: &Shared, wish: &SetSampling) -> Result<ActionDone, Wrong> {
+    let set = shared.system.set_sampling(wish.share);
+    set.map_err(|error| Wrong::bad(error.to_string(), "0 records none, 0.01 one in a hundred"))?;
+    Ok(told(
+        true,
+        match wish.share {
+            0.0 => "only traces that come in as sampled are recorded".to_owned(),
+            share => format!(
+                "{} % of the traces that begin here are recorded",
+                share * 100.0
+            ),
+        },
+    ))
 }
 
 async fn sample_leaks(shared: &Shared) -> Result<ActionDone, Wrong> {

@@ -134,7 +134,8 @@ const VIEWS = ["", "machine", "actors", "actors?sort=queued", "types", "traces",
 
 async function everyView(browser, origin) {
   for (const scheme of ["light", "dark"]) {
-    for (const [width, height] of [[1440, 900], [390, 844]]) {
+    for (const [width, height] of [[1920, 1080], [1280, 800], [390, 844]]) {
+      if (scheme === "dark" && width === 1280) continue; // between the two others
       await check(`every view, ${scheme}, ${width} wide: no error, nothing from elsewhere, nothing cut off, readable`, async () => {
         const it = await open(browser, origin, { scheme, width, height });
         try {
@@ -186,6 +187,17 @@ async function trace(page) {
   return id ? `traces/${id}` : null;
 }
 
+/** The server's own answers, with something in them changed. */
+function changed(page, path, change) {
+  return page.route(`**/api/v1/${path}`, async (route) => {
+    const response = await route.fetch().catch(() => null);
+    if (!response) return route.abort().catch(() => null);
+    const answer = await response.json();
+    change(answer);
+    await route.fulfill({ json: answer }).catch(() => null);
+  });
+}
+
 /** WCAG 2.2 AA, as far as a program can tell: contrast, names, roles, order. */
 async function accessible(page, view) {
   await page.evaluate(`(() => { const module = undefined, exports = undefined; ${axe} })()`);
@@ -207,9 +219,9 @@ async function parts(browser, origin) {
       const f = await import("/format.js");
       return [f.count(0), f.count(99_999), f.count(123_456), f.count(1_000_000), f.count(null), f.rate(0.004), f.rate(12.34), f.duration(0),
         f.duration(850), f.duration(1234), f.duration(9_999_000), f.duration(45.6e6), f.duration(1.2e9), f.duration(125e9), f.duration(11_520e9), f.duration(undefined),
-        f.bytes(1536), f.bytes(1 << 30), f.percent(0), f.percent(0.0004), f.percent(0.064), f.percent(1), f.shortType("a::b::C<d::E, f::G>"), f.words("one_for_all")];
+        f.bytes(1536), f.bytes(1 << 30), f.percent(0), f.percent(0.0004), f.percent(0.064), f.percent(0.9996), f.percent(1), f.shortType("a::b::C<d::E, f::G>"), f.words("one_for_all")];
     }), ["0", "99,999", "123 k", "1.00 M", "–", "< 0.01", "12.3", "0 s", "850 ns", "1.23 µs", "10.0 ms", "45.6 ms", "1.20 s", "2 min 05 s", "3 h 12 min", "–",
-      "1.50 KiB", "1.00 GiB", "0 %", "< 0.1 %", "6.4 %", "100 %", "C<E, G>", "one for all"], "figures");
+      "1.50 KiB", "1.00 GiB", "0 %", "< 0.1 %", "6.4 %", "> 99.9 %", "100 %", "C<E, G>", "one for all"], "figures");
   });
 
   await check("a day of figures is not kept, a hole stays a hole", async () => {
@@ -578,6 +590,110 @@ async function work(browser, origin) {
     }
   });
 
+  await check("sampling 0 is told with what to do, and set from here where that is allowed", async () => {
+    const it = await open(browser, origin);
+    try {
+      let actions = false;
+      let sent = null;
+      await changed(it.page, "overview", (answer) => {
+        answer.tracing = { ...answer.tracing, sample: sent ? sent.body.share : 0 };
+        answer.features.actions = actions;
+      });
+      await it.page.route("**/api/v1/actions/sampling", async (route) => {
+        sent = { body: route.request().postDataJSON(), header: route.request().headers()["x-console-action"] };
+        await route.fulfill({ json: { done: true, detail: "1 % of the traces that begin here are recorded" } });
+      });
+      await it.to("traces");
+      await it.page.locator("text=Nothing is sampled").waitFor();
+      must((await it.page.locator(".ways").innerText()).includes("set_sampling(0.01)"), "it does not say how");
+      same(await it.page.locator(".ways button").count(), 0, "buttons of a console that only shows");
+      actions = true;
+      it.page.on("dialog", (dialog) => dialog.accept());
+      await it.page.locator(".ways button", { hasText: /^1 %$/ }).click();
+      await it.page.locator(".banner.good", { hasText: "are recorded" }).waitFor();
+      same(sent, { body: { share: 0.01 }, header: "1" }, "what was sent");
+      await it.page.locator("text=Nothing is sampled").waitFor({ state: "detached" });
+      it.quiet();
+    } finally {
+      await it.close();
+    }
+  });
+
+  await check("asks by outcome, and what became of every message: the sums agree", async () => {
+    const it = await open(browser, origin);
+    try {
+      await changed(it.page, "overview", (answer) => {
+        answer.asks = { ok_total: 9000, no_reply_total: 1, late_replies_total: 2, failed_total: 4, by_outcome: [{ outcome: "no_reply", total: 1 }, { outcome: "expired", total: 3 }] };
+      });
+      await it.to("asks");
+      await it.page.locator("text=By outcome").waitFor();
+      same(await it.page.locator('[aria-label="Asks by outcome"] tbody tr td:first-child').allInnerTexts(), ["answered", "expired", "no reply"], "outcomes, the most first");
+      same(await it.page.locator('[aria-label="Asks by outcome"] tbody tr td:nth-child(3)').first().innerText(), "> 99.9 %", "the share answered");
+      await it.to("dead-letters");
+      await it.page.locator(".fates").waitFor();
+      const books = await it.page.evaluate(() => globalThis.actorConsole.app.overview.messages);
+      same(await it.page.locator(".fate h3").allInnerTexts().then((all) => all.map((each) => each.split(/\s/)[0])), ["Offered", "Accepted"], "the books");
+      must(books.offered_total >= books.accepted_total && books.accepted_total >= books.handled_total, JSON.stringify(books));
+      it.quiet();
+    } finally {
+      await it.close();
+    }
+  });
+
+  await check("traffic between peers: the hottest first, on the machine's page too", async () => {
+    const it = await open(browser, origin);
+    try {
+      const member = (peer, own, state, link) => ({
+        peer, own, incarnation: 1, state, since_ns: 1e9, voter: true, roles: [], endpoints: ["10.0.0.1:1"], metadata: [], numa_nodes: [], started_at_ms: 1_766_271_600_000, link,
+      });
+      const link = (sent, received, more) => ({
+        connected: true, lost: false, round_trip_ns: 240_000, lanes: 2, sent_per_s: sent, received_per_s: received, sent_bytes_per_s: sent * 100, received_bytes_per_s: received * 100,
+        sent_total: 0, received_total: 0, queued: 0, ...more,
+      });
+      await changed(it.page, "overview", (answer) => {
+        answer.features.cluster = true;
+        answer.peers = { up: 3, unreachable: 1, others: 0 };
+      });
+      await it.page.route("**/api/v1/cluster", (route) => route.fulfill({ json: { enabled: true, cluster: {
+        name: "shop", own: "shop-0", incarnation: 1, address: "10.0.0.1:1", status: "running", status_text: "running", version: 3, voters: ["shop-0"],
+        members: [member("shop-0", true, "up", null), member("shop-1", false, "up", link(3, 2)), member("shop-2", false, "up", link(12_000, 900)),
+          member("shop-3", false, "unreachable", link(0, 0, { connected: false, lost: true, round_trip_ns: null }))],
+        remote: null, events: [], names: { items: [], total: 0, shown: 0, truncated: false, next: null }, groups: { items: [], total: 0, shown: 0, truncated: false, next: null },
+      } } }));
+      await it.to("machine");
+      await it.page.locator('[aria-label="Messages between peers"] tbody tr').first().waitFor();
+      same(await it.page.locator('[aria-label="Messages between peers"] tbody td:first-child').allInnerTexts(), ["shop-2", "shop-1", "shop-3"], "the order");
+      const widths = await it.page.locator(".peer-line").evaluateAll((all) => all.map((each) => Number(each.getAttribute("stroke-width"))));
+      must(widths[1] > widths[0] && widths[0] > widths[2], `thicker is more: ${widths}`);
+      await accessible(it.page, "machine with peers");
+      await it.to("cluster");
+      same(await it.page.locator('[aria-label="Members"] .bad-row').count(), 1, "peers that are marked");
+      it.quiet();
+    } finally {
+      await it.close();
+    }
+  });
+
+  await check("a circle of asks is drawn as one, above its row", async () => {
+    const it = await open(browser, origin);
+    try {
+      const actor = (id) => ({ id: `0.${id}.1`, type: "shop::Clerk", name: `clerk-${id}` });
+      const ask = (from, to, since) => ({ from: actor(from), to: actor(to), message: "shop::Ask", since_ns: since });
+      await it.page.route("**/api/v1/asks", (route) => route.fulfill({ json: {
+        items: [ask(9, 1, 0), ask(1, 2, 4e9), ask(2, 3, 4e9), ask(3, 1, 4e9)], total: 4, shown: 4, truncated: false, next: null, cycles: [["0.1.1", "0.2.1", "0.3.1"]], walk_ns: 1,
+      } }));
+      await it.to("asks");
+      same(await it.page.locator(".ask-node.bad").count(), 3, "actors of the circle");
+      same(await it.page.locator(".ask-line.bad").count(), 3, "lines of the circle");
+      const boxes = await it.page.locator(".ask-node.bad rect").evaluateAll((all) => [...new Set(all.map((each) => each.getAttribute("y")))]);
+      same(boxes.length, 1, "rows of the circle");
+      await accessible(it.page, "a circle of asks");
+      it.quiet();
+    } finally {
+      await it.close();
+    }
+  });
+
   await check("hours: the document does not grow", async () => {
     const it = await open(browser, origin);
     try {
@@ -617,7 +733,7 @@ async function restart(browser, origin, again) {
       await stop();
       await it.page.locator(".banner.bad", { hasText: "does not answer" }).waitFor();
       must((await it.page.title()).includes("no answer"), `the title says nothing: ${await it.page.title()}`);
-      if (options.shots) await shot(it.page, "light-1440-no-answer");
+      if (options.shots) await shot(it.page, "light-1280-no-answer");
       await again();
       await it.page.locator(".banner.bad").waitFor({ state: "detached" });
       await it.page.locator(".banner", { hasText: "began anew" }).waitFor();

@@ -27,6 +27,14 @@ pub struct SetBalancing {
     pub on: bool,
 }
 
+/// Sets the share of traces that begin here and are recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SetSampling {
+    pub share: f64,
+}
+
 /// Says whether the program is ready.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

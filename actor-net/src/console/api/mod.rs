@@ -25,7 +25,7 @@ mod types;
 
 use serde::{Deserialize, Serialize};
 
-pub use actions::{ActionDone, DeclareDown, SetBalancing, SetReady, StopActor};
+pub use actions::{ActionDone, DeclareDown, SetBalancing, SetReady, SetSampling, StopActor};
 pub use actors::{ActorPage, ActorRow, Actors, AskWait, Failure, Handled};
 pub use asks::{AskEdge, Asks};
 pub use cluster::{

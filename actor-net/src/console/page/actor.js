@@ -38,15 +38,17 @@ function draw(page, context) {
     it.busy && h("p", { key: "busy", class: "hint" }, "It did not answer within 100 ms: its handler neither returns nor awaits, or its worker is behind. What only it can tell is missing below. ",
       page.stalls > 0 && h("a", { href: href("stalls") }, "See stalls")),
     page.last_failure && h("div", { key: "failure", class: "failure-line" }, mark("bad", "Last failure"), time(page.last_failure.at_ms),
-      " in ", typeName(page.last_failure.message), " ", h("span", { class: "mono" }, page.last_failure.error), " ",
+      " in ", typeName(page.last_failure.message), ": ", h("span", { class: "mono" }, page.last_failure.error), " ",
       page.last_failure.trace_id && traceLink(page.last_failure.trace_id, "its trace")),
     h("div", { key: "stats", class: "stats six" },
       stat("Waiting", depth(it), { note: it.capacity ? "of its mailbox's bound" : "no bound known" }),
       stat("Rate", rate(it.rate_per_s), { unit: it.rate_per_s === null ? null : "/s", note: it.rate_per_s === null ? "no sample of it" : "from samples" }),
       stat("Restarts", count(it.restarts), { note: words(page.restart) }),
-      stat("Mailbox wait p99", duration(page.latency.wait?.p99_ns), { note: "of its type, last 10 s" }),
-      stat("Handler time p99", duration(page.latency.handle?.p99_ns), { note: "of its type, last 10 s" }),
-      stat("Quiet for", it.quiet_ns === 0 ? "active" : duration(it.quiet_ns), { note: "handled nothing" })),
+      stat("Mailbox wait p99", duration(page.latency.wait?.p99_ns), times(page.latency.wait)),
+      stat("Handler time p99", duration(page.latency.handle?.p99_ns), times(page.latency.handle)),
+      it.quiet_ns > 0
+        ? stat("Quiet for", duration(it.quiet_ns), { note: "handled nothing, at least" })
+        : stat("Activity", it.quiet_ns === 0 ? "active" : "–", { note: it.quiet_ns === 0 ? "in the last ten seconds" : "not known yet" })),
     h("div", { key: "two", class: "columns" },
       section("Facts", { key: "facts" }, facts(
         ["NUMA node", numa(it.numa_node)],
@@ -61,17 +63,28 @@ function draw(page, context) {
         ["Waited for by", plural(page.monitors, "future")],
         ["Timers", count(page.timers)],
         ["Attached tasks", count(page.tasks)],
-        ["Recent dead letters", page.dead_letters > 0 ? h("a", { href: href("dead-letters", { q: shortType(it.type) }) }, count(page.dead_letters)) : "0"],
+        ["Recent dead letters", page.dead_letters > 0 ? h("a", { href: href("dead-letters", { q: it.type }) }, count(page.dead_letters)) : "0"],
         ["Recent stalls", page.stalls > 0 ? h("a", { href: href("stalls") }, count(page.stalls)) : "0"],
       ), context.app.overview?.features.actions && h("div", { class: "actions" },
         h("button", { type: "button", class: "danger", onclick: () => context.act(`Stop ${it.name ?? it.type} (${it.id}) after the message that it handles?`, "stop-actor", { actor: it.id, mode: "now" }) }, "Stop …"),
         h("button", { type: "button", onclick: () => context.act(`Stop ${it.name ?? it.type} (${it.id}) after all messages that wait?`, "stop-actor", { actor: it.id, mode: "drain" }) }, "Drain and stop …"))),
       section("Asks", { key: "asks", note: "who waits for whom at this moment", side: h("a", { href: href("asks") }, "All asks") }, asks(page))),
-    section("Recent messages", { key: "recent", note: "sampled ones, the newest first" }, recent(page)),
+    section("Recent messages", {
+      key: "recent", note: "sampled ones, the newest first",
+      side: h("span", { class: "flow" }, h("a", { href: href("traces", { kind: "failed", q: it.type }) }, "Failed traces of its type"), h("a", { href: href("traces", { kind: "slow", q: it.type }) }, "Slow ones")),
+    }, recent(page, context.app.overview)),
     it.children > 0 && section("Children", {
       key: "children", id: "children", note: it.children > page.children.length ? `the oldest ${page.children.length} of ${count(it.children)}` : null,
     }, h("ul", { class: "flow" }, page.children.map((each) => h("li", { key: each.id }, actorLink(each))))),
   ];
+}
+
+/** Of its type, all together: one actor has too few samples for a p99. */
+function times(latency) {
+  return {
+    note: latency ? `p50 ${duration(latency.p50_ns)} · p99.9 ${duration(latency.p999_ns)}` : "of its type: no sample",
+    title: latency ? `of its type, from ${count(latency.samples)} samples of the last minute; the longest ${duration(latency.max_ns)}` : null,
+  };
 }
 
 function asks({ actor: it, waits_for: waits, asked_by: asked, cycle }) {
@@ -96,11 +109,13 @@ function asks({ actor: it, waits_for: waits, asked_by: asked, cycle }) {
   ];
 }
 
-function recent(page) {
+function recent(page, overview) {
   const most = Math.max(1, ...page.recent.map((each) => (each.wait_ns ?? 0) + (each.handle_ns ?? 0)));
   return table({
     label: "Recent messages", rows: page.recent, key: (row, index) => `${row.span_id ?? ""}${row.at_ms}${index}`,
-    none: empty("No message of it was sampled.", "One in many is measured, all of slow traffic. Those of a sampled trace are always here: raise the share with TracingOptions."),
+    none: empty("No message of it was in a recorded trace lately.", overview?.tracing?.sample === 0
+      ? "The share of traces that is recorded is 0: the traces' page says how to raise it."
+      : "Messages of recorded traces are here with their times. The traces' page says which share is recorded, and how to raise it.", h("a", { href: href("traces") }, "Traces")),
     rowClass: (row) => (row.outcome === "ok" ? null : "bad-row"),
     columns: [
       { id: "at", title: "At", fit: true, cell: (row) => time(row.at_ms) },

@@ -19,7 +19,7 @@ export function depth(row) {
   if (row.queued === null || row.queued === undefined) return h("span", { class: "muted" }, "–");
   const share = row.capacity ? row.queued / row.capacity : null;
   return h("span", { class: "depth", title: row.capacity ? `${row.queued} of ${row.capacity}` : row.busy ? "it did not answer, so the bound is not known" : "no bound" },
-    share === null ? h("span", { class: "meter-none" }) : meter(share, { label: `${Math.round(share * 100)} % full`, tone: share >= 0.9 ? "bad" : share >= 0.5 ? "warn" : "" }),
+    share === null || row.queued === 0 ? h("span", { class: "meter-none" }) : meter(share, { label: `${Math.round(share * 100)} % full`, tone: share >= 0.9 ? "bad" : share >= 0.5 ? "warn" : "" }),
     h("span", null, count(row.queued)), h("span", { class: "muted" }, row.capacity ? `/${count(row.capacity)}` : ""));
 }
 

@@ -145,6 +145,8 @@ function navigate() {
   main.scrollTop = 0;
   window.scrollTo(0, 0);
   update();
+  // Where the views are a row that scrolls, the one that is shown is in sight.
+  requestAnimationFrame(() => requestAnimationFrame(() => nav.querySelector(".active")?.scrollIntoView({ block: "nearest", inline: "center" })));
 }
 
 function leave() {

@@ -1,15 +1,24 @@
 // Who waits for whom, in the whole system, at this moment; and where they wait in a circle.
 
 import { h } from "./dom.js";
-import { count, duration } from "./format.js";
+import { askEnds } from "./fates.js";
+import { count, duration, rate } from "./format.js";
 import { askGraph } from "./graph.js";
 import { actorLink, answer, empty, mark, section, table, typeName } from "./parts.js";
 
-export default function asks() {
+export default function asks(context) {
   return {
     title: "Asks",
     sources: { asks: { path: "asks", every: 1500 } },
-    draw: (data) => answer(data.asks, (value) => {
+    draw: (data) => [waiting(data), ends(context.app.overview)],
+  };
+
+  function ends(overview) {
+    return overview && askEnds(overview.asks, overview.rates.asks_per_s !== null && h("span", { class: "note" }, `${rate(overview.rates.asks_per_s)} /s`));
+  }
+
+  function waiting(data) {
+    return answer(data.asks, (value) => {
       const inCycle = new Set(value.cycles.flat());
       if (value.items.length === 0) {
         return empty("No handler waits for a reply at this moment.", "Asks are seen here while they wait: those that handlers await, not those of other threads. Most are over in microseconds.");
@@ -34,6 +43,6 @@ export default function asks() {
           ],
         })),
       ];
-    }),
-  };
+    });
+  }
 }

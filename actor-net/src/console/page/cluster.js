@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { bytes, count, duration, plural, rate, words } from "./format.js";
 import { answer, empty, facts, href, mark, section, table, time } from "./parts.js";
+import { hasTraffic, peersNote, peersPicture } from "./peers.js";
 
 const STATES = { up: "good", joining: "off", unreachable: "bad", leaving: "warn", down: "bad", left: "off" };
 
@@ -28,7 +29,7 @@ function draw(it, context) {
         ["Voters", it.voters.length > 0 ? it.voters.join(", ") : "–", "peers whose majority decides"],
       ),
       it.status === "isolated" && h("p", { class: "hint" }, "Half of the members or more do not answer this peer. It goes on, and waits until a majority has decided who is down. Look at the network between it and the others first.")),
-    section("Connections", { key: "picture", note: "from this peer; the figure is the round trip" }, picture(it)),
+    section("Connections", { key: "picture", note: peersNote(it) }, peersPicture(it)),
     section("Members", { key: "members", note: plural(it.members.length, "member") }, table({
       label: "Members", rows: it.members, key: (row) => `${row.peer}-${row.incarnation}`, rowClass: (row) => (["unreachable", "down"].includes(row.state) ? "bad-row" : null),
       columns: [
@@ -40,8 +41,8 @@ function draw(it, context) {
         { id: "roles", title: "Roles", hide: 2, cell: (row) => (row.roles.length > 0 ? row.roles.join(", ") : h("span", { class: "muted" }, "none")) },
         { id: "rtt", title: "Round trip", number: true, cell: (row) => (row.own ? "" : duration(row.link?.round_trip_ns)) },
         { id: "link", title: "Connection", cell: (row) => link(row) },
-        hasRates(it) && { id: "out", title: "Out", unit: "/s", number: true, hide: 2, cell: (row) => rate(row.link?.sent_per_s) },
-        hasRates(it) && { id: "in", title: "In", unit: "/s", number: true, hide: 2, cell: (row) => rate(row.link?.received_per_s) },
+        hasTraffic(it) && { id: "out", title: "Out", unit: "/s", number: true, hide: 2, cell: (row) => rate(row.link?.sent_per_s) },
+        hasTraffic(it) && { id: "in", title: "In", unit: "/s", number: true, hide: 2, cell: (row) => rate(row.link?.received_per_s) },
         { id: "where", title: "Address", hide: 1, cell: (row) => h("span", { class: "mono" }, row.endpoints.join(" ")) },
         { id: "machine", title: "Machine", hide: 1, cell: (row) => machine(row.numa_nodes) },
         { id: "meta", title: "Metadata", hide: 1, grow: true, cell: (row) => row.metadata.map((each) => `${each.key}=${each.value}`).join(" ") },
@@ -85,7 +86,6 @@ function draw(it, context) {
 }
 
 const more = (list) => (list.total > list.shown ? `the first ${list.shown} of ${count(list.total)}` : count(list.total));
-const hasRates = (it) => it.members.some((each) => each.link?.sent_per_s !== undefined && each.link?.sent_per_s !== null);
 
 function link(row) {
   if (row.own) return h("span", { class: "muted" }, "–");
@@ -99,44 +99,4 @@ function machine(nodes) {
   if (!nodes || nodes.length === 0) return h("span", { class: "muted" }, "–");
   const sum = (of) => nodes.reduce((all, each) => all + (each[of] ?? 0), 0);
   return `${plural(nodes.length, "NUMA node")}, ${plural(sum("cpus"), "CPU")}${sum("bytes") > 0 ? `, ${bytes(sum("bytes"))}` : ""}`;
-}
-
-/** This peer and the others around it; a line for each connection, dashed where there is none now. */
-function picture(it) {
-  const others = it.members.filter((each) => !each.own && !["left"].includes(each.state)).slice(0, 24);
-  if (others.length === 0) return empty("This peer is alone.", "Others join by its address as a seed.");
-  const columns = Math.min(others.length, 8);
-  const rows = Math.ceil(others.length / columns);
-  const box = { width: 128, height: 44, gap: 24 };
-  const width = Math.max(columns * (box.width + box.gap) - box.gap, 240) + 8;
-  const top = 128;
-  const height = top + rows * (box.height + 30) - 22;
-  const centre = width / 2;
-  const most = Math.max(1, ...others.map((each) => (each.link?.sent_per_s ?? 0) + (each.link?.received_per_s ?? 0)));
-  return h("div", { class: "graph-frame", tabindex: "0", role: "region", "aria-label": "Connections, drawn" },
-    h("svg", { class: "graph peers-graph", width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
-      "aria-label": others.map((each) => `${each.peer} ${words(each.state)}${each.link?.round_trip_ns ? `, round trip ${duration(each.link.round_trip_ns)}` : ""}`).join("; ") },
-    others.map((each, index) => {
-      const x = (index % columns) * (box.width + box.gap) + 4;
-      const y = top + Math.floor(index / columns) * (box.height + 30);
-      const bad = ["unreachable", "down"].includes(each.state) || each.link?.lost;
-      const on = each.link?.connected && !each.link.lost;
-      const flow = (each.link?.sent_per_s ?? 0) + (each.link?.received_per_s ?? 0);
-      const target = x + box.width / 2;
-      return h("g", { key: each.peer },
-        h("path", { class: `peer-line${bad ? " bad" : ""}${on ? "" : " off"}`, "stroke-width": (1.5 + 5 * Math.sqrt(flow / most) * (flow > 0 ? 1 : 0)).toFixed(1),
-          d: `M${centre} 56C${centre} ${56 + 46} ${target} ${y - 46} ${target} ${y}` }),
-        h("text", { class: "tick halo", x: (centre + target * 3) / 4, y: y - 14, "text-anchor": "middle" }, on ? (each.link.round_trip_ns === null ? "" : duration(each.link.round_trip_ns)) : each.state === "down" ? "down" : "no connection"));
-    }),
-    h("g", null, h("rect", { class: "peer-box own", x: centre - 74, y: 8, width: 148, height: 48, rx: 6 }),
-      h("text", { class: "ask-name", x: centre, y: 29, "text-anchor": "middle" }, it.own), h("text", { class: "ask-type", x: centre, y: 45, "text-anchor": "middle" }, "this peer")),
-    others.map((each, index) => {
-      const x = (index % columns) * (box.width + box.gap) + 4;
-      const y = top + Math.floor(index / columns) * (box.height + 30);
-      const bad = ["unreachable", "down"].includes(each.state);
-      return h("g", { key: each.peer },
-        h("rect", { class: `peer-box${bad ? " bad" : ""}`, x, y, width: box.width, height: box.height, rx: 6 }),
-        h("text", { class: "ask-name", x: x + box.width / 2, y: y + 19, "text-anchor": "middle" }, each.peer.length > 17 ? `${each.peer.slice(0, 16)}…` : each.peer),
-        h("text", { class: `ask-type${bad ? " bad" : ""}`, x: x + box.width / 2, y: y + 35, "text-anchor": "middle" }, `${bad ? "▲ " : ""}${words(each.state)}`));
-    })));
 }

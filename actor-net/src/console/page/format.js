@@ -75,6 +75,8 @@ export function percent(share) {
   if (!known(share)) return NONE;
   const value = Number(share) * 100;
   if (value > 0 && value < 0.1) return "< 0.1 %";
+  // Not quite all is not all.
+  if (value > 99.5 && value < 100) return value > 99.9 ? "> 99.9 %" : `${value.toFixed(1)} %`;
   return `${value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} %`;
 }
 

@@ -7,6 +7,8 @@ import { href } from "./parts.js";
 
 const BOX = { width: 152, height: 38, across: 62, down: 14 };
 const MOST = 60;
+/** How high the line that closes a circle rises above its row. */
+const ARC = 22;
 
 /** Columns for nodes: each to the right of all that wait for it, circles cut where they close. */
 export function columnsOf(ids, edges) {
@@ -65,14 +67,17 @@ export function askGraph({ edges, cycles = [], self = null }) {
   const { column, back } = columnsOf([...actors.keys()], shown.map((edge) => ({ from: edge.from.id, to: edge.to.id })));
   const rows = new Map();
   const place = new Map();
-  for (const id of actors.keys()) {
+  // Circles first: each in a row of its own as far as it can be, with room above for the line that closes it.
+  const order = [...actors.keys()].sort((a, b) => Number(inCycle.has(b)) - Number(inCycle.has(a)));
+  const room = (row) => 18 + Math.min(row + 1, cycles.length) * ARC;
+  for (const id of order) {
     const at = column.get(id);
     const row = rows.get(at) ?? 0;
     rows.set(at, row + 1);
-    place.set(id, { x: at * (BOX.width + BOX.across) + 4, y: row * (BOX.height + BOX.down) + 18 });
+    place.set(id, { x: at * (BOX.width + BOX.across) + 4, y: row * (BOX.height + BOX.down) + room(row) });
   }
   const width = Math.max(...[...place.values()].map((each) => each.x), 0) + BOX.width + 40;
-  const height = Math.max(...[...place.values()].map((each) => each.y), 0) + BOX.height + 34;
+  const height = Math.max(...[...place.values()].map((each) => each.y), 0) + BOX.height + (back.size > 0 ? 34 : 10);
   const label = shown.map((edge) => `${name(edge.from)} waits for ${name(edge.to)}`).join("; ");
 
   return h("div", { class: "graph-frame", tabindex: "0", role: "region", "aria-label": "Who waits for whom, drawn" },
@@ -87,10 +92,7 @@ export function askGraph({ edges, cycles = [], self = null }) {
         const bad = closes.has(name_);
         const middle = BOX.height / 2;
         const backwards = back.has(name_) || to.x <= from.x;
-        const low = Math.max(from.y, to.y) + BOX.height + 20;
-        const path = backwards
-          ? `M${from.x + BOX.width / 2} ${from.y + BOX.height}C${from.x + BOX.width / 2} ${low} ${to.x + BOX.width / 2} ${low} ${to.x + BOX.width / 2} ${to.y + BOX.height + 1}`
-          : `M${from.x + BOX.width} ${from.y + middle}C${from.x + BOX.width + 36} ${from.y + middle} ${to.x - 36} ${to.y + middle} ${to.x - 1} ${to.y + middle}`;
+        const path = lineOf(from, to, backwards);
         return h("g", { key: name_ },
           h("path", { class: `ask-line${bad ? " bad" : ""}`, d: path, "marker-end": `url(#ask-${bad ? "bad" : "plain"})` },
             h("title", null, `${name(edge.from)} waits for ${name(edge.to)}${edge.message ? `, in ${shortType(edge.message)}` : ""}${edge.since_ns > 0 ? `, for ${duration(edge.since_ns)} at least` : ""}`)),
@@ -105,6 +107,18 @@ export function askGraph({ edges, cycles = [], self = null }) {
           h("text", { x: x + 10, y: y + 30, class: "ask-type" }, bad ? `in a circle · ${short(shortType(actor.type), 11)}` : short(actor.name ? shortType(actor.type) : actor.id, 22)));
       })),
     edges.length > shown.length && h("p", { class: "note" }, `The first ${actors.size} actors are drawn; the table has all.`));
+}
+
+/** From box to box: to the right of it straight on, back over the top of a row, between rows from below. */
+function lineOf(from, to, backwards) {
+  const middle = BOX.height / 2;
+  if (!backwards) {
+    return `M${from.x + BOX.width} ${from.y + middle}C${from.x + BOX.width + 36} ${from.y + middle} ${to.x - 36} ${to.y + middle} ${to.x - 1} ${to.y + middle}`;
+  }
+  const [x1, x2] = [from.x + BOX.width / 2, to.x + BOX.width / 2];
+  if (from.y === to.y) return `M${x1} ${from.y}C${x1} ${from.y - ARC - 6} ${x2} ${from.y - ARC - 6} ${x2} ${to.y - 1}`;
+  const low = Math.max(from.y, to.y) + BOX.height + 20;
+  return `M${x1} ${from.y + BOX.height}C${x1} ${low} ${x2} ${low} ${x2} ${to.y + BOX.height + 1}`;
 }
 
 const name = (actor) => actor.name ?? (actor.type ? shortType(actor.type) : actor.id);

@@ -1,6 +1,7 @@
 // Messages that had nobody to go to: why, and which.
 
 import { h } from "./dom.js";
+import { messageFates } from "./fates.js";
 import { count, rate, words } from "./format.js";
 import { actorLink, answer, choice, empty, search, section, table, time, traceLink, typeName } from "./parts.js";
 
@@ -31,7 +32,7 @@ export default function letters(context) {
       },
     },
     draw: (data) => [
-      h("div", { class: "controls", key: "controls" },
+      nothing(data) ? null : h("div", { class: "controls", key: "controls" },
         search({ id: "letter-search", label: "Search dead letters", value: context.query.get("q") ?? "", placeholder: "Type of actor or message", onsearch: (q) => change({ q }) }),
         choice({
           label: "Reason", value: context.query.get("reason") ?? "", onchoose: (reason) => change({ reason }),
@@ -42,10 +43,16 @@ export default function letters(context) {
   };
 }
 
+/** There is no dead letter to look for. */
+const nothing = (data) => data.letters?.value?.by_reason.every((each) => each.total === 0) ?? false;
+
 function draw(value, context) {
-  const total = value.by_reason.reduce((sum, each) => sum + each.total, 0);
-  if (total === 0) {
-    return empty("Every accepted message found its actor.", "A dead letter is an accepted message whose actor stopped before it came to it. Refusals are not in here: those were given back to their senders.");
+  const books = context.app.overview && messageFates(context.app.overview.messages);
+  if (value.by_reason.every((each) => each.total === 0)) {
+    return [
+      empty("Every accepted message found its actor.", "A dead letter is an accepted message whose actor stopped before it came to it. Refusals are not in here: those were given back to their senders."),
+      books,
+    ];
   }
   return [
     section("By reason", { key: "reasons" }, table({
@@ -57,6 +64,7 @@ function draw(value, context) {
         { id: "why", title: "Meaning", grow: true, hide: 3, cell: (row) => h("span", { class: "muted" }, WHY[row.reason] ?? "") },
       ],
     })),
+    books,
     section("Recent ones", { key: "recent", note: value.recorded ? "some of them, the newest first" : null },
       !value.recorded
         ? empty("This system counts dead letters and does not keep them.")

@@ -1,18 +1,13 @@
-// The machine: NUMA nodes as boxes, a cell for each worker, and between the boxes what goes from one to another,
-// the thicker the more.
-//
-// NUMA nodes stand in one row, or in two with the traffic between them: so a line never crosses a box. The
-// same figures stand below as tables: for eight NUMA nodes a picture shows where to look, and a table what it is.
+// The machine: its map, and as tables what goes between NUMA nodes and between peers, the workers, the memory.
 
-import { h, measured, widthOf } from "./dom.js";
+import { h } from "./dom.js";
 import { bytes, count, duration, percent, plural, rate } from "./format.js";
+import { across, map } from "./map.js";
 import { actorLink, answer, empty, facts, mark, meter, numa, section, table } from "./parts.js";
+import { peersTraffic } from "./peers.js";
 
-/** So many NUMA nodes are drawn; all are in the tables. */
-const DRAWN = 16;
 /** So many pairs are listed until more are asked for. */
 const FEW = 10;
-const CHANNEL = 168;
 
 export default function machine(context) {
   let pointed = null; // a pair of NUMA nodes, "0>1"
@@ -24,13 +19,19 @@ export default function machine(context) {
   };
   return {
     title: "Machine",
-    sources: { machine: { path: "machine", every: 1000 } },
+    sources: {
+      machine: { path: "machine", every: 1000 },
+      peers: { path: () => (context.app.overview?.features.cluster ? "cluster" : null), every: 1500 },
+    },
+    // Whether there is a cluster is known with the first overview, which may come after this view.
+    frame: ({ features }) => { if (features.cluster && !context.data.peers) context.refresh("peers"); },
     draw: (data) => answer(data.machine, (value) => [
       summary(value),
-      map(value, pointed, point, context),
+      map(value, pointed, point),
       edges(value, point, all, () => { all = !all; context.update(); }),
-      memory(value),
+      data.peers?.value?.cluster && peersTraffic(data.peers.value.cluster),
       workers(value),
+      memory(value),
       value.dedicated.length > 0 && section("Threads of one actor", { key: "dedicated" }, table({
         label: "Threads of one actor", rows: value.dedicated, key: (row) => row.worker,
         columns: [
@@ -58,142 +59,6 @@ function summary(value) {
     value.balancing && ["Balancer", `${value.balancing.on ? "on" : "off"}, ${plural(value.balancing.moves_total, "move")}${
       value.balancing.crossing_before !== null ? `; crossing ${percent(value.balancing.crossing_before)} → ${percent(value.balancing.crossing_now)}` : ""}`],
   ));
-}
-
-const across = (value) => value.edges.filter((edge) => edge.from !== edge.to);
-
-function map(value, pointed, point, context) {
-  const nodes = value.numa_nodes.slice(0, DRAWN);
-  const width = widthOf("machine-map", 900);
-  const most = width < 560 ? 2 : width < 900 ? 4 : 8;
-  const twoRows = nodes.length > 4 || nodes.length > most;
-  const columns = twoRows ? Math.ceil(nodes.length / 2) : nodes.length;
-  const box = (node) => numaBox(node, columns, context);
-  const place = { "grid-template-columns": `repeat(${columns}, minmax(${twoRows ? 118 : 150}px, 1fr))` };
-  const least = columns * (twoRows ? 130 : 162);
-  const drawn = Math.max(width, least);
-  return section("NUMA nodes", {
-    key: "map",
-    note: "a cell is a worker and the CPU it is pinned to, filled by its load",
-    side: nodes.length < value.numa_nodes.length && h("span", { class: "note" }, `the first ${DRAWN} of ${value.numa_nodes.length}`),
-  }, h("div", { class: "map-scroll", tabindex: "0", role: "region", "aria-label": "Map of NUMA nodes" },
-    h("div", { class: "map", ...measured("machine-map"), style: { "--least": `${least}px` } },
-      h("div", { class: "map-row", style: place }, nodes.slice(0, twoRows ? columns : undefined).map(box)),
-      nodes.length > 1
-        ? channel(value, nodes, { twoRows, columns, width: drawn, pointed, point })
-        : h("p", { class: "note map-note" }, "One NUMA node: nothing crosses."),
-      twoRows && h("div", { class: "map-row", style: place }, nodes.slice(columns).map(box)))));
-}
-
-function numaBox(node, columns, context) {
-  const busy = node.workers.length - node.asleep;
-  return h("div", { key: node.id, class: `node hue-${node.id % 8}` },
-    h("div", { class: "node-head" }, h("strong", null, `NUMA ${node.id}`), h("span", { class: "number" }, percent(node.load))),
-    h("div", { class: "node-sub" }, `CPUs ${node.cpus}`),
-    h("div", { class: "cells" }, node.workers.map((worker) => h("div", {
-      key: worker.id,
-      class: `cell${worker.stalled ? " stalled" : ""}${worker.pinned ? "" : " loose"}`,
-      title: describe(worker),
-      role: "img", "aria-label": describe(worker),
-      style: { "--load": String(Math.min(1, worker.load ?? 0)) },
-    }, h("span", null, worker.stalled ? "!" : worker.pinned ? String(worker.cpu) : "?")))),
-    h("dl", { class: "node-facts" },
-      h("div", null, h("dt", null, "awake"), h("dd", null, `${Math.max(0, busy)}/${node.workers.length}`)),
-      h("div", null, h("dt", null, "actors"), h("dd", null, count(node.actors))),
-      h("div", null, h("dt", null, "queued"), h("dd", null, count(node.queued))),
-      h("div", null, h("dt", null, "arena"), h("dd", null, bytes(node.arena.slab_bytes + node.arena.large_bytes)))));
-}
-
-function describe(worker) {
-  const parts = [
-    `worker ${worker.id}`,
-    worker.pinned ? `pinned to CPU ${worker.cpu}` : `not pinned${worker.pin_problem ? `: ${worker.pin_problem}` : ""}`,
-    `load ${percent(worker.load)}`,
-    `${rate(worker.turns_per_s)} turns/s`,
-  ];
-  if (worker.stalled) parts.push(`held for ${duration(worker.stalled.for_ns)} by ${worker.stalled.type} ${worker.stalled.actor}`);
-  return parts.join(", ");
-}
-
-/** What goes between NUMA nodes, as lines from the edge of a box to the edge of another. */
-function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
-  const all = across(value).filter((edge) => nodes.some((n) => n.id === edge.from) && nodes.some((n) => n.id === edge.to));
-  const moving = all.filter((edge) => edge.messages_per_s > 0).sort((a, b) => b.messages_per_s - a.messages_per_s);
-  const most = moving[0]?.messages_per_s ?? 1;
-  const height = moving.length === 0 ? 56 : twoRows ? CHANNEL : 104;
-  const gap = 12;
-  const cell = (width - gap * (columns - 1)) / columns;
-  const seat = (id) => {
-    const at = nodes.findIndex((each) => each.id === id);
-    const below = twoRows && at >= columns;
-    const column = below ? at - columns : at;
-    return { x: column * (cell + gap) + cell / 2, below, spread: cell * 0.34 };
-  };
-  // Lines that leave a box side by side: in the order of where they go.
-  const drawn = moving.slice(0, 40);
-  const ports = new Map();
-  for (const edge of drawn) {
-    for (const [end, other] of [["from", "to"], ["to", "from"]]) {
-      const list = ports.get(edge[end]) ?? [];
-      list.push({ edge, end, towards: seat(edge[other]).x });
-      ports.set(edge[end], list);
-    }
-  }
-  const port = new Map();
-  for (const [id, list] of ports) {
-    const { x, spread } = seat(id);
-    list.sort((a, b) => a.towards - b.towards || (a.end === "from" ? -1 : 1));
-    list.forEach((each, index) => {
-      const share = list.length === 1 ? 0 : (index / (list.length - 1)) * 2 - 1;
-      port.set(`${each.end}:${each.edge.from}>${each.edge.to}`, x + share * spread);
-    });
-  }
-  const name = (edge) => `${edge.from}>${edge.to}`;
-  const lines = drawn.map((edge) => {
-    const from = seat(edge.from);
-    const to = seat(edge.to);
-    const x1 = port.get(`from:${name(edge)}`);
-    const x2 = port.get(`to:${name(edge)}`);
-    const y1 = from.below ? height : 0;
-    const y2 = to.below ? height - 7 : 7;
-    let path;
-    let label;
-    if (from.below === to.below) {
-      const deep = Math.min(height * 0.82, 34 + Math.abs(x1 - x2) * 0.16);
-      const way = from.below ? -1 : 1;
-      path = `M${x1} ${y1}C${x1} ${y1 + way * deep} ${x2} ${y1 + way * deep} ${x2} ${y2}`;
-      label = { x: (x1 + x2) / 2, y: y1 + way * deep * 0.76 };
-    } else {
-      const half = height / 2;
-      path = `M${x1} ${y1}C${x1} ${half} ${x2} ${half} ${x2} ${y2}`;
-      label = { x: (x1 + x2) / 2, y: half };
-    }
-    return { edge, path, label, thick: 1 + 7 * Math.sqrt(edge.messages_per_s / most), name: name(edge) };
-  });
-  // The hottest have their figures beside them, as far as these do not lie on one another; the table has all.
-  const labelled = [];
-  for (const line of lines) {
-    if (pointed ? line.name !== pointed : labelled.length >= (twoRows ? 3 : 6) || line.edge.messages_per_s < most / 20) continue;
-    const covered = labelled.some((other) => Math.abs(other.label.x - line.label.x) < 100 && Math.abs(other.label.y - line.label.y) < 16);
-    if (!covered) labelled.push(line);
-  }
-  return h("svg", {
-    class: `channel${pointed ? " pointing" : ""}`, width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": moving.length === 0 ? "No messages cross NUMA nodes now" : `Messages between NUMA nodes; the most: ${
-      moving.slice(0, 5).map((edge) => `${edge.from} to ${edge.to} ${rate(edge.messages_per_s)} per second`).join(", ")}. All are in the table below.`,
-  },
-  h("defs", null, h("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 4, refY: 4, markerWidth: 7, markerHeight: 7, markerUnits: "userSpaceOnUse", orient: "auto" },
-    h("path", { d: "M0 0 8 4 0 8Z", class: "arrow-head" }))),
-  moving.length === 0 && h("text", { x: width / 2, y: height / 2, "text-anchor": "middle", class: "tick" }, "No messages cross now"),
-  // The hottest last, on top.
-  [...lines].reverse().map((line) => h("g", { key: line.name },
-    h("path", {
-      class: `edge${line.name === pointed ? " pointed" : ""} heat-${Math.min(3, Math.floor((line.edge.messages_per_s / most) * 4))}`,
-      d: line.path, "stroke-width": line.thick.toFixed(1), "marker-end": "url(#arrow)",
-      onpointerenter: () => point(line.name), onpointerleave: () => point(null),
-    }, h("title", null, `NUMA ${line.edge.from} → ${line.edge.to}: ${rate(line.edge.messages_per_s)} messages/s`)))),
-  labelled.map((line) => h("text", { key: `label-${line.name}`, class: "edge-label", x: line.label.x, y: line.label.y + 4, "text-anchor": "middle" },
-    `${line.edge.from}→${line.edge.to} ${rate(line.edge.messages_per_s)}/s`)));
 }
 
 function edges(value, point, all, turn) {
@@ -254,18 +119,18 @@ function memory(value) {
       { id: "numa", title: "NUMA node", fit: true, cell: (row) => numa(row.id) },
       { id: "slab", title: "Arena", number: true, cell: (row) => bytes(row.arena.slab_bytes) },
       { id: "cells", title: "Actors' cells", number: true, hide: 3, cell: (row) => `${count(row.arena.cells)} · ${bytes(row.arena.cell_bytes)}` },
-      { id: "large", title: "Large blocks", number: true, hide: 2, cell: (row) => bytes(row.arena.large_bytes) },
+      { id: "large", title: "Large blocks", number: true, hide: 1, cell: (row) => bytes(row.arena.large_bytes) },
       { id: "boxes", title: "NumaBoxes", number: true, hide: 2, cell: (row) => bytes(row.arena.user_bytes) },
-      { id: "ram", title: "Of the NUMA node's", number: true, hide: 3, help: "memory that the NUMA node has", cell: (row) => bytes(row.memory_bytes) },
-      { id: "remote", title: "Freed elsewhere", number: true, hide: 1, help: "blocks given back by other NUMA nodes, in batches", cell: (row) => count(row.arena.remote_frees_total) },
-      { id: "unbound", title: "Unbound", number: true, hide: 1, help: "chunks that the kernel refused to bind to the NUMA node", cell: (row) => (row.arena.unbound_chunks > 0 ? mark("warn", count(row.arena.unbound_chunks)) : "0") },
+      { id: "ram", title: "RAM", number: true, hide: 2, help: "memory that the NUMA node has", cell: (row) => bytes(row.memory_bytes) },
+      { id: "remote", title: "Freed elsewhere", number: true, hide: 0, help: "blocks given back by other NUMA nodes, in batches", cell: (row) => count(row.arena.remote_frees_total) },
+      { id: "unbound", title: "Unbound", number: true, hide: 0, help: "chunks that the kernel refused to bind to the NUMA node", cell: (row) => (row.arena.unbound_chunks > 0 ? mark("warn", count(row.arena.unbound_chunks)) : "0") },
       { id: "misplaced", title: "Misplaced pages", number: true, help: "pages that lie on another NUMA node than they should", cell: (row) => {
         const seen = residency.get(row.id);
         if (!seen) return h("span", { class: "muted", title: "the kernel does not tell where pages lie" }, "–");
         return seen.misplaced > 0 ? mark("warn", count(seen.misplaced)) : "0";
       } },
-      { id: "blocking", title: "Blocking threads", number: true, hide: 2, help: "threads for work that blocks: running of all, and what waits", cell: (row) => `${row.blocking.running}/${row.blocking.threads}${row.blocking.queued > 0 ? `, ${row.blocking.queued} wait` : ""}` },
-      { id: "timers", title: "Timers", number: true, hide: 1, cell: (row) => count(row.timers.waiting) },
+      { id: "blocking", title: "Blocking", number: true, hide: 1, help: "threads for work that blocks: running of all, and what waits", cell: (row) => `${row.blocking.running}/${row.blocking.threads}${row.blocking.queued > 0 ? `, ${row.blocking.queued} wait` : ""}` },
+      { id: "timers", title: "Timers", number: true, hide: 0, cell: (row) => count(row.timers.waiting) },
     ],
   }));
 }

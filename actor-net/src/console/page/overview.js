@@ -51,7 +51,7 @@ export default function overview(context) {
               [1, 5, 10].map((each) => h("button", {
                 key: each, type: "button", "aria-pressed": each === minutes ? "true" : "false", onclick: () => choose(each),
               }, `${each} min`))))),
-          charts(series, minutes * 60_000, cursor, now)),
+          charts(series, windowOf(minutes, now.system.uptime_ns), cursor, now)),
         section("Busiest types", {
           note: "rate and times of the last ten seconds, from samples",
           side: h("a", { href: href("types") }, "All types"),
@@ -59,6 +59,12 @@ export default function overview(context) {
       ];
     },
   };
+}
+
+/** As far back as was asked for, but not far beyond the program's beginning: there is nothing to be seen. */
+function windowOf(minutes, uptimeNs) {
+  const lived = [1, 2, 5, 10].find((each) => each * 60e9 >= uptimeNs) ?? minutes;
+  return Math.min(minutes, lived) * 60_000;
 }
 
 function attention(now) {

@@ -47,7 +47,7 @@ export function section(title, { note, side, id, key, wide } = {}, ...children) 
 }
 
 /**
- * A table. `columns`: `{id, title, unit?, number?, sort?, hide?, cell(row)}`; `hide`: 1 goes first where it is narrow.
+ * A table. `columns`: `{id, title, unit?, number?, sort?, hide?, cell(row)}`; `hide`: 0 goes first where it is narrow, 3 last.
  * `sort`: `{by, onsort}`; `key(row)` names a row.
  */
 export function table({ columns, rows, key, label, sort, rowClass, none, onrow }) {
@@ -73,7 +73,7 @@ export function table({ columns, rows, key, label, sort, rowClass, none, onrow }
 function className(column) {
   const names = [];
   if (column.number) names.push("number");
-  if (column.hide) names.push(`hide-${column.hide}`);
+  if (column.hide !== undefined) names.push(`hide-${column.hide}`);
   if (column.grow) names.push("grow");
   if (column.fit) names.push("fit");
   return names.join(" ") || null;

@@ -171,6 +171,9 @@ const hue = (numaNode) => (numaNode === null || numaNode === undefined ? "hue-no
 
 const crossesNuma = (span) => span.numa_from !== null && span.numa_to !== null && span.numa_from !== span.numa_to;
 
+/** Whether its message went to another peer. */
+const toPeer = ({ span, parent }) => span.peer !== null && span.peer !== (parent?.peer ?? null);
+
 /** Round moments within a span of time. */
 export function ticksOf(from, to, most = 5) {
   const rough = (to - from) / most;
@@ -187,15 +190,17 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
   const at = (ns) => `${(((ns - from) / (to - from)) * 100).toFixed(3)}%`;
   const wide = (ns) => `${((ns / (to - from)) * 100).toFixed(3)}%`;
   const used = [...new Set(visible.map((row) => row.span.numa_to).filter((id) => id !== null))].sort((a, b) => a - b);
+  const peers = [...new Set(value.spans.map((each) => each.peer).filter(Boolean))].sort();
+  const hops = visible.some((row) => crossesNuma(row.span) || toPeer(row));
   const ticks = ticksOf(from, to);
-  return h("div", { class: "waterfall" },
+  return h("div", { class: hops ? "waterfall" : "waterfall no-hops" },
     h("div", { class: "waterfall-legend" },
       h("span", null, h("i", { class: "swatch-wait" }), "waits in the mailbox"), h("span", null, h("i", { class: "swatch-work" }), "is handled"),
       h("span", null, h("i", { class: "swatch-ask" }), "asks, and waits for the reply"),
       used.length > 0 && h("span", null, "on ", used.map((id) => h("span", { key: id }, numa(id), " "))),
       zoom && h("button", { type: "button", onclick: unzoom }, "Whole trace (z)")),
     h("div", { class: "waterfall-head", "aria-hidden": "true" },
-      h("span", { class: "w-label" }, "Span"), h("span", { class: "w-hop" }, "Hop"),
+      h("span", { class: "w-label" }, "Span"), h("span", { class: "w-hop" }, "Hop to"),
       h("span", { class: "w-time" }, ticks.map((tick) => h("span", { key: tick, class: "w-tick", style: { left: at(tick) } }, duration(tick).replace(/\.0+(?= )/, "")))),
       h("span", { class: "w-duration" }, "Took")),
     h("div", { class: "waterfall-rows", role: "tree", "aria-label": "Spans" }, visible.map((row) => {
@@ -204,7 +209,6 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
       const chosen = it.span_id === span;
       const work = it.end_ns - it.start_ns;
       const hollow = ["ask", "request", "forward"].includes(it.kind);
-      const peerHop = it.peer !== null && it.peer !== (row.parent?.peer ?? null);
       return h("div", {
         key: it.span_id, id: `span-${it.span_id}`, class: `w-row${chosen ? " chosen" : ""}${bad ? " bad" : ""}`,
         role: "treeitem", "aria-level": row.level + 1, "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1",
@@ -224,8 +228,8 @@ function waterfall(value, visible, { span, select, closed, zoom, context, unzoom
         h("span", { class: `kind kind-${it.kind}` }, words(it.kind)),
         h("span", { class: "w-name", title: `${it.message ?? ""} → ${it.type ?? ""} ${it.actor ?? ""}` }, shortType(it.message), h("span", { class: "muted" }, ` → ${it.name ?? shortType(it.type)}`)))),
       h("span", { class: "w-hop" },
-        peerHop && h("span", { class: "hop peer", title: `on peer ${it.peer}` }, `⇢ ${it.peer}`),
-        crossesNuma(it) && h("span", { class: "hop", title: `from NUMA node ${it.numa_from} to ${it.numa_to}` }, `N${it.numa_from}→N${it.numa_to}`)),
+        toPeer(row) && h("span", { class: `hop peer hue-${peers.indexOf(it.peer) % 7}`, title: `on peer ${it.peer}` }, `⇢ ${it.peer}`),
+        crossesNuma(it) && h("span", { class: `hop ${hue(it.numa_to)}`, title: `from NUMA node ${it.numa_from} to ${it.numa_to}` }, numa(it.numa_from), " → ", numa(it.numa_to))),
       h("span", { class: "w-time" },
         h("span", { class: "visually-hidden" }, `${it.wait_ns ? `waited ${duration(it.wait_ns)}, ` : ""}${bad ? `${words(it.outcome)}, ` : ""}took`),
         ticks.map((tick) => h("i", { key: tick, class: "w-grid", style: { left: at(tick) } })),

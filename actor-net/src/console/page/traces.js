@@ -3,8 +3,9 @@
 
 import { waitBar } from "./actor.js";
 import { h } from "./dom.js";
-import { count, duration, percent, plural, shortType, words } from "./format.js";
+import { count, duration, plural, shortType, words } from "./format.js";
 import { answer, choice, empty, href, mark, numa, search, section, table, time } from "./parts.js";
+import { samplingChoice, samplingLine, samplingOff } from "./sampling.js";
 
 const KINDS = [["recent", "Recent"], ["slow", "Slowest"], ["failed", "Failed"]];
 
@@ -32,17 +33,12 @@ export default function traces(context) {
         h("div", { class: "controls", key: "controls" },
           choice({ label: "Which traces", options: KINDS, value: kind(), onchoose: (to) => change({ kind: to === "recent" ? null : to }) }),
           search({ id: "trace-search", label: "Search traces", value: context.query.get("q") ?? "", placeholder: "Type of actor or message", onsearch: (q) => change({ q }) }),
-          store(context.app.overview?.tracing)),
+          samplingLine(context.app.overview?.tracing)),
+        samplingOff(context.app.overview?.tracing, context),
         answer(data.traces, (value) => list(value, kind(), context)),
       ];
     },
   };
-}
-
-function store(tracing) {
-  if (!tracing) return null;
-  return h("span", { class: "note side" }, `one in ${count(Math.round(1 / Math.max(tracing.sample, 1e-9)))} sampled (${percent(tracing.sample)}) · `,
-    `${plural(tracing.stored, "trace")} kept`, tracing.dropped_total > 0 && [" · ", mark("warn", `${count(tracing.dropped_total)} spans dropped`)]);
 }
 
 function list(value, kind, context) {
@@ -51,12 +47,10 @@ function list(value, kind, context) {
   const none = q ? empty(`No kept trace has “${q}” in a type of its actors or messages.`)
     : !tracing ? empty("No traces are kept here.", "Tracing is switched on where the system is built: ActorSystem::builder().tracing(TracingOptions::..).")
     : kind === "failed" ? empty("No kept trace failed.", "That is good news, as far as sampled traces go.")
-    : empty("No trace was kept yet.", tracing.sample > 0
-      ? `One in ${count(Math.round(1 / tracing.sample))} is sampled. Send something, or raise the share with TracingOptions.`
-      : "The share that is sampled is 0. Raise it with TracingOptions, or send requests with a sampled traceparent.");
+    : empty("No trace was kept yet.", tracing.sample > 0 ? `One in ${count(Math.round(1 / tracing.sample))} is recorded: send something.` : null);
   const most = Math.max(1, ...value.items.map((each) => each.duration_ns));
   return section(KINDS.find(([id]) => id === kind)[1], {
-    key: "list", note: value.total > value.shown ? `${value.shown} of ${plural(value.total, "trace")}` : plural(value.total, "trace"),
+    key: "list", side: tracing?.sample > 0 && samplingChoice(tracing, context), note: value.total > value.shown ? `${value.shown} of ${plural(value.total, "trace")}` : plural(value.total, "trace"),
   }, table({
     label: "Traces", rows: value.items, key: (row) => row.trace_id, none,
     rowClass: (row) => (row.errors > 0 ? "bad-row" : null),
