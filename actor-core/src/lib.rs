@@ -25,6 +25,7 @@
 //! | hand on deadlines, cancellation, traces | [`Context`], [`CancelToken`], [`TraceContext`], [`Baggage`] |
 //! | look at what runs | [`SystemRef::stats`], [`supervision_tree`](SystemRef::supervision_tree), [`leak_report`](SystemRef::leak_report), [`inspect`](SystemRef::inspect) |
 //! | notice handlers that block | [`SystemBuilder::on_stall`], [`StallReport`] |
+//! | read, export, add metrics | [`SystemRef::metrics`], [`SystemRef::add_metrics`], [`metrics`] |
 //! | see what the workers do | [`SystemRef::record_schedule`], [`ScheduleRecording`] |
 //! | shut down | [`ActorSystem::shutdown`], [`ShutdownPhase`], [`ShutdownReport`] |
 //! | know the machine | [`topology::Topology`], [`SystemRef::residency`], [`Balancing`] |
@@ -208,15 +209,17 @@ pub use system::{
     ScheduleRecorder, ShutdownHandle, ShutdownPhase, ShutdownReport, StartError, SystemBuilder,
     SystemRef, termination,
 };
+#[cfg(not(actor_loom))]
+pub use telemetry::metrics;
 #[cfg(all(feature = "otlp", not(actor_loom)))]
 pub use telemetry::otlp;
 #[cfg(not(actor_loom))]
 pub use telemetry::{
     Activity, ActorFailure, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
-    GrowingActors, IdleActors, Latencies, LatencyHistogram, LeakOptions, LeakReport, LostMessage,
-    ManyWatches, Mishaps, NumaStats, NumaTable, SpanStats, StackFrame, StallReport, StallStats,
-    Stats, StealsAcross, StuckAsk, SupervisionTree, ThreadStack, TimerStats, Trace, TraceList,
-    TraceSummary, TreeNode, TreeRequest, TypeLatency, WorkerStats,
+    DepthHistogram, GrowingActors, IdleActors, Latencies, LatencyHistogram, LeakOptions,
+    LeakReport, LostMessage, ManyWatches, Mishaps, NumaStats, NumaTable, SpanStats, StackFrame,
+    StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree, ThreadStack,
+    TimerStats, Trace, TraceList, TraceSummary, TreeNode, TreeRequest, TypeLatency, WorkerStats,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{
@@ -251,6 +254,8 @@ pub mod prelude {
 mod guides {
     #[doc = include_str!("../../docs/leaks.md")]
     struct Leaks;
+    #[doc = include_str!("../../docs/metrics.md")]
+    struct Metrics;
     #[doc = include_str!("../../docs/names-and-links.md")]
     struct NamesAndLinks;
     #[doc = include_str!("../../docs/numa.md")]

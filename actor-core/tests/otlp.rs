@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use actor_core::metrics::{Kind, Reading};
 use actor_core::otlp::{OtlpExport, OtlpOptions, OtlpStats};
 use actor_core::prelude::*;
 use actor_core::topology::Workers;
@@ -266,29 +267,147 @@ fn a_collector_that_hangs_holds_up_nobody() {
     adds_up(&stats);
 }
 
+/// The fields of a protobuf message: their numbers, and the bytes of those that have some.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (first, rest) = bytes.split_first().expect("a whole number");
+            *bytes = rest;
+            value |= u64::from(first & 0x7f) << shift;
+            if first & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    }
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes);
+        let length = match key & 7 {
+            0 => {
+                varint(&mut bytes);
+                0
+            }
+            1 => 8,
+            2 => usize::try_from(varint(&mut bytes)).expect("a length"),
+            5 => 4,
+            other => panic!("wire type {other}"),
+        };
+        let (value, rest) = bytes.split_at(length);
+        found.push((key >> 3, value));
+        bytes = rest;
+    }
+    found
+}
+
+/// Name, unit, help and kind of each metric of a request.
+fn metrics_of(body: &[u8]) -> Vec<(String, String, String, Kind)> {
+    let inner = |bytes, number: u64| {
+        let all = fields(bytes).into_iter();
+        all.filter(move |(of, _)| *of == number)
+            .map(|(_, bytes)| bytes)
+    };
+    let resources = inner(body, 1);
+    let scopes = resources.flat_map(|resource| inner(resource, 2));
+    let metrics = scopes.flat_map(|scope| inner(scope, 2));
+    let told = metrics.map(|metric| {
+        let text = |number| {
+            let bytes = inner(metric, number).next().unwrap_or_default();
+            String::from_utf8(bytes.to_vec()).expect("text")
+        };
+        let is_there = |number| inner(metric, number).next().is_some();
+        let kind = if is_there(5) {
+            Kind::Gauge
+        } else if is_there(9) {
+            Kind::Histogram
+        } else {
+            // Whether it is monotonic.
+            let sum = inner(metric, 7).next().expect("a sum");
+            match fields(sum).iter().any(|(of, _)| *of == 3) {
+                true => Kind::Counter,
+                false => Kind::UpDownCounter,
+            }
+        };
+        (text(1), text(3), text(2), kind)
+    });
+    told.collect()
+}
+
+fn told_by(reading: &Reading) -> Vec<(String, String, String, Kind)> {
+    let families = reading.families().iter();
+    let told = families.map(|it| {
+        let text = |of: &str| of.to_owned();
+        (text(it.name), text(it.unit), text(it.help), it.kind)
+    });
+    told.collect()
+}
+
 #[test]
-fn figures_are_exported_as_metrics() {
+fn metrics_are_exported_as_prometheus_reads_them() {
     let collector = Collector::start(&[200]);
     let system = system(PATIENCE);
     let options = options(&collector.url).signals(true, true);
-    let options = options.metrics_every(Duration::from_millis(20));
-    let export = system.export_otlp(options).unwrap();
-    say(&system, 3);
-    wait_until("metrics have come", || {
-        !collector.requests("/v1/metrics").is_empty()
+    let never = Duration::from_secs(3600);
+    let export = system.export_otlp(options.metrics_every(never)).unwrap();
+    let added = system.add_metrics(|reading| {
+        let mut family = reading.gauge("test.own", "{thing}", "Of the program.");
+        family.add(&[], 1.5);
     });
-    let body = collector.requests("/v1/metrics")[0].body.clone();
-    for name in [
-        "actor.messages",
-        "actor.actors",
-        "actor.worker.turns",
-        "actor.memory",
-        "actor.spans",
-    ] {
-        assert!(contains(&body, name.as_bytes()), "{name} is missing");
+    // Messages from outside are measured now and then: until there are histograms too.
+    wait_until("a message was measured", || {
+        say(&system, 1);
+        let reading = system.metrics();
+        let mut families = reading.families().iter();
+        families.any(|it| it.name == "actor.handler.duration")
+    });
+    let before = told_by(&system.metrics());
+    wait_until("it is exported", || {
+        system.flush_spans(PATIENCE) && export.stats().metrics_sent >= 1
+    });
+    let after = told_by(&system.metrics());
+    let requests = collector.requests("/v1/metrics");
+    let exported = metrics_of(&requests.last().expect("a request").body);
+    for family in &before {
+        assert!(exported.contains(family), "{family:?} in {exported:?}");
     }
+    for family in &exported {
+        assert!(after.contains(family), "{family:?} in {after:?}");
+    }
+    for (name, kind) in [
+        ("actor.messages.handled", Kind::Counter),
+        ("actor.message.wait", Kind::Histogram),
+        ("actor.handler.duration", Kind::Histogram),
+        ("actor.mailbox.depth", Kind::Histogram),
+        ("actor.arena.slab", Kind::UpDownCounter),
+        ("test.own", Kind::Gauge),
+    ] {
+        let found = exported.iter().find(|it| it.0 == name);
+        assert_eq!(found.map(|it| it.3), Some(kind), "{name}");
+    }
+    drop(added);
+    let sent = export.stats().metrics_sent;
     let stats = end(system, &export);
-    assert!(stats.metrics_sent >= 1, "{stats:?}");
+    assert!(stats.metrics_sent > sent, "a last export: {stats:?}");
+    assert_eq!(stats.metrics_failed, 0, "{stats:?}");
+}
+
+#[test]
+fn metrics_are_tried_again_and_what_is_refused_is_counted() {
+    let collector = Collector::start(&[503, 200, 400]);
+    let system = system(PATIENCE);
+    let options = options(&collector.url).signals(false, true);
+    let options = options.metrics_every(Duration::from_secs(3600));
+    let export = system.export_otlp(options).unwrap();
+    wait_until("it is exported", || {
+        system.flush_spans(PATIENCE) && export.stats().metrics_sent == 1
+    });
+    let stats = export.stats();
+    assert_eq!((stats.retries, stats.metrics_failed), (1, 0), "{stats:?}");
+    // The last one, at the end, is refused.
+    let stats = end(system, &export);
+    assert_eq!((stats.metrics_sent, stats.metrics_failed), (1, 1));
+    assert!(stats.last_error.unwrap().contains("400"));
 }
 
 #[test]

@@ -652,6 +652,7 @@ fn it_ends_when_it_is_told_and_says_that_the_system_drains_until_then() {
 #[test]
 fn a_cluster_is_shown_with_its_members_links_shards_and_names() {
     let (here, there) = (system(), system());
+    let alone_metrics = here.metrics().prometheus();
     let peer = |system: &ActorSystem, name: &str| {
         let clerks = Entity::new("clerk", |_| Clerk).handles::<Count>();
         Cluster::builder(system.handle(), "shop")
@@ -690,14 +691,45 @@ fn a_cluster_is_shown_with_its_members_links_shards_and_names() {
     assert_eq!(shards["kinds"][0]["name"], "clerk");
     assert_eq!(get(&console, "/api/v1/overview")["peers"]["up"], 2);
     assert_eq!(ask(&console, "/readyz").send().status, 200);
+    let clerk = here.spawn(Clerk).expect("spawned");
+    one.groups().join("clerks", clerk).expect("a name");
     let metrics = ask(&console, "/metrics").send().body;
     for series in [
         "actor_cluster_members{state=\"up\"} 2",
         "actor_peer_connected{peer=\"two\"} 1",
         "actor_remote_messages_total{what=\"tells_out\"}",
+        "actor_group_members{group=\"clerks\"} 1",
+        "actor_shards{kind=\"clerk\",of=\"entity\",place=\"nowhere\"}",
     ] {
         assert!(metrics.contains(series), "{series} in {metrics}");
     }
+    // One description for all: what is exported by OTLP has these too, without any console.
+    let reading = here.metrics();
+    for (name, unit) in [
+        ("actor.cluster.members", "{peer}"),
+        ("actor.peer.lanes", "{connection}"),
+        ("actor.remote.messages", "{message}"),
+        ("actor.group.members", "{actor}"),
+        ("actor.shards", "{shard}"),
+        ("actor.messages.handled", "{message}"),
+    ] {
+        let found = reading.families().iter().find(|it| it.name == name);
+        assert_eq!(found.map(|it| it.unit), Some(unit), "{name}");
+    }
+    assert_eq!(reading.left_out(), 0);
+    // All of it is in the document, word by word.
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let document = std::fs::read_to_string(document).expect("the document");
+    for family in reading.families() {
+        let begin = format!("| `{}` | `{}` | ", family.name, family.prometheus_name());
+        let row = document.lines().find(|row| row.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("{begin} in docs/metrics.md"));
+        assert!(row.ends_with(&format!("| {} |", family.help)), "{row}");
+        for (label, _) in family.series.iter().flat_map(|it| &it.labels) {
+            assert!(row.contains(&format!("`{label}`")), "{label} in {row}");
+        }
+    }
+    assert!(!alone_metrics.contains("actor_cluster_members"));
     here.block_on(two.leave(PATIENCE));
     let left = until(&console, "/api/v1/cluster", |told| {
         let events = told["cluster"]["events"].as_array().expect("events");
@@ -707,6 +739,7 @@ fn a_cluster_is_shown_with_its_members_links_shards_and_names() {
     });
     fits::<api::ClusterAnswer>(&left);
     here.block_on(one.leave(PATIENCE));
+    assert!(!here.metrics().prometheus().contains("actor_cluster_"));
     let readyz = ask(&console, "/readyz").send();
     assert_eq!(
         (readyz.status, readyz.json()["why"][0]["reason"].as_str()),

@@ -120,7 +120,7 @@ pub(super) unsafe fn begin(
     unsafe {
         // A stamp has hooks too, that say that it is one.
         hooks(node)?;
-        let timed = stamps::begin(cell, node);
+        let timed = stamps::begin(cell, node, left);
         let Some(hooks) = hooks(node) else {
             return timed;
         };

@@ -40,6 +40,8 @@ pub(crate) struct Sample {
     pub(crate) wait: u64,
     /// In the handler; none if that is not known.
     pub(crate) handle: Option<u64>,
+    /// Messages that waited behind it when the handler began, about.
+    pub(crate) depth: u32,
     /// Messages that this one speaks for.
     pub(crate) weight: u32,
 }
@@ -50,6 +52,7 @@ pub(super) struct Timed {
     actor_type: fn() -> &'static str,
     sent: Tick,
     began: Tick,
+    depth: u32,
     weight: u32,
 }
 
@@ -293,18 +296,20 @@ pub(crate) unsafe fn take_off(node: NonNull<Node>) -> Option<(u64, u32)> {
     }
 }
 
-/// As `take_off`, of a message that is about to be handled.
+/// As `take_off`, of a message that is about to be handled; so many are behind it that its turn has taken.
 ///
 /// # Safety
 ///
 /// The caller owns the cell and the node.
-pub(super) unsafe fn begin(cell: CellRef, node: NonNull<Node>) -> Option<Timed> {
+pub(super) unsafe fn begin(cell: CellRef, node: NonNull<Node>, left: u32) -> Option<Timed> {
     // SAFETY: by the caller.
     let (sent, weight) = unsafe { take_off(node) }?;
+    let inbox = cell.inbox();
     Some(Timed {
         actor_type: cell.vtable().type_name,
         sent: Tick(sent),
         began: Tick::now(),
+        depth: left.saturating_add(inbox.len().saturating_sub(inbox.taken())),
         weight,
     })
 }
@@ -316,6 +321,7 @@ impl Timed {
             actor_type: self.actor_type,
             wait: nanos(self.sent, self.began),
             handle: ended.map(|ended| nanos(self.began, ended)),
+            depth: self.depth,
             weight: self.weight,
         }
     }

@@ -391,6 +391,7 @@ impl SystemBuilder {
             readiness: readiness::Source::new(),
             control: Control::new(engine, settings),
             leaks: crate::telemetry::leaks::History::default(),
+            metrics: crate::telemetry::metrics::Sources::new(),
             stalls,
             pins,
         }));

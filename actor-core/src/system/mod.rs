@@ -12,6 +12,7 @@ mod leaks;
 mod leftover;
 mod listen;
 mod memory;
+mod metrics;
 mod naming;
 mod os_signal;
 #[cfg(feature = "otlp")]
@@ -40,6 +41,7 @@ use crate::context::{
 use crate::id::{NumaNodeId, WorkerId};
 use crate::memory::Residency;
 use crate::telemetry::leaks::History;
+use crate::telemetry::metrics::Sources;
 use crate::telemetry::{Collector, StallHooks, Stats};
 use crate::topology::{Seat, Topology};
 
@@ -111,6 +113,7 @@ struct Plan {
     pins: Arc<pins::Pins>,
     balancing: Option<Arc<balancing::Shared>>,
     collector: Arc<Collector>,
+    metrics: Arc<Sources>,
 }
 
 impl ActorSystem {

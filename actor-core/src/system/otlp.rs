@@ -39,7 +39,7 @@ impl SystemRef {
     pub fn export_otlp(&self, options: OtlpOptions) -> io::Result<OtlpExport> {
         let share = OtlpExport::sample(&options);
         let system = *self;
-        let (export, exporter) = OtlpExport::start(options, move || system.stats())?;
+        let (export, exporter) = OtlpExport::start(options, move || system.metrics())?;
         if let Some(exporter) = exporter {
             self.add_span_exporter(exporter)?;
             if let Some(share) = share {

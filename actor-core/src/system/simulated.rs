@@ -47,6 +47,7 @@ pub(crate) fn found(runtime: &'static Runtime) -> Result<SystemRef, StartError> 
     };
     let plan = Box::leak(Box::new(Plan {
         leaks: crate::telemetry::leaks::History::default(),
+        metrics: crate::telemetry::metrics::Sources::new(),
         pins: Arc::default(),
         balancing: None,
         collector: Arc::new(Collector::new(runtime, &TraceSettings::default())),

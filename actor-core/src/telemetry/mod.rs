@@ -1,11 +1,12 @@
 //! What an operator sees: one read of every floor's counters, all actors at a glance (`census`), the live
 //! tree of actors (`tree`), what looks like a leak (`leaks`), the traces of messages (`spans`) and how long they
-//! take (`latencies`), what went wrong of late (`mishaps`), and what the workers do moment by moment
+//! take (`latencies`), all figures as families (`metrics`), what went wrong of late (`mishaps`), and what the workers do moment by moment
 //! (`schedule`).
 
 pub(crate) mod census;
 mod latencies;
 pub(crate) mod leaks;
+pub mod metrics;
 mod mishaps;
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -28,7 +29,7 @@ use crate::scheduler::PoolCounts;
 
 pub use crate::stack::{StackFrame, ThreadStack};
 pub use census::{Activity, ActorGlance};
-pub use latencies::{Latencies, LatencyHistogram, TypeLatency};
+pub use latencies::{DepthHistogram, Latencies, LatencyHistogram, TypeLatency};
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub use mishaps::{ActorFailure, LostMessage, Mishaps};
 pub(crate) use mishaps::{failures, lost};

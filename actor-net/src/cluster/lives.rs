@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use actor_core::SystemRef;
+use actor_core::metrics::Source;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::driver::{Driver, End, Input};
@@ -20,7 +21,7 @@ use super::seeds::Seeds;
 use super::shards::{self, Tending};
 use super::status::Status;
 use super::troubles::Troubles;
-use super::{Cluster, published::Published, registered::Registered};
+use super::{Cluster, metrics, published::Published, registered::Registered};
 use crate::consensus::{Bootstrap, ConsensusSettings};
 use crate::id::{ClusterId, Incarnation, PeerId};
 use crate::membership::{
@@ -126,12 +127,13 @@ pub(super) async fn begin(mut plan: Plan, declares: Vec<Declare>) -> Result<Clus
         plan,
     });
     let runtime = shared.plan.system.tokio();
-    runtime.spawn(live(shared.clone(), driver));
+    let figures = metrics::add(&shared);
+    runtime.spawn(live(shared.clone(), driver, figures));
     Ok(Cluster { shared })
 }
 
-/// One life after the other.
-async fn live(shared: Arc<Shared>, mut driver: Driver) {
+/// One life after the other. The figures are there until this peer has left.
+async fn live(shared: Arc<Shared>, mut driver: Driver, figures: Source) {
     loop {
         let seeds = tokio::spawn(look_for_seeds(shared.clone(), driver.inputs()));
         let tending = Tending::start(&driver.life(), &shared);
@@ -147,6 +149,7 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
                     life.close(grace).await;
                 }
                 shared.status.send_replace(Status::Left);
+                drop(figures);
                 // Nobody may wait any more.
                 let _ = done.map(|done: oneshot::Sender<()>| done.send(()));
                 return;
@@ -165,6 +168,8 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
         );
         if is_last {
             shared.status.send_replace(Status::Ended { why });
+            // Whoever watches them is to see that this peer takes no part.
+            figures.forever();
             return;
         }
         shared
@@ -175,6 +180,7 @@ async fn live(shared: Arc<Shared>, mut driver: Driver) {
             None => {
                 shared.entities.end(true).await;
                 shared.status.send_replace(Status::Ended { why });
+                figures.forever();
                 return;
             }
         }

@@ -33,6 +33,7 @@ mod life;
 mod lives;
 mod look;
 mod machines;
+mod metrics;
 mod name;
 mod names;
 mod published;

@@ -21,8 +21,6 @@ const TYPES_MAX: usize = 4096;
 pub(super) const OTHER: &str = "other";
 /// Handlers that ask, which are kept.
 const WAITING_MAX: usize = 1000;
-/// The longest mailboxes that are kept.
-const LONGEST: usize = 10;
 /// Actors that can be paged to.
 pub(super) const PAGED_MAX: usize = 10_000;
 /// Actors whose names are asked for when a text is looked for.
@@ -44,11 +42,8 @@ pub(super) struct Walks {
 pub(super) struct Summary {
     pub(super) at: Instant,
     pub(super) took: Duration,
-    pub(super) actors: u64,
     pub(super) by_numa: BTreeMap<u8, u64>,
     pub(super) types: Vec<TypeCount>,
-    /// Longest first.
-    pub(super) longest: Vec<ActorGlance>,
     /// Handlers that wait in an ask, at most [`WAITING_MAX`].
     pub(super) waiting: Vec<ActorGlance>,
     /// How many there are.
@@ -197,16 +192,11 @@ fn summarize(system: SystemRef) -> Summary {
     let at = Instant::now();
     let mut by_numa: BTreeMap<u8, u64> = BTreeMap::new();
     let mut types = Types::default();
-    let mut longest = BinaryHeap::new();
     let mut waiting = Vec::new();
-    let (mut actors, mut waiting_total) = (0, 0);
+    let mut waiting_total = 0;
     system.for_each_actor(|seen| {
-        actors += 1;
         *by_numa.entry(seen.numa_node.0).or_default() += 1;
         types.count(&seen);
-        if seen.queued > 0 {
-            keep(&mut longest, Ranked(u64::from(seen.queued), seen), LONGEST);
-        }
         if seen.waits_for.is_some() {
             waiting_total += 1;
             if waiting.len() < WAITING_MAX {
@@ -217,10 +207,8 @@ fn summarize(system: SystemRef) -> Summary {
     Summary {
         at,
         took: at.elapsed(),
-        actors,
         by_numa,
         types: types.sorted(),
-        longest: in_order(longest),
         waiting,
         waiting_total,
     }

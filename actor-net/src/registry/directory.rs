@@ -133,6 +133,11 @@ impl Directory {
         Ok(Group::new(Arc::clone(&self.0), self.0.board(name), resolve))
     }
 
+    /// How many members each group has.
+    pub(crate) fn sizes(&self) -> Vec<(Arc<str>, usize)> {
+        self.0.lock().machine.sizes().collect()
+    }
+
     /// The names of all groups that have members, in order.
     pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         self.0.lock().machine.groups().cloned().collect()

@@ -221,6 +221,12 @@ impl Groups {
         self.groups.keys()
     }
 
+    /// All groups that have members, and how many.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (Arc<str>, usize)> {
+        let groups = self.groups.iter();
+        groups.map(|(name, members)| (name.clone(), members.len()))
+    }
+
     /// Memberships, of this peer and of all others.
     pub(crate) fn entries(&self) -> (usize, usize) {
         let others = self.peers.values().map(|peer| peer.copy.len()).sum();

@@ -81,8 +81,23 @@ impl LatencyHistogram {
         self.buckets.iter().take(index_of(nanos) + 1).sum()
     }
 
+    /// How many are at or below each of these, which ascend.
+    pub(in crate::telemetry) fn within_each(&self, bounds: &[u64]) -> Vec<u64> {
+        let mut seen = 0;
+        let mut at = 0;
+        let each = bounds.iter().map(|bound| {
+            let end = (index_of(*bound) + 1).min(self.buckets.len());
+            while at < end {
+                seen += self.buckets[at];
+                at += 1;
+            }
+            seen
+        });
+        each.collect()
+    }
+
     /// One measurement, which speaks for so many.
-    pub(super) fn add(&mut self, nanos: u64, weight: u64) {
+    pub(in crate::telemetry) fn add(&mut self, nanos: u64, weight: u64) {
         let index = index_of(nanos);
         if self.buckets.len() <= index {
             self.buckets.resize(index + 1, 0);

@@ -5,8 +5,10 @@
 //! entry. Beside the times since the start there are those of the last half minute to a minute, for who wants to
 //! see what is now.
 
+mod depth;
 mod histogram;
 
+pub use depth::DepthHistogram;
 pub use histogram::LatencyHistogram;
 
 use std::collections::HashMap;
@@ -21,7 +23,7 @@ const TYPES_MAX: usize = 200;
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// The name under which the types beyond the first 200 are counted together.
-const OTHERS: &str = "(other types)";
+pub(in crate::telemetry) const OTHERS: &str = "(other types)";
 
 /// How long messages waited and how long handlers took, as [`SystemRef::latencies`](crate::SystemRef::latencies)
 /// read it.
@@ -56,6 +58,8 @@ pub struct TypeLatency {
     pub recent_wait: LatencyHistogram,
     /// As `handle`, of the last 30 to 60 seconds.
     pub recent_handle: LatencyHistogram,
+    /// Messages that waited behind one when its handler began, since the system started.
+    pub depth: DepthHistogram,
 }
 
 /// What the collector keeps.
@@ -71,6 +75,7 @@ struct Times {
     all: Pair,
     now: Pair,
     before: Pair,
+    depth: DepthHistogram,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -106,6 +111,9 @@ impl Recorder {
         let times = self.types.entry(name).or_default();
         times.all.add(sample);
         times.now.add(sample);
+        times
+            .depth
+            .add(u64::from(sample.depth), u64::from(sample.weight));
     }
 
     /// Forgets what is not recent any more.
@@ -127,17 +135,20 @@ impl Recorder {
 
     pub(in crate::telemetry) fn read(&self, lost: u64) -> Latencies {
         let (mut all, mut recent) = (Pair::default(), Pair::default());
+        let mut depth = DepthHistogram::default();
         let mut types = Vec::with_capacity(self.types.len());
         for (actor_type, times) in &self.types {
             let now = times.now.with(&times.before);
             all = all.with(&times.all);
             recent = recent.with(&now);
+            depth = depth.with(&times.depth);
             types.push(TypeLatency {
                 actor_type,
                 wait: times.all.wait.clone(),
                 handle: times.all.handle.clone(),
                 recent_wait: now.wait,
                 recent_handle: now.handle,
+                depth: times.depth.clone(),
             });
         }
         types.sort_by(|a, b| (b.wait.count(), a.actor_type).cmp(&(a.wait.count(), b.actor_type)));
@@ -148,6 +159,7 @@ impl Recorder {
                 handle: all.handle,
                 recent_wait: recent.wait,
                 recent_handle: recent.handle,
+                depth,
             },
             types,
             measured: self.measured,

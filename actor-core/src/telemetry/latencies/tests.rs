@@ -5,6 +5,7 @@ fn sample(actor_type: fn() -> &'static str, wait: u64, handle: Option<u64>) -> S
         actor_type,
         wait,
         handle,
+        depth: 2,
         weight: 10,
     }
 }
@@ -21,6 +22,10 @@ fn times_are_kept_by_type_and_all_together() {
     let all = &latencies.all;
     assert_eq!((all.wait.count(), all.handle.count()), (30, 20));
     assert_eq!(all.wait, all.recent_wait);
+    assert_eq!(
+        (all.depth.count(), all.depth.sum(), all.depth.max()),
+        (30, 60, 2)
+    );
     assert_eq!((latencies.measured, latencies.lost), (3, 3));
 }
 

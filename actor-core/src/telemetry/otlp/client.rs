@@ -1,6 +1,6 @@
 //! One HTTP request with protobuf, counted, and with the words of what went wrong.
 //!
-//! Under OpenTelemetry's exporter, which retries by itself and says nothing of it: here every try comes by.
+//! Under OpenTelemetry's exporter of spans, which retries by itself and says nothing of it: here every try comes by.
 //! The client blocks, so it may only be used on threads without a tokio runtime; ours are.
 
 use std::pin::Pin;
@@ -30,8 +30,26 @@ impl Client {
     }
 
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        self.execute(request.try_into()?)
+    }
+
+    /// As `send`, for at most that long.
+    pub(super) fn send_within(
+        &self,
+        request: http::Request<Bytes>,
+        limit: Duration,
+    ) -> Result<http::Response<Bytes>, HttpError> {
+        let mut request: reqwest::blocking::Request = request.try_into()?;
+        // Nothing is no limit there.
+        *request.timeout_mut() = Some(limit.max(Duration::from_millis(1)));
+        self.execute(request)
+    }
+
+    fn execute(
+        &self,
+        request: reqwest::blocking::Request,
+    ) -> Result<http::Response<Bytes>, HttpError> {
         self.books.tried();
-        let request: reqwest::blocking::Request = request.try_into()?;
         let response = self.client.execute(request).inspect_err(|error| {
             self.books.note_error(with_causes(error));
         })?;

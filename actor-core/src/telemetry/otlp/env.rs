@@ -101,6 +101,13 @@ impl Read<'_> {
         let interval = Duration::from_secs(60);
         settings.metrics_every = self.millis("OTEL_METRIC_EXPORT_INTERVAL", 86_400_000, interval);
 
+        // The spans' exporter heeds its own by itself.
+        let general = self.word("OTEL_EXPORTER_OTLP_COMPRESSION", &["gzip", "none"], "none");
+        let of_metrics = "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION";
+        settings.compresses_metrics = self.word(of_metrics, &["gzip", "none"], general) == "gzip";
+        let temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        self.word(temporality, &["cumulative"], "cumulative");
+
         settings.attributes = self.pairs("OTEL_RESOURCE_ATTRIBUTES", false);
         settings.service_name = self.get("OTEL_SERVICE_NAME");
     }

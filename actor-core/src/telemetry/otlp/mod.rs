@@ -17,7 +17,9 @@
 //! | `outbox.rs` | the queue and the thread behind it |
 //! | `sender.rs` | OpenTelemetry's exporters, driven without a runtime |
 //! | `client.rs` | an HTTP request, counted |
-//! | `metrics.rs` | figures as instruments that are read when they are exported |
+//! | `metrics.rs` | the thread that exports figures |
+//! | `points.rs` | a reading of them as protobuf; pure |
+//! | `upload.rs` | and how that goes to the collector |
 //! | `books.rs` | what became of it all |
 
 mod books;
@@ -26,8 +28,10 @@ mod convert;
 mod env;
 mod metrics;
 mod outbox;
+mod points;
 mod sender;
 mod settings;
+mod upload;
 
 use std::fmt;
 use std::io;
@@ -35,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contain::log;
-use crate::telemetry::Stats;
+use crate::telemetry::metrics::Reading;
 use crate::trace::{ExportError, SpanExporter, SpanRecord, TraceContext};
 use outbox::Outbox;
 
@@ -57,7 +61,7 @@ impl OtlpExport {
     /// system, if anything is to be exported.
     pub(crate) fn start(
         options: OtlpOptions,
-        source: impl Fn() -> Stats + Send + Sync + 'static,
+        source: impl Fn() -> Reading + Send + Sync + 'static,
     ) -> io::Result<(Self, Option<impl SpanExporter>)> {
         let OtlpOptions { settings, warnings } = options;
         for warning in &warnings {

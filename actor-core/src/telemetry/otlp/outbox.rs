@@ -22,11 +22,11 @@ use super::metrics::Metrics;
 use super::sender::Sender;
 use super::settings::Settings;
 use crate::contain::{contain, log};
-use crate::telemetry::Stats;
+use crate::telemetry::metrics::Reading;
 use crate::trace::SpanRecord;
 
 /// How a system's figures are read.
-pub(super) type Source = Box<dyn Fn() -> Stats + Send + Sync>;
+pub(super) type Source = Box<dyn Fn() -> Reading + Send + Sync>;
 
 /// The queue's front end.
 #[derive(Debug)]

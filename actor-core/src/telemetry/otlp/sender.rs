@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use opentelemetry_otlp::{
-    MetricExporter, Protocol as OtelProtocol, RetryPolicy, SpanExporter, WithExportConfig,
-    WithHttpConfig,
+    Protocol as OtelProtocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
@@ -15,6 +14,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use super::books::Books;
 use super::client::Client;
 use super::settings::{Protocol, Settings};
+use super::upload::Upload;
 
 pub(super) struct Sender {
     spans: SpanExporter,
@@ -65,14 +65,16 @@ impl Sender {
         block_on(export).map_err(|error| error.to_string())
     }
 
-    pub(super) fn metric_exporter(
-        &self,
-        settings: &Settings,
-        books: &Arc<Books>,
-    ) -> Result<MetricExporter, String> {
+    /// How metrics go.
+    pub(super) fn upload(&self, settings: &Settings, books: &Arc<Books>) -> Result<Upload, String> {
         #[cfg(feature = "otlp-grpc")]
-        let _entered = self.runtime.as_ref().map(tokio::runtime::Runtime::enter);
-        metric_exporter(settings, books)
+        if let Some(runtime) = &self.runtime {
+            let _entered = runtime.enter();
+            let grpc = super::upload::grpc::Grpc::new(settings, metadata(settings)?)?;
+            return Ok(Upload::Grpc(Box::new(grpc)));
+        }
+        check_protocol(settings.protocol)?;
+        Ok(Upload::http(settings, client(settings, books)?))
     }
 
     pub(super) fn resource(&self) -> Resource {
@@ -101,31 +103,6 @@ fn span_exporter(settings: &Settings, books: &Arc<Books>) -> Result<SpanExporter
         .with_protocol(OtelProtocol::HttpBinary)
         .with_endpoint(settings.traces_url())
         .with_timeout(settings.timeout.min(settings.export_limit))
-        .build();
-    exporter.map_err(|error| error.to_string())
-}
-
-fn metric_exporter(settings: &Settings, books: &Arc<Books>) -> Result<MetricExporter, String> {
-    #[cfg(feature = "otlp-grpc")]
-    if settings.protocol == Protocol::Grpc {
-        use opentelemetry_otlp::WithTonicConfig;
-        let exporter = MetricExporter::builder()
-            .with_tonic()
-            .with_endpoint(settings.metrics_url())
-            .with_timeout(settings.timeout)
-            .with_metadata(metadata(settings)?)
-            .build();
-        return exporter.map_err(|error| error.to_string());
-    }
-    check_protocol(settings.protocol)?;
-    let exporter = MetricExporter::builder()
-        .with_http()
-        .with_http_client(client(settings, books)?)
-        .with_headers(headers(settings))
-        .with_retry_policy(RetryPolicy::recommended())
-        .with_protocol(OtelProtocol::HttpBinary)
-        .with_endpoint(settings.metrics_url())
-        .with_timeout(settings.timeout)
         .build();
     exporter.map_err(|error| error.to_string())
 }

@@ -45,6 +45,7 @@ pub(super) struct Settings {
     pub(super) delay: Duration,
     pub(super) export_limit: Duration,
     pub(super) metrics_every: Duration,
+    pub(super) compresses_metrics: bool,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) service_name: Option<String>,
 }
@@ -67,6 +68,7 @@ impl Default for Settings {
             delay: Duration::from_secs(5),
             export_limit: Duration::from_secs(30),
             metrics_every: Duration::from_secs(60),
+            compresses_metrics: false,
             attributes: Vec::new(),
             service_name: None,
         }
@@ -153,6 +155,8 @@ fn random_id() -> u128 {
 /// | [`attribute`](Self::attribute) | `OTEL_RESOURCE_ATTRIBUTES` | host, process, an id of the instance |
 /// | [`metrics_every`](Self::metrics_every) | `OTEL_METRIC_EXPORT_INTERVAL`, in ms | 60 s |
 /// | [`batches`](Self::batches) | `OTEL_BSP_MAX_QUEUE_SIZE`, `.._MAX_EXPORT_BATCH_SIZE`, `.._SCHEDULE_DELAY` | 2048 spans, 512, 5 s |
+/// | | `OTEL_EXPORTER_OTLP_COMPRESSION`, `.._TRACES_COMPRESSION`, `.._METRICS_COMPRESSION`: `gzip`, `none`; of HTTP | `none` |
+/// | | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: `cumulative` | `cumulative` |
 /// | `TracingOptions::sample` | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | as the system was built |
 /// | | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`: `otlp`, `none` | `otlp` |
 /// | | `OTEL_SDK_DISABLED` | `false` |
