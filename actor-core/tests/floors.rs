@@ -94,6 +94,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("context/reply.rs", "the responder's side of a node"),
     ("context/send.rs", "takes a refused node back"),
     (
+        "context/hook_spans.rs",
+        "polls a pinned hook beside its span",
+    ),
+    (
         "context/spanning.rs",
         "puts a handler's context into its node",
     ),

@@ -615,27 +615,31 @@ fn m16_a_timer_carries_the_context_but_not_its_end() {
     let set = seen.clone();
     clock
         .ask(Run(Box::new(move |cx: &mut ActorContext<Clock>| {
-            let (one, two) = (set.clone(), set.clone());
-            let report = move |cx: &mut ActorContext<Clock>| set.send(cx.context()).unwrap();
+            let one = set.clone();
+            let report =
+                move |cx: &mut ActorContext<Clock>| set.send((cx.context(), false)).unwrap();
             cx.send_after(ms(1), Run(Box::new(report) as Job<()>));
             cx.send_interval(ms(1), move || {
                 let one = one.clone();
-                Run(
-                    Box::new(move |cx: &mut ActorContext<Clock>| one.send(cx.context()).unwrap())
-                        as Job<()>,
-                )
+                Run(Box::new(move |cx: &mut ActorContext<Clock>| {
+                    one.send((cx.context(), true)).unwrap()
+                }) as Job<()>)
             });
-            drop(two);
         })))
         .context(context)
         .blocking()
         .unwrap();
     token.cancel();
     for _ in 0..4 {
-        let context = contexts.recv_timeout(PATIENCE).unwrap();
-        // The trace goes on; the span is that of the timer's own handling.
+        let (context, is_tick) = contexts.recv_timeout(PATIENCE).unwrap();
+        // The trace goes on; the span is that of the timer's own handling. What comes again and again begins a
+        // trace each time.
         let trace_id = context.trace().map(TraceContext::trace_id);
-        assert_eq!(trace_id, Some(trace.trace_id()));
+        assert_eq!(trace_id == Some(trace.trace_id()), !is_tick);
+        assert_eq!(
+            context.trace().map(TraceContext::is_sampled),
+            Some(!is_tick)
+        );
         assert_eq!(context.baggage().get("tenant"), Some("blue"));
         assert_eq!(context.deadline(), None);
         assert!(context.cancel_token().is_none());

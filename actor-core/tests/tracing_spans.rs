@@ -584,42 +584,6 @@ fn a_message_that_is_put_aside_waits_on_and_has_one_span() {
 }
 
 #[test]
-fn the_ticks_of_an_interval_are_children_of_what_began_it() {
-    let system = traced(TracingOptions::new());
-    let actor = system.spawn(Runner(0)).expect("spawned");
-    let (context, id) = sampled();
-    let (tick, ticks) = mpsc::channel();
-    let begin = job(move |cx| {
-        cx.send_interval(Duration::from_millis(1), move || {
-            let tick = tick.clone();
-            job(move |_| _ = tick.send(()))
-        });
-    });
-    actor
-        .ask(begin)
-        .context(context)
-        .blocking()
-        .expect("answered");
-    for _ in 0..3 {
-        ticks.recv_timeout(PATIENCE).expect("it ticks");
-    }
-    actor
-        .ask_blocking(job(|cx| _ = cx.cancel_timers()))
-        .expect("answered");
-    settle(&system);
-    let trace = system.trace(id).expect("kept");
-    let by = span(&trace, SpanKind::Handle, "Run").span_id();
-    let ticks: Vec<_> = trace
-        .spans
-        .iter()
-        .filter(|span| span.kind == SpanKind::Timer)
-        .collect();
-    assert!(ticks.len() >= 3, "{:#?}", trace.spans);
-    assert!(ticks.iter().all(|tick| tick.parent == Some(by)));
-    finish(system);
-}
-
-#[test]
 fn an_ask_that_is_handed_on_goes_through_both_actors() {
     struct Desk(ActorRef<Runner>);
     impl Actor for Desk {}

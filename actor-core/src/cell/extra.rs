@@ -14,6 +14,7 @@ use super::header::{CellRef, Sibling};
 use super::links::Numbers;
 use super::monitor::EndSlot;
 use super::reason::StopReason;
+use super::recent::Culprit;
 use super::stash::Stash;
 use super::tasks::TaskSet;
 use super::timers::TimerTable;
@@ -56,6 +57,8 @@ pub(crate) struct Extra {
     pub(super) failure: Option<StopReason>,
     /// What the next hook is a part of.
     pub(super) cause: Option<Cause>,
+    /// What this life fails on, if it was no message: of a hook, or of an attached task.
+    pub(super) blame: Option<Culprit>,
     /// As it was spawned with, to be spawned again.
     pub(super) mailbox: Mailbox,
     /// At its end it leaves its specification to its parent.
@@ -135,6 +138,7 @@ impl Extra {
             stop_reason: None,
             failure: None,
             cause: None,
+            blame: None,
             mailbox: Mailbox::unbounded(),
             leaves_spec: false,
             children_placement: None,

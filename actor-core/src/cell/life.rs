@@ -20,6 +20,7 @@ use super::observe::{self, Event, Hook};
 use super::reason::StopReason;
 use super::recent::{Culprit, Failed};
 use super::signal::{Signal, SignalKind, StopMode};
+use super::spanning;
 use crate::contain::{log, panic_text};
 use crate::mailbox::ledger::Count;
 
@@ -94,8 +95,12 @@ impl CellRef {
                 Phase::Starting => self.fail(StopReason::StartFailed(text)),
                 Phase::Stopping => {
                     // It wanted to stop and it does (S17).
+                    let mut culprit = self.take_blame();
+                    culprit.message.get_or_insert("stopped");
+                    spanning::failed(self, &mut culprit, &StopReason::Panicked(text.clone()));
                     log!(error,
-                        actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                        actor = %self.id(), actor_type = (self.vtable().type_name)(), path = %self.path(),
+                        trace_id = culprit.trace_id().map(tracing::field::display),
                         "panicked in its stopped hook: {text}"
                     );
                     self.life_over();
@@ -111,19 +116,20 @@ impl CellRef {
     ///
     /// The caller owns the cell, which has no frame.
     #[cold]
-    pub(super) unsafe fn message_panicked(self, text: Arc<str>, culprit: Culprit) {
+    pub(super) unsafe fn message_panicked(self, text: Arc<str>, mut culprit: Culprit) {
         // SAFETY: H2, by the caller.
         unsafe {
             if !(*self.owned()).flags.has(Flags::RESUME) {
                 self.fail_on(StopReason::Panicked(text), culprit);
                 return;
             }
+            spanning::failed(self, &mut culprit, &StopReason::Panicked(text.clone()));
             self.take_cause();
             log!(error,
                 actor = %self.id(), actor_type = (self.vtable().type_name)(),
                 name = self.extra_if_any().and_then(|extra| extra.name.clone()).as_deref(),
                 path = %self.path(), message_type = culprit.message,
-                trace_id = culprit.trace.map(tracing::field::display),
+                trace_id = culprit.trace_id().map(tracing::field::display),
                 "panicked: {text}; resumes with the next message, as its options say"
             );
         }
@@ -149,17 +155,49 @@ impl CellRef {
             if self.is_lent() {
                 // As for a kill: waited for, but not by a worker. The turn goes on from `STOP`.
                 self.extra().failure.get_or_insert(reason);
+                if culprit.message.is_some() {
+                    self.set_blame(culprit);
+                }
                 (*owned).flags.set(Flags::STOP);
                 return;
             }
             self.cut_off_frame();
             let restarts = self.would_restart(&reason);
+            self.note_failure(&reason, culprit, restarts);
+            observe::see(self.runtime(), || Event::Failed {
+                actor: self.id(),
+                reason: &reason,
+            });
+            (*owned).flags.set(Flags::NO_STOPPED_HOOK);
+            // There is no state any more to drain the mailbox with.
+            (*owned).flags.clear(Flags::DRAIN);
+            self.drop_state();
+            // This life is over; links made from now on are the next one's.
+            self.sever_links(self.id(), &reason);
+            self.begin_stop(reason, restarts);
+        }
+    }
+
+    /// Tells that this life ends in failure: to the log, to who looks, and in a span.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell.
+    #[cold]
+    unsafe fn note_failure(self, reason: &StopReason, mut culprit: Culprit, restarts: bool) {
+        // SAFETY: H2, by the caller.
+        unsafe {
+            let blame = self.take_blame();
+            if culprit.message.is_none() {
+                culprit = blame;
+            }
+            spanning::failed(self, &mut culprit, reason);
             let name = self.extra_if_any().and_then(|extra| extra.name.clone());
             let path = self.path();
             log!(error,
                 actor = %self.id(), actor_type = (self.vtable().type_name)(),
                 name = name.as_deref(), %path, message_type = culprit.message,
-                trace_id = culprit.trace.map(tracing::field::display),
+                trace_id = culprit.trace_id().map(tracing::field::display),
                 will_restart = restarts, "actor {reason}"
             );
             self.runtime().failed().note(|at| Failed {
@@ -172,17 +210,6 @@ impl CellRef {
                 culprit,
                 will_restart: restarts,
             });
-            observe::see(self.runtime(), || Event::Failed {
-                actor: self.id(),
-                reason: &reason,
-            });
-            (*owned).flags.set(Flags::NO_STOPPED_HOOK);
-            // There is no state any more to drain the mailbox with.
-            (*owned).flags.clear(Flags::DRAIN);
-            self.drop_state();
-            // This life is over; links made from now on are the next one's.
-            self.sever_links(self.id(), &reason);
-            self.begin_stop(reason, restarts);
         }
     }
 
@@ -241,6 +268,9 @@ impl CellRef {
             }
             let reason = self.stop_reason();
             let restarting = self.would_restart(&reason);
+            if let StopReason::Failed(_) = reason {
+                self.note_failure(&reason, Culprit::default(), restarting);
+            }
             self.begin_stop(reason, restarting);
         }
     }

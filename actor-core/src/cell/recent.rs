@@ -12,7 +12,7 @@ use crate::clock::Tick;
 use crate::id::ActorId;
 use crate::mailbox::node::Fate;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::trace::TraceId;
+use crate::trace::{TraceContext, TraceId};
 
 /// Examples that are kept.
 const KEPT: usize = 256;
@@ -52,10 +52,18 @@ pub(crate) struct Failed {
 }
 
 /// The message that an actor failed on, if it was one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Culprit {
     pub(crate) message: Option<&'static str>,
-    pub(crate) trace: Option<TraceId>,
+    pub(crate) trace: Option<TraceContext>,
+    /// A span of that trace says that it failed.
+    pub(crate) has_span: bool,
+}
+
+impl Culprit {
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        self.trace.as_ref().map(TraceContext::trace_id)
+    }
 }
 
 impl<T: Clone> Recent<T> {

@@ -16,15 +16,17 @@ use std::sync::Arc;
 use super::extra::Cause;
 use super::header::{CellRef, Flags};
 use super::local::Local;
+use super::reason::StopReason;
 use super::recent::Culprit;
 use super::runtime::Runtime;
 use super::stamps::{self, Timed};
 use super::tasks;
+use crate::clock::Tick;
 use crate::contain::look_at;
-use crate::id::{ActorId, WorkerId};
+use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::mailbox::node::{End, Fate, Node, Step};
 use crate::sync::atomic::AtomicU32;
-use crate::trace::{SpanOutcome, TraceId};
+use crate::trace::{SpanKind, SpanOutcome, SpanRecord, TraceContext, TraceId};
 
 /// How a context's block begins.
 #[derive(Debug)]
@@ -240,7 +242,12 @@ pub(super) unsafe fn ended(
 /// The caller owns the node.
 #[cold]
 pub(super) unsafe fn trace_of(cell: CellRef, node: NonNull<Node>) -> Option<TraceId> {
-    // SAFETY: by the caller; a step's context is not the node's own.
+    // SAFETY: by the caller.
+    unsafe { context_of(cell, node) }.map(|trace| trace.trace_id())
+}
+
+unsafe fn context_of(cell: CellRef, node: NonNull<Node>) -> Option<TraceContext> {
+    // SAFETY: by the callers; a step's context is not the node's own.
     unsafe {
         if node.as_ref().context.is_null() || tasks::is_step(node) {
             return None;
@@ -258,11 +265,101 @@ pub(super) unsafe fn trace_of(cell: CellRef, node: NonNull<Node>) -> Option<Trac
 pub(super) unsafe fn culprit(cell: CellRef, node: NonNull<Node>) -> Culprit {
     // SAFETY: by the caller.
     unsafe {
+        if tasks::is_step(node) {
+            // What it was part of, `step_panicked` has noted: the work is gone by now.
+            return cell.take_blame();
+        }
         Culprit {
             message: Some((node.as_ref().vtable.message)()),
-            trace: trace_of(cell, node),
+            trace: context_of(cell, node),
+            has_span: hooks(node).is_some(),
         }
     }
+}
+
+/// An attached task panicked: what it was part of, and what the actor does about it is too.
+///
+/// # Safety
+///
+/// The caller owns the cell and the task's node, whose work is still there.
+#[cold]
+pub(super) unsafe fn step_panicked(cell: CellRef, node: NonNull<Node>) {
+    // SAFETY: by the caller: the node's context is the work's, and alive.
+    unsafe {
+        let context = node.as_ref().context;
+        let mut culprit = Culprit {
+            message: Some((node.as_ref().vtable.message)()),
+            ..Culprit::default()
+        };
+        if let Some(head) = context.cast::<ContextHead>().as_ref() {
+            culprit.trace = cell
+                .vtable_now()
+                .and_then(|vtable| (vtable.trace_of)(context));
+            if let Some(hooks) = head.hooks {
+                cell.extra().cause = (hooks.cause)(node);
+            }
+        }
+        // A reentrant handler has said so in its own span.
+        let noted = cell.take_blame();
+        cell.set_blame(if noted.has_span { noted } else { culprit });
+    }
+}
+
+/// Writes down that an actor has failed, where no span of a message or hook says it: in a trace that nobody
+/// records, or in none. It is kept as a trace that failed, and not exported.
+///
+/// # Safety
+///
+/// The caller owns the cell.
+#[cold]
+pub(super) unsafe fn failed(cell: CellRef, culprit: &mut Culprit, reason: &StopReason) {
+    let spans = cell.runtime().spans();
+    let (outcome, kind, what) = match reason {
+        StopReason::Panicked(text) => (
+            SpanOutcome::Panicked(text.clone()),
+            SpanKind::Handle,
+            "a hook",
+        ),
+        StopReason::Failed(text) => (
+            SpanOutcome::Error(text.clone()),
+            SpanKind::Handle,
+            "cx.fail",
+        ),
+        StopReason::StartFailed(text) => (
+            SpanOutcome::Error(text.clone()),
+            SpanKind::Started,
+            "started",
+        ),
+        // Another one failed before it.
+        _ => return,
+    };
+    if culprit.has_span || !spans.is_on() {
+        return;
+    }
+    let trace = culprit.trace.as_ref();
+    let own = trace.map_or_else(|| TraceContext::new_root(false), TraceContext::child);
+    // SAFETY: by the caller.
+    let (actor_name, restarts) = unsafe { cell.name_and_restarts() };
+    let local = Local::current();
+    let record = SpanRecord {
+        parent: trace.map(TraceContext::span_id),
+        actor: Some(cell.id()),
+        actor_type: (cell.vtable().type_name)(),
+        actor_name,
+        numa_node: local.map(|local| NumaNodeId(local.arena())),
+        worker: local.and_then(Local::worker_id),
+        restarts,
+        outcome,
+        ..SpanRecord::new(
+            own.clone(),
+            kind,
+            culprit.message.unwrap_or(what),
+            spans.time_of_day(Tick::now()),
+        )
+    };
+    spans.push(Box::new(record));
+    culprit.trace = Some(own);
+    culprit.has_span = true;
 }
 
 impl CellRef {
@@ -274,6 +371,28 @@ impl CellRef {
     pub(crate) unsafe fn set_cause(self, cause: Cause) {
         // SAFETY: H2, by the caller.
         unsafe { self.extra().cause = Some(cause) };
+    }
+
+    /// This life is about to fail on that.
+    ///
+    /// # Safety
+    ///
+    /// As for `set_cause`.
+    pub(crate) unsafe fn set_blame(self, culprit: Culprit) {
+        // SAFETY: H2, by the caller.
+        unsafe { self.extra().blame = Some(culprit) };
+    }
+
+    /// What it fails on, if that was no message.
+    ///
+    /// # Safety
+    ///
+    /// As for `set_cause`.
+    pub(super) unsafe fn take_blame(self) -> Culprit {
+        // SAFETY: H2, by the caller.
+        unsafe { self.extra_if_any() }
+            .and_then(|extra| extra.blame.take())
+            .unwrap_or_default()
     }
 
     /// What reports say of it besides its type.

@@ -24,6 +24,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::header::{CellRef, Flags};
 use super::local::while_ending;
+use super::spanning;
 use crate::contain::{contain, log};
 use crate::id::ActorId;
 use crate::mailbox::inbox::Pushed;
@@ -471,6 +472,7 @@ impl CellRef {
                     Ok(Poll::Ready(())) => {}
                     Ok(Poll::Pending) => return Step::Done,
                     Err(payload) => {
+                        spanning::step_panicked(self, NonNull::from(&**task).cast());
                         self.end_task(task, Some(Fate::Panicked));
                         return Step::Panicked(payload);
                     }
@@ -483,6 +485,9 @@ impl CellRef {
                     }
                 });
             }));
+            if completed.is_err() {
+                spanning::step_panicked(self, NonNull::from(&**task).cast());
+            }
             self.end_task(task, completed.is_err().then_some(Fate::Panicked));
             match completed {
                 Ok(()) => Step::Done,

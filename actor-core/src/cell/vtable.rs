@@ -11,7 +11,7 @@ use super::signal::StopMode;
 use super::watch::Terminated;
 use crate::id::ActorId;
 use crate::memory::class::Class;
-use crate::trace::TraceId;
+use crate::trace::TraceContext;
 
 /// One per actor type.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct ActorVtable {
     /// # Safety
     ///
     /// The context is alive, or null.
-    pub(crate) trace_of: unsafe fn(*mut ()) -> Option<TraceId>,
+    pub(crate) trace_of: unsafe fn(*mut ()) -> Option<TraceContext>,
     /// Of an actor elsewhere: the way there.
     pub(crate) proxy: Option<&'static ProxyVtable>,
     /// The Rust type, for whoever has an id and believes to know.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::actor::Actor;
 use super::actor_ref::ActorRef;
 use super::harness;
+use super::hook_spans;
 use super::message_context::Context;
 use super::options::SpawnError;
-use super::spanning;
 use super::spawn::{IntoActor, Parent, SpawnBuilder, builder};
 use crate::cell::{CellRef, StopMode, StopReason};
 use crate::id::{ActorId, NumaNodeId};
@@ -115,6 +115,7 @@ impl<A: Actor> ActorContext<A> {
         // SAFETY: as in `stop`.
         unsafe {
             self.note_cause();
+            hook_spans::blame(self.cell);
             self.cell.stop_self(StopMode::Now, reason);
         }
     }
@@ -125,7 +126,7 @@ impl<A: Actor> ActorContext<A> {
     ///
     /// As for `stop`.
     unsafe fn note_cause(&mut self) {
-        if let Some(cause) = spanning::cause() {
+        if let Some(cause) = hook_spans::cause() {
             // SAFETY: by the caller.
             unsafe { self.cell.set_cause(cause) };
         }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -20,7 +21,7 @@ use super::reentrant::Reentrant;
 use super::reply::Reply;
 use super::spanning::Verb;
 use crate::cell::{CellRef, Drain, First, TASKS_MAX, Task, Work};
-use crate::contain::{contain, log};
+use crate::contain::{contain, log, look_at};
 use crate::id::ActorId;
 use crate::mailbox::AskError;
 use crate::mailbox::ledger::Count;
@@ -366,6 +367,19 @@ where
     }
 }
 
+/// As `future.poll`; if it panics, the span of the handling says so.
+#[cold]
+fn poll_recorded<F: Future<Output: Send + 'static>>(
+    future: Pin<&mut F>,
+    reply: &mut Reply<F::Output>,
+    cx: &mut task::Context<'_>,
+) -> Poll<F::Output> {
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|payload| {
+        reply.panicked(look_at(&*payload));
+        resume_unwind(payload)
+    })
+}
+
 /// A future that borrows the state by itself, and the asker of its output.
 struct Reentering<F: Future>
 where
@@ -386,7 +400,12 @@ where
         let this = unsafe { self.get_unchecked_mut() };
         let _in_force = InForce::enter(&this.context);
         // SAFETY: as above.
-        let output = std::task::ready!(unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx));
+        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        let polled = match &mut this.reply {
+            Some(reply) if reply.is_recorded() => poll_recorded(future, reply, cx),
+            _ => future.poll(cx),
+        };
+        let output = std::task::ready!(polled);
         match this.reply.take() {
             Some(reply) => reply.send(output),
             None => drop(output),

@@ -364,7 +364,7 @@ pub(super) unsafe fn deliver_told<A: Handler<M>, M: Message>(
     // SAFETY: by the caller.
     unsafe {
         if A::DEFERRED {
-            return harness::deliver_deferred::<A, M>(cell, message, Reply::to_nobody(cell));
+            return harness::deliver_deferred::<A, M>(cell, node, message, Reply::to_nobody(cell));
         }
         harness::deliver::<A, M, IntoNothing>(cell, node, message)
     }
@@ -423,7 +423,7 @@ impl<A: Handler<M>, M: Message> Ask<A, M> {
             let message = ManuallyDrop::take(&mut (*this.as_ptr()).content.message);
             if A::DEFERRED {
                 let reply = Reply::to_asker::<M>(this, cell);
-                return harness::deliver_deferred::<A, M>(cell, message, reply);
+                return harness::deliver_deferred::<A, M>(cell, node, message, reply);
             }
             harness::deliver::<A, M, IntoNode>(cell, node, message)
         }

@@ -18,7 +18,7 @@ use super::message_context::{Context, InForce};
 use super::outgoing::{Offered, Target, inherited};
 use super::proxy;
 use super::reply::Reply;
-use super::spanning::Verb;
+use super::spanning::{self, Verb};
 use super::stash::gate;
 use crate::cell::{CellRef, contain};
 use crate::id::ActorId;
@@ -27,6 +27,7 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{End, Fate, Node, NodeVtable, Step};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
+use crate::trace::SpanOutcome;
 
 impl<A> ActorContext<A> {
     /// Hands the ask that is being handled on to another actor; see [`Reply::forward`].
@@ -93,7 +94,7 @@ impl<R: Send + 'static> Reply<R> {
     /// assert_eq!(balancer.ask_blocking(Square(7))?, 49);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn forward<B, M>(self, target: ActorRef<B>, message: M) -> Result<(), ForwardError<M>>
+    pub fn forward<B, M>(mut self, target: ActorRef<B>, message: M) -> Result<(), ForwardError<M>>
     where
         B: Handler<M>,
         M: Message<Reply = R>,
@@ -129,6 +130,8 @@ impl<R: Send + 'static> Reply<R> {
             return Err(ForwardError::new(error, self));
         };
         let node = block.cast::<ForwardNode<M>>();
+        // What the next one does is its own.
+        let work = self.let_go();
         // SAFETY: a fresh block of this layout; then the node is ours and of the target's type, and `Full`
         // and `Drop` leave it with us.
         unsafe {
@@ -139,10 +142,14 @@ impl<R: Send + 'static> Reply<R> {
                 message: MaybeUninit::new(message),
             });
             match to.push(node.cast()) {
-                Offered::Accepted => Ok(()),
+                Offered::Accepted => {
+                    spanning::reply_given(&work, SpanOutcome::Ok);
+                    Ok(())
+                }
                 Offered::Full => {
                     to.count(Count::RefusedFull);
-                    let (message, reply) = ForwardNode::take_back(node);
+                    let (message, mut reply) = ForwardNode::take_back(node);
+                    reply.take_up(work);
                     let error = SendError::Full {
                         target: to.id,
                         capacity: to.capacity(),
@@ -152,7 +159,8 @@ impl<R: Send + 'static> Reply<R> {
                 }
                 Offered::Drop => {
                     to.record(Fate::Newest, std::any::type_name::<M>());
-                    let (message, reply) = ForwardNode::take_back(node);
+                    let (message, mut reply) = ForwardNode::take_back(node);
+                    reply.take_up(work);
                     reply.fail(Fate::Newest, to.id);
                     contain(move || drop(message));
                     Ok(())
@@ -298,7 +306,7 @@ impl<B: Handler<M>, M: Message> Forwarded<B, M> {
             let message = (*this).message.assume_init_read();
             if B::DEFERRED {
                 let reply = (*this).reply.assume_init_read();
-                return harness::deliver_deferred::<B, M>(cell, message, reply);
+                return harness::deliver_deferred::<B, M>(cell, node, message, reply);
             }
             harness::deliver::<B, M, IntoHandle>(cell, node, message)
         }

@@ -15,11 +15,12 @@ use std::task::Poll;
 use super::actor::{Actor, ActorError, Handler, Message};
 use super::actor_context::ActorContext;
 use super::envelope::context_of;
+use super::hook_spans::{Hooked, of_hook};
 use super::lent;
 use super::message_context::InForce;
 use super::reply::Reply;
 use super::span::HandlerSpan;
-use super::spanning::{self, Hooked};
+use super::spanning;
 use crate::cell::observe::{self, Hook};
 use crate::cell::{ActorVtable, CellRef, Frame, FrameDone, FramePoll, FrameVtable, Local, contain};
 use crate::mailbox::node::{Node, Step};
@@ -50,7 +51,7 @@ impl<A: Actor> Typed<A> {
         started: |cell| {
             // SAFETY: by `ActorVtable::started`.
             unsafe {
-                let span = spanning::of_hook(cell, SpanKind::Started, "started");
+                let span = of_hook(cell, SpanKind::Started, "started");
                 begin::<A, _, Started>(cell, None, HandlerSpan::none(), |actor, cx| {
                     Hooked::new(span, actor.started(cx))
                 })
@@ -59,7 +60,7 @@ impl<A: Actor> Typed<A> {
         stopped: |cell, reason| {
             // SAFETY: by `ActorVtable::stopped`.
             unsafe {
-                let span = spanning::of_hook(cell, SpanKind::Stopped, "stopped");
+                let span = of_hook(cell, SpanKind::Stopped, "stopped");
                 begin::<A, _, Stopped>(cell, None, HandlerSpan::none(), |actor, cx| {
                     Hooked::new(span, async move {
                         actor.stopped(&reason, cx).await;
@@ -138,13 +139,16 @@ where
 /// The caller owns the cell, whose actor is an `A`, alive and unborrowed.
 pub(super) unsafe fn deliver_deferred<A, M>(
     cell: CellRef,
+    node: NonNull<Node>,
     message: M,
-    reply: Reply<M::Reply>,
+    mut reply: Reply<M::Reply>,
 ) -> Step
 where
     A: Handler<M>,
     M: Message,
 {
+    // SAFETY: by the caller.
+    unsafe { reply.work_on(node) };
     let span = HandlerSpan::of_message::<A, M>(cell);
     let _inside = span.enter();
     // SAFETY: by the caller: the state is an `A` that nobody borrows.

@@ -31,6 +31,7 @@ mod export;
 mod forward;
 mod fsm;
 mod harness;
+mod hook_spans;
 mod inbound;
 #[cfg(feature = "otlp")]
 mod joined;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{self, Poll};
 
 use super::actor::{Actor, Message};
@@ -117,6 +118,11 @@ pub trait Gateway: Send + 'static {
 
     /// An actor here that the actor is linked with has failed.
     fn link_broken(&mut self, failed: ActorId, reason: &StopReason);
+
+    /// Which peer it goes to, as traces name it.
+    fn peer(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// Why a message was not forwarded.
@@ -519,6 +525,19 @@ pub(crate) fn spawn_proxy<A: Actor>(
     .spawn()?
     .id();
     Ok((ActorRef::new(id), ProxyHandle { id }))
+}
+
+/// Which peer the actor lives on.
+///
+/// # Safety
+///
+/// The caller owns the cell, a proxy's with its state.
+pub(super) unsafe fn peer_of(cell: CellRef) -> Option<Arc<str>> {
+    // SAFETY: by the caller.
+    let gateway = unsafe { &(*cell.state().cast::<Proxy>()).gateway };
+    let mut peer = None;
+    contain(|| peer = gateway.peer());
+    peer
 }
 
 /// Hands a message that nobody waits for to the gateway.

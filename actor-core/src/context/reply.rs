@@ -13,10 +13,12 @@ use super::actor_context::ActorContext;
 use super::circles;
 use super::envelope::{AskNode, context_of};
 use super::message_context::Context;
+use super::spanning;
 use super::stash::Accept;
 use crate::cell::{CellRef, Runtime, contain, ending};
 use crate::id::ActorId;
 use crate::mailbox::node::{Fate, Node};
+use crate::trace::SpanOutcome;
 
 /// How an actor handles a message that it answers later: when another message comes, from a spawned
 /// task, or not at all.
@@ -138,6 +140,8 @@ pub struct Reply<R: Send + 'static> {
     books: &'static Runtime,
     /// What a drop says, if it is neither a panic's nor the runtime's.
     unsaid: (Fate, Option<ActorId>),
+    /// Of the handling, if that is recorded: its span ends with the reply. Empty otherwise.
+    work: Context,
 }
 
 /// What can be done with the node of an ask for an `R`.
@@ -173,6 +177,7 @@ impl Erased {
             target: self.target,
             books: self.books,
             unsaid: self.unsaid,
+            work: Context::empty(),
         }
     }
 }
@@ -220,11 +225,8 @@ impl<R: Send + 'static> Reply<R> {
         node: NonNull<AskNode<M>>,
         cell: CellRef,
     ) -> Self {
-        Self {
-            node: Some(node.cast()),
-            table: TableOf::<M>::TABLE,
-            ..Self::to_nobody(cell)
-        }
+        // SAFETY: by the caller.
+        unsafe { Self::of(node.cast(), TableOf::<M>::TABLE, cell.id(), cell.runtime()) }
     }
 
     /// To what another table than an ask's knows.
@@ -244,10 +246,57 @@ impl<R: Send + 'static> Reply<R> {
             target,
             books,
             unsaid: (Fate::NoReply, None),
+            work: Context::empty(),
         }
     }
 
-    pub(super) fn erase(self) -> Erased {
+    /// For a handler that is about to get it: if the handling is recorded, its span ends with this.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the node, which is being handled.
+    #[inline(always)]
+    pub(super) unsafe fn work_on(&mut self, node: NonNull<Node>) {
+        // SAFETY: by the caller.
+        unsafe {
+            if !node.as_ref().context.is_null() {
+                self.work = spanning::keep_open(node);
+            }
+        }
+    }
+
+    /// The handling comes to no reply of its own: another actor has the message now.
+    pub(super) fn let_go(&mut self) -> Context {
+        std::mem::take(&mut self.work)
+    }
+
+    /// As it was before `let_go`.
+    pub(super) fn take_up(&mut self, work: Context) {
+        self.work = work;
+    }
+
+    /// Ends the span of the handling, before the asker hears.
+    #[inline(always)]
+    fn work_over(&mut self, outcome: impl FnOnce() -> SpanOutcome) {
+        if !self.work.is_empty() {
+            spanning::reply_given(&std::mem::take(&mut self.work), outcome());
+        }
+    }
+
+    /// Whether the handling is recorded.
+    pub(super) fn is_recorded(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// The work on it has panicked, in a step of the actor's.
+    #[cold]
+    pub(super) fn panicked(&mut self, text: &str) {
+        spanning::blame_for(&self.work);
+        self.work_over(|| SpanOutcome::Panicked(text.into()));
+    }
+
+    pub(super) fn erase(mut self) -> Erased {
+        self.work_over(|| SpanOutcome::Ok);
         let this = ManuallyDrop::new(self);
         Erased {
             node: this.node,
@@ -266,11 +315,13 @@ impl<R: Send + 'static> Reply<R> {
             target: cell.id(),
             books: cell.runtime(),
             unsaid: (Fate::NoReply, None),
+            work: Context::empty(),
         }
     }
 
     /// Answers. A reply that nobody waits for any more is dropped and counted.
-    pub fn send(self, reply: R) {
+    pub fn send(mut self, reply: R) {
+        self.work_over(|| SpanOutcome::Ok);
         let this = ManuallyDrop::new(self);
         match this.node {
             // SAFETY: the one handle of the node gives it up (`self` is not dropped).
@@ -324,7 +375,8 @@ impl<R: Send + 'static> Reply<R> {
     }
 
     /// Ends the ask: these actors wait for each other.
-    pub(super) fn fail_in_circle(self, actors: Vec<ActorId>) {
+    pub(super) fn fail_in_circle(mut self, actors: Vec<ActorId>) {
+        self.work_over(|| SpanOutcome::Refused("a circle of asks"));
         let mut this = ManuallyDrop::new(self);
         if let Some(node) = this.node.take() {
             let number = circles::keep(actors) as usize;
@@ -338,7 +390,8 @@ impl<R: Send + 'static> Reply<R> {
     }
 
     /// Ends the ask with a number that the table knows; it was never accepted.
-    pub(super) fn refuse(self, failure: u8) {
+    pub(super) fn refuse(mut self, failure: u8) {
+        self.work_over(|| SpanOutcome::Refused("refused"));
         let mut this = ManuallyDrop::new(self);
         if let Some(node) = this.node.take() {
             // SAFETY: the one handle of the node gives it up.
@@ -347,6 +400,12 @@ impl<R: Send + 'static> Reply<R> {
     }
 
     fn end(&mut self, fate: Fate, blame: Option<ActorId>) {
+        let is_asked = self.is_asked();
+        self.work_over(|| match fate {
+            // Nobody asked, so nobody misses it.
+            Fate::NoReply if !is_asked => SpanOutcome::Ok,
+            fate => SpanOutcome::Failed(fate),
+        });
         let Some(node) = self.node.take() else {
             return;
         };

@@ -17,32 +17,36 @@
 //! on their context that they had to pay before.
 
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
-use std::task::{self, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::actor::ActorError;
 use super::envelope::context_of;
 use super::message_context::Context;
-use crate::cell::{
-    Begin, Cause, CellRef, Local, Runtime, SpanHooks, contain, context_now, current_cell,
-    is_at_work,
-};
+use super::proxy::peer_of;
+use crate::cell::recent::Culprit;
+use crate::cell::{Begin, Cause, CellRef, Local, Runtime, SpanHooks, current_cell, is_at_work};
 use crate::clock::Tick;
-use crate::contain::look_at;
 use crate::id::{ActorId, NumaNodeId};
 use crate::mailbox::node::{Fate, Node};
 use crate::memory;
-use crate::trace::{
-    SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord, TellSpans, TraceContext, TraceId,
-};
+use crate::trace::{SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord, TellSpans, TraceContext};
 
 /// Beside its context: what one message or one handling of a sampled trace knows of itself.
 pub(super) enum Hop {
+    /// Come from that peer, and not sent to an actor yet.
+    Came(Arc<str>),
     Sent(Sent),
     Open(Open),
+}
+
+impl Hop {
+    fn sent(&self) -> Option<&Sent> {
+        match self {
+            Self::Sent(sent) => Some(sent),
+            Self::Came(_) | Self::Open(_) => None,
+        }
+    }
 }
 
 /// A message on its way.
@@ -55,6 +59,8 @@ pub(super) struct Sent {
     link: Option<SpanLink>,
     /// Of the ask that this is the message of: what it is under.
     asked: Option<Option<SpanId>>,
+    /// Where it comes from, if that is another peer.
+    peer: Option<Arc<str>>,
 }
 
 /// A handling that goes on, or is over.
@@ -70,11 +76,43 @@ struct Begun {
     runtime: &'static Runtime,
     /// The message's own context, to be put back.
     message: Context,
+    /// The handler has a handle for its answer, and the work lasts until both are done.
+    has_reply: bool,
+}
+
+impl Open {
+    /// The handler is done, or the answer given; the span ends with the last of them.
+    fn end(&self, outcome: SpanOutcome) {
+        let mut slot = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(begun) = &mut *slot else {
+            return;
+        };
+        let before = &mut begun.record.outcome;
+        // A handle says that there was a panic, the turn says which.
+        if !before.is_error() || matches!(outcome, SpanOutcome::Panicked(_)) {
+            *before = outcome;
+        }
+        if mem::take(&mut begun.has_reply) {
+            return;
+        }
+        let begun = slot.take();
+        drop(slot);
+        if let Some(begun) = begun {
+            let Begun {
+                mut record,
+                at,
+                runtime,
+                ..
+            } = *begun;
+            record.duration = at.until(Tick::now());
+            runtime.spans().push(Box::new(record));
+        }
+    }
 }
 
 /// The span of work that is no message, while it goes on.
 pub(super) struct WorkSpan {
-    record: Box<SpanRecord>,
+    pub(super) record: Box<SpanRecord>,
     at: Tick,
     runtime: &'static Runtime,
     context: Context,
@@ -84,6 +122,11 @@ impl WorkSpan {
     /// What is to be in force in the work.
     pub(super) const fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// The actor that is at work fails on it.
+    pub(super) fn blame(&self) {
+        blame(self.record.message, self.record.trace.clone());
     }
 
     pub(super) fn end(mut self, outcome: SpanOutcome) {
@@ -165,6 +208,10 @@ impl Context {
             },
             link,
             asked: is_ask.then_some(sending),
+            peer: match self.hop() {
+                Some(Hop::Came(peer)) => Some(peer.clone()),
+                _ => None,
+            },
         };
         self.with_hop(trace, Hop::Sent(sent))
     }
@@ -189,10 +236,7 @@ impl Context {
         let trace = self
             .trace()
             .filter(|trace| trace.is_sampled() && spans.is_on())?;
-        let sent = match self.hop() {
-            Some(Hop::Sent(sent)) => Some(sent),
-            Some(Hop::Open(_)) | None => None,
-        };
+        let sent = self.hop().and_then(Hop::sent);
         let (own, at) = (trace.child(), Tick::now());
         let local = Local::current();
         let record = SpanRecord {
@@ -217,6 +261,53 @@ impl Context {
             runtime,
             context: self.with_trace(own),
         })
+    }
+
+    /// The same, come from that peer: the span of what handles it says so.
+    #[must_use]
+    pub fn from_peer(&self, peer: &Arc<str>) -> Self {
+        match self.trace() {
+            Some(trace) if trace.is_sampled() => {
+                self.with_hop(trace.clone(), Hop::Came(peer.clone()))
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// For a tick of an interval that was begun with this context. Who begins an interval does not wait for its
+    /// ticks, and they may go on for ever: each begins a trace of its own, decided on like what comes in from
+    /// outside, and linked to what began the interval. `due`: when it is to come.
+    #[inline(always)]
+    pub(super) fn of_tick(&self, runtime: &'static Runtime, due: Tick, actor: ActorId) -> Self {
+        if self.is_empty() && !runtime.spans().may_begin() {
+            return Self::empty();
+        }
+        self.of_recorded_tick(runtime, due, actor)
+    }
+
+    #[cold]
+    fn of_recorded_tick(&self, runtime: &'static Runtime, due: Tick, actor: ActorId) -> Self {
+        let spans = runtime.spans();
+        if !spans.is_on() {
+            return self.clone();
+        }
+        let by = self.trace().filter(|trace| trace.is_sampled());
+        if spans.begins() {
+            let sent = Sent {
+                at: due,
+                sender: Some(actor),
+                numa_node: None,
+                parent: None,
+                link: by.map(SpanLink::to),
+                asked: None,
+                peer: None,
+            };
+            return self.with_hop(TraceContext::new_root(true), Hop::Sent(sent));
+        }
+        match by {
+            Some(_) => self.with_trace(TraceContext::new_root(false)),
+            None => self.clone(),
+        }
     }
 
     /// The context that the message came with, of a handling that goes on: for what comes again on its own.
@@ -261,6 +352,30 @@ impl Context {
     }
 }
 
+/// The actor that is at work fails in a task that a handling has left, whose span says so.
+pub(super) fn blame_for(work: &Context) {
+    let Some((Hop::Open(open), trace)) = work.hop().zip(work.trace()) else {
+        return;
+    };
+    let message = {
+        let begun = open.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.as_ref().map_or("", |begun| begun.record.message)
+    };
+    blame(message, trace.clone());
+}
+
+fn blame(message: &'static str, trace: TraceContext) {
+    let culprit = Culprit {
+        message: Some(message),
+        trace: Some(trace),
+        has_span: true,
+    };
+    if let Some(cell) = current_cell() {
+        // SAFETY: what is polled in an actor is polled by the owner of the cell at work.
+        unsafe { cell.set_blame(culprit) };
+    }
+}
+
 /// What the turn calls on messages with such a context.
 pub(super) static HOOKS: SpanHooks = SpanHooks {
     begin,
@@ -285,16 +400,19 @@ unsafe fn begin(node: NonNull<Node>, begin: &Begin) {
         return;
     };
     let now = Tick::now();
-    let sent = match context.hop() {
-        Some(Hop::Sent(sent)) => Some(sent),
-        Some(Hop::Open(_)) | None => None,
-    };
+    let sent = context.hop().and_then(Hop::sent);
     let kind = if begin.is_forward {
         SpanKind::Forward
     } else if internal {
         SpanKind::Timer
     } else {
         SpanKind::Handle
+    };
+    let peer = if begin.is_forward {
+        // SAFETY: by `SpanHooks::begin` the caller owns the cell, which only a proxy's turn forwards from.
+        unsafe { peer_of(begin.cell) }
+    } else {
+        sent.and_then(|sent| sent.peer.clone())
     };
     let own = trace.child();
     let record = SpanRecord {
@@ -304,12 +422,17 @@ unsafe fn begin(node: NonNull<Node>, begin: &Begin) {
         actor_type: begin.actor_type,
         actor_name: begin.actor_name.clone(),
         sender: sent.and_then(|sent| sent.sender),
-        queue_wait: sent.map(|sent| sent.at.until(now)).unwrap_or_default(),
+        queue_wait: match sent {
+            // A timer's message is sent when it is handled.
+            Some(sent) if !internal => sent.at.until(now),
+            _ => Duration::ZERO,
+        },
         sender_numa_node: sent.and_then(|sent| sent.numa_node),
         numa_node: Some(NumaNodeId(begin.arena)),
         worker: begin.worker,
         mailbox_depth: Some(begin.left),
         restarts: begin.restarts,
+        peer,
         ..SpanRecord::new(own.clone(), kind, message, spans.time_of_day(now))
     };
     let begun = Begun {
@@ -318,6 +441,7 @@ unsafe fn begin(node: NonNull<Node>, begin: &Begin) {
         runtime: begin.runtime,
         // The node's count goes along: from here on the handler's context is in its place.
         message: (*context).clone(),
+        has_reply: false,
     };
     let open = Open {
         node: node.as_ptr().addr(),
@@ -373,18 +497,38 @@ unsafe fn put_back(node: NonNull<Node>) {
 
 unsafe fn end(node: NonNull<Node>, outcome: SpanOutcome) {
     // SAFETY: by `SpanHooks::end`.
-    let Some(begun) = (unsafe { take_begun(node) }) else {
-        return;
+    let context = unsafe { context_of(node) };
+    if let Some(open) = open_of(&context, node) {
+        open.end(outcome);
+    }
+}
+
+/// The handler of that message gets a handle for its answer: the span ends when both are done. What has to be
+/// told then, or an empty context, if it is not recorded.
+///
+/// # Safety
+///
+/// The caller owns the node, which is being handled and has a context.
+#[cold]
+pub(super) unsafe fn keep_open(node: NonNull<Node>) -> Context {
+    // SAFETY: by the caller; a context behind a stamp is none of ours, and has no hop.
+    let context = unsafe { context_of(node) };
+    let Some(open) = open_of(&context, node) else {
+        return Context::empty();
     };
-    let Begun {
-        mut record,
-        at,
-        runtime,
-        ..
-    } = *begun;
-    record.duration = at.until(Tick::now());
-    record.outcome = outcome;
-    runtime.spans().push(Box::new(record));
+    match &mut *open.begun.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(begun) => begun.has_reply = true,
+        None => return Context::empty(),
+    }
+    Context::clone(&context)
+}
+
+/// The answer is given, or never will be: of what `keep_open` gave.
+#[cold]
+pub(super) fn reply_given(work: &Context, outcome: SpanOutcome) {
+    if let Some(Hop::Open(open)) = work.hop() {
+        open.end(outcome);
+    }
 }
 
 unsafe fn lost(node: NonNull<Node>, runtime: &'static Runtime, target: ActorId, fate: Fate) {
@@ -397,10 +541,7 @@ unsafe fn lost(node: NonNull<Node>, runtime: &'static Runtime, target: ActorId, 
     if open_of(&context, node).is_some() {
         return;
     }
-    let sent = match context.hop() {
-        Some(Hop::Sent(sent)) => Some(sent),
-        Some(Hop::Open(_)) | None => None,
-    };
+    let sent = context.hop().and_then(Hop::sent);
     let now = Tick::now();
     spans.push(Box::new(SpanRecord {
         parent: sent.map_or_else(|| Some(trace.span_id()), |sent| sent.parent),
@@ -409,6 +550,7 @@ unsafe fn lost(node: NonNull<Node>, runtime: &'static Runtime, target: ActorId, 
         sender: sent.and_then(|sent| sent.sender),
         queue_wait: sent.map(|sent| sent.at.until(now)).unwrap_or_default(),
         sender_numa_node: sent.and_then(|sent| sent.numa_node),
+        peer: sent.and_then(|sent| sent.peer.clone()),
         outcome: SpanOutcome::Failed(fate),
         ..SpanRecord::new(
             trace.child(),
@@ -430,123 +572,8 @@ unsafe fn cause_in(node: NonNull<Node>) -> Option<Cause> {
 /// # Safety
 ///
 /// It is alive, or null.
-pub(super) unsafe fn trace_of(context: *mut ()) -> Option<TraceId> {
+pub(super) unsafe fn trace_of(context: *mut ()) -> Option<TraceContext> {
     // SAFETY: by the caller.
     let context = unsafe { Context::borrow_raw(context) };
-    context.trace().map(TraceContext::trace_id)
-}
-
-/// What an actor that is spawned or stopped here is spawned or stopped by, if that is recorded.
-#[inline(always)]
-pub(super) fn cause() -> Option<Cause> {
-    if context_now().is_null() {
-        return None;
-    }
-    recorded_cause()
-}
-
-#[cold]
-fn recorded_cause() -> Option<Cause> {
-    let context = Context::current();
-    let is_sampled = context.trace().is_some_and(TraceContext::is_sampled);
-    is_sampled.then(|| Box::new(context.without_deadline()) as Cause)
-}
-
-/// A hook's future, and its span if there is something of a recorded trace behind it.
-pub(super) struct Hooked<F> {
-    span: Option<Box<WorkSpan>>,
-    future: F,
-}
-
-/// What the span of a hook says of its output.
-pub(super) trait Output {
-    fn outcome(&self) -> SpanOutcome;
-}
-
-impl Output for () {
-    fn outcome(&self) -> SpanOutcome {
-        SpanOutcome::Ok
-    }
-}
-
-impl Output for Result<(), ActorError> {
-    fn outcome(&self) -> SpanOutcome {
-        match self {
-            Ok(()) => SpanOutcome::Ok,
-            Err(error) => {
-                // Its `Display` is the user's.
-                let mut text = String::from("an error whose text panics");
-                contain(|| text = error.to_string());
-                SpanOutcome::Error(text.into())
-            }
-        }
-    }
-}
-
-/// The span of a hook that is about to run.
-///
-/// # Safety
-///
-/// The caller owns the cell.
-pub(super) unsafe fn of_hook(
-    cell: CellRef,
-    kind: SpanKind,
-    name: &'static str,
-) -> Option<Box<WorkSpan>> {
-    // SAFETY: by the caller.
-    let cause = unsafe { cell.take_cause() }?;
-    let context = cause.downcast::<Context>().ok()?;
-    let mut span = context.begin_work(cell.runtime(), kind, name, Some(cell.id()))?;
-    // SAFETY: by the caller.
-    (span.record.actor_name, span.record.restarts) = unsafe { cell.name_and_restarts() };
-    Some(Box::new(span))
-}
-
-impl<F> Hooked<F> {
-    pub(super) const fn new(span: Option<Box<WorkSpan>>, future: F) -> Self {
-        Self { span, future }
-    }
-}
-
-impl<F: Future<Output: Output>> Future for Hooked<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is pinned with `self` and not moved; `span` is not pinned.
-        let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: as above.
-        let future = unsafe { Pin::new_unchecked(&mut this.future) };
-        match &this.span {
-            None => future.poll(cx),
-            Some(_) => poll_in_span(&mut this.span, future, cx),
-        }
-    }
-}
-
-#[cold]
-fn poll_in_span<F: Future<Output: Output>>(
-    slot: &mut Option<Box<WorkSpan>>,
-    future: Pin<&mut F>,
-    cx: &mut task::Context<'_>,
-) -> Poll<F::Output> {
-    let Some(span) = slot.take() else {
-        return future.poll(cx);
-    };
-    let polled = span
-        .context
-        .run(|| catch_unwind(AssertUnwindSafe(|| future.poll(cx))));
-    match polled {
-        Ok(Poll::Pending) => {
-            *slot = Some(span);
-            Poll::Pending
-        }
-        Ok(Poll::Ready(output)) => {
-            span.end(output.outcome());
-            Poll::Ready(output)
-        }
-        Err(payload) => {
-            span.end(SpanOutcome::Panicked(look_at(&*payload).into()));
-            resume_unwind(payload)
-        }
-    }
+    context.trace().cloned()
 }

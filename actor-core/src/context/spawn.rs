@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::actor::Actor;
 use super::actor_ref::ActorRef;
 use super::harness::Typed;
+use super::hook_spans;
 use super::naming;
 use super::options::{ActorOptions, SpawnError};
 use super::placement::{self, Wish};
-use super::spanning;
 use crate::cell::{
     self, ActorVtable, Birth, CellRef, Factory, Kind, Origin, RestartPolicy, Runtime, SpawnFailure,
 };
@@ -320,7 +320,7 @@ impl<A: Actor> SpawnBuilder<'_, A> {
             shutdown: self.options.shutdown,
             on_panic: self.options.on_panic,
             significant: self.options.significant,
-            cause: spanning::cause(),
+            cause: hook_spans::cause(),
         };
         if self.options.significant {
             let never = match self.parent {

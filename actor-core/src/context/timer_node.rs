@@ -14,7 +14,7 @@
 
 use std::alloc::Layout;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -31,7 +31,7 @@ use crate::memory::{self, Purpose};
 use crate::scheduler::timer::{Alarm, AlarmVtable};
 use crate::sync::UnsafeCell;
 
-/// `P` is the message of a one-shot, `()` for a tick of an interval.
+/// `P` is the message of a one-shot; for a tick of an interval it is the context that the interval was begun in.
 #[repr(C, align(64))]
 struct TimerNode<P> {
     node: Node,
@@ -85,7 +85,7 @@ impl<P> TimerNode<P> {
         let this = node.cast::<Self>().as_ptr();
         // SAFETY: by the caller; the context's count goes with the node.
         unsafe {
-            if (full || (*this).node.meta.internal) && std::mem::needs_drop::<P>() {
+            if (full || (*this).node.meta.internal) && mem::needs_drop::<P>() {
                 contain(|| (*this).payload.assume_init_drop());
             }
             drop(Context::from_raw((*this).node.context));
@@ -201,7 +201,7 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
     const VTABLE: NodeVtable = NodeVtable {
         run: Self::run,
         forward: stays_here,
-        finish: TimerNode::<()>::finish,
+        finish: TimerNode::<Context>::finish,
         abandoned: |_| false,
         message: std::any::type_name::<M>,
     };
@@ -209,15 +209,16 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
     /// # Safety
     ///
     /// As for `Once::arm`; the timer's maker makes `M`s.
-    pub(super) unsafe fn arm(cell: CellRef, timer: TimerId, at: Tick, context: Context) {
-        let node = TimerNode::alloc(&Self::VTABLE, cell, timer, context, ());
+    pub(super) unsafe fn arm(cell: CellRef, timer: TimerId, at: Tick, begun_in: Context) {
+        let context = begun_in.of_tick(cell.runtime(), at, cell.id());
+        let node = TimerNode::alloc(&Self::VTABLE, cell, timer, context, begun_in);
         // SAFETY: by the caller; the node was made a moment ago.
-        unsafe { TimerNode::<()>::arm(cell, timer, at, node) };
+        unsafe { TimerNode::<Context>::arm(cell, timer, at, node) };
     }
 
     unsafe fn run(cell: NonNull<()>, node: NonNull<Node>) -> Step {
         let cell = CellRef::from_raw(cell.cast());
-        let this = node.cast::<TimerNode<()>>().as_ptr();
+        let this = node.cast::<TimerNode<Context>>().as_ptr();
         // SAFETY: by `NodeVtable::run` we own cell and node; the table's maker for this timer was given
         // with this vtable, so it makes an `M`.
         unsafe {
@@ -225,8 +226,9 @@ impl<A: Handler<M>, M: Message> Ticking<A, M> {
             let Some(tock) = cell.tick_timer(timer, Tick::now()) else {
                 return Step::Done;
             };
-            let context = super::envelope::context_of(node).before_handling();
-            Self::arm(cell, timer, tock.next, context);
+            // What is left of it need not be dropped, and may be.
+            let begun_in = mem::take((*this).payload.assume_init_mut());
+            Self::arm(cell, timer, tock.next, begun_in);
             let _in_force = InForce::enter_raw((*this).node.context);
             let mut make = tock.make;
             let mut message = MaybeUninit::<M>::uninit();

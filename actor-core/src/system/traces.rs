@@ -113,7 +113,8 @@ impl SystemRef {
 
     /// Whether a trace that begins now is to be recorded, as a context to run it in: for what brings work in from
     /// outside, a server of another protocol. It counts as one for the share that is recorded
-    /// ([`TracingOptions::sample`]); the context is empty if this one is not.
+    /// ([`TracingOptions::sample`]). If this one is not, the context has a trace that is not sampled, so that nobody
+    /// decides again; while the share is 0, it is empty.
     ///
     /// # Examples
     ///
@@ -129,11 +130,11 @@ impl SystemRef {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn begin_trace(&self) -> Context {
-        if self.runtime.spans().begins() {
-            Context::empty().with_trace(TraceContext::new_root(true))
-        } else {
-            Context::empty()
+        let spans = self.runtime.spans();
+        if !spans.may_begin() {
+            return Context::empty();
         }
+        Context::empty().with_trace(TraceContext::new_root(spans.begins()))
     }
 
     /// Takes in a span of something that this crate does not see ([`SpanRecord::new`]), when it has ended. It

@@ -88,7 +88,7 @@ pub(crate) fn failures(runtime: &Runtime, limit: usize) -> Mishaps<ActorFailure>
         path: failed.path,
         reason: failed.reason,
         message: failed.culprit.message,
-        trace_id: failed.culprit.trace,
+        trace_id: failed.culprit.trace_id(),
         will_restart: failed.will_restart,
     };
     Mishaps {

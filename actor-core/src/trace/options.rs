@@ -19,7 +19,7 @@ use super::exporter::SpanExporter;
 /// | `sample` | 0: none of its own | always, in production: 0.01 costs at most 3 % of the throughput of empty handlers |
 /// | `tell_spans` | [`TellSpans::Linked`] | traces of events become too long |
 /// | `keep_traces`, `keep_slow`, `keep_failed` | 1000, 100, 100 | traces are looked at long after |
-/// | `keep_spans` | 20 000, about 10 MB when full | the same |
+/// | `keep_spans` | 20 000, about 10 MB when full, at most 20 | the same |
 /// | `queue` | 4096 | [`SpanStats::dropped`](crate::SpanStats) grows |
 /// | `exporter` | none | there is a collector |
 /// | `flush_within` | 5 s | the collector is slow when the process ends |
@@ -102,10 +102,10 @@ impl TracingOptions {
 
     /// The share of traces that this system begins and records: 0 (none) to 1 (all).
     ///
-    /// A trace begins where work comes in without one: a message sent from outside of actors, an HTTP request
-    /// (with the layer for that), [`SystemRef::begin_trace`](crate::SystemRef::begin_trace). Every
-    /// message that this causes, here or on another peer, is recorded or not as was decided there. The choice
-    /// is not a draw: each thread records every so many-th.
+    /// A trace begins where work comes in without one: a message sent from outside of actors, a tick of an interval, an HTTP
+    /// request (with the layer for that), [`SystemRef::begin_trace`](crate::SystemRef::begin_trace). Every
+    /// message that this causes, here or on another peer, is recorded or not as was decided there. Of each
+    /// 1/share traces in a row each thread records one, anywhere among them.
     ///
     /// Changed while the system runs by [`SystemRef::set_sampling`](crate::SystemRef::set_sampling).
     pub fn sample(mut self, share: f64) -> Self {
@@ -139,8 +139,9 @@ impl TracingOptions {
         self
     }
 
-    /// How many spans are kept altogether: 0 to 10 000 000, about 500 bytes each. When there are more, whole
-    /// traces go, the oldest first; one trace keeps at most 2000, and tells how many it has left out.
+    /// How many spans are kept altogether: 0 to 10 000 000, about 500 bytes each; with the texts of errors never more
+    /// than 1 KiB for each that may be kept. When there are more, whole traces go, the oldest first; one trace keeps at
+    /// most 2000, and tells how many it has left out.
     pub fn keep_spans(mut self, spans: usize) -> Self {
         self.settings.keep_spans = spans;
         self

@@ -56,9 +56,46 @@ const ALL: u64 = u64::MAX;
 const OFF: u8 = u8::MAX;
 
 thread_local! {
-    /// How far this thread is from the next trace that it records, of 2^64. Begins anywhere, or threads that
-    /// send few messages would record none of them.
-    static UNTIL: Cell<Option<u64>> = const { Cell::new(None) };
+    static DRAW: Cell<Option<Draw>> = const { Cell::new(None) };
+}
+
+/// Which traces this thread records: of each 1/share traces in a row one, anywhere among them. So the share is
+/// kept within one trace per thread, and work that comes in a rhythm cannot fall between: with every 50th alone a
+/// failure at every 500th request would be seen always, or never.
+#[derive(Clone, Copy)]
+struct Draw {
+    /// How far the row has come, of 2^64. Begins anywhere, or threads that send few messages would record none.
+    at: u64,
+    /// Where in the row it is.
+    mark: u64,
+}
+
+impl Draw {
+    fn new() -> Self {
+        Self {
+            at: random::next_u64(),
+            mark: random::next_u64(),
+        }
+    }
+
+    /// One trace further. Whether it is the one.
+    fn step(&mut self, step: u64) -> bool {
+        let (next, is_new_row) = self.at.overflowing_add(step);
+        let was_ahead = self.mark > self.at;
+        self.at = next;
+        if !is_new_row {
+            return was_ahead && self.mark <= next;
+        }
+        self.mark = random::next_u64();
+        if self.mark > next {
+            return was_ahead;
+        }
+        if was_ahead {
+            // Two rows' at once: the second is the next trace.
+            self.mark = next.saturating_add(1);
+        }
+        true
+    }
 }
 
 impl Spans {
@@ -134,9 +171,12 @@ impl Spans {
         if step == ALL {
             return self.is_on();
         }
-        let at = UNTIL.get().unwrap_or_else(random::next_u64);
-        let (next, is_due) = at.overflowing_add(step);
-        UNTIL.set(Some(next));
+        if step == 0 {
+            return false;
+        }
+        let mut draw = DRAW.get().unwrap_or_else(Draw::new);
+        let is_due = draw.step(step);
+        DRAW.set(Some(draw));
         is_due && self.is_on()
     }
 

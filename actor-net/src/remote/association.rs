@@ -34,6 +34,8 @@ use crate::wire::signal::{Signal, SignalKind};
 pub(super) struct Association {
     pub(super) own: Arc<Own>,
     pub(super) peer: PeerId,
+    /// The same, for spans.
+    pub(super) peer_name: Arc<str>,
     pub(super) incarnation: Incarnation,
     since: Instant,
     way: OnceLock<Arc<dyn Way>>,
@@ -80,6 +82,7 @@ impl Association {
     pub(super) fn new(own: Arc<Own>, peer: PeerId, incarnation: Incarnation) -> Arc<Self> {
         Arc::new(Self {
             own,
+            peer_name: Arc::from(peer.as_str()),
             peer,
             incarnation,
             since: Instant::now(),

@@ -318,6 +318,10 @@ fn lane_of(way: &dyn Way, number: u64) -> usize {
 }
 
 impl Gateway for Gate {
+    fn peer(&self) -> Option<Arc<str>> {
+        Some(self.association.peer_name.clone())
+    }
+
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.pause.holds(cx) {
             return Poll::Pending;

@@ -259,7 +259,7 @@ impl Association {
                     let Some(number) = number else {
                         return Err(self.no_such(&to));
                     };
-                    let context = context_of(&to, deadline, None);
+                    let context = self.context_of(&to, deadline, None);
                     self.tell(number, &to, &payload, context)
                 });
                 match told {
@@ -310,7 +310,7 @@ impl Association {
         let Some(to) = incoming.head.addressed() else {
             return Ok(charge);
         };
-        let context = context_of(to, deadline, None);
+        let context = self.context_of(to, deadline, None);
         let mut items = Items::of(&incoming.payload);
         while items.left() > 0 {
             let before = items.left();
@@ -467,7 +467,7 @@ impl Association {
         });
         let asked = contained(|| {
             let number = number.ok_or_else(|| (self.no_such(to), CodecError::new("nobody")))?;
-            let context = context_of(to, deadline, Some(token));
+            let context = self.context_of(to, deadline, Some(token));
             for taker in self.takers(to) {
                 let system = &self.own.system;
                 let Some(mine) = answer.take() else {
@@ -538,13 +538,22 @@ pub(super) const fn code_of_refusal(refusal: Refusal) -> FailCode {
     }
 }
 
-fn context_of(
-    to: &Addressed,
-    deadline: Option<std::time::Instant>,
-    cancel: Option<CancelToken>,
-) -> Context {
-    match &to.context {
-        Some(block) => block.to_context(deadline, cancel),
-        None => Context::of_parts(deadline, cancel, None, Baggage::empty()),
+impl Association {
+    fn context_of(
+        &self,
+        to: &Addressed,
+        deadline: Option<std::time::Instant>,
+        cancel: Option<CancelToken>,
+    ) -> Context {
+        match &to.context {
+            Some(block) => {
+                let context = block.to_context(deadline, cancel);
+                match context.trace() {
+                    Some(trace) if trace.is_sampled() => context.from_peer(&self.peer_name),
+                    _ => context,
+                }
+            }
+            None => Context::of_parts(deadline, cancel, None, Baggage::empty()),
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::clock::Tick;
 use crate::sync::atomic::Ordering;
 use crate::sync::thread;
 use crate::telemetry::latencies::{Latencies, Recorder};
-use crate::trace::{Settings, SpanExporter, TraceId};
+use crate::trace::{Settings, SpanExporter, SpanRecord, TraceId};
 
 /// Between two looks: while spans come, and while none do.
 const BUSY: Duration = Duration::from_millis(20);
@@ -120,7 +120,17 @@ impl Collector {
             for span in batch.iter() {
                 state.store.insert(span.clone());
             }
-            for export in &state.exports {
+            if state.exports.is_empty() {
+                continue;
+            }
+            // A failure in a trace that is not sampled is kept here and goes nowhere else.
+            let is_sampled = |span: &&Arc<SpanRecord>| span.trace.is_sampled();
+            let batch = if batch.iter().all(|span| is_sampled(&span)) {
+                batch
+            } else {
+                batch.iter().filter(is_sampled).cloned().collect()
+            };
+            for export in state.exports.iter().filter(|_| !batch.is_empty()) {
                 export.offer(&batch);
             }
         }

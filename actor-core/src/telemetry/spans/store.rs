@@ -2,17 +2,23 @@
 //! that failed.
 //!
 //! Plain data behind the collector's lock. A trace is in up to three lists; when it has fallen out of all of
-//! them, it goes. Both the number of traces and the number of spans are bounded, the latter because a trace
-//! may be long.
+//! them, it goes. The number of traces is bounded, and that of spans, because a trace may be long, and the bytes,
+//! because the text of an error may be long too.
+//!
+//! A failure of a trace that is not sampled comes as a span of its own: it is among the failed, and in no other
+//! list, so that those show what the traces are like.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::trace::{Settings, SpanKind, SpanRecord, TraceId};
+use crate::trace::{Settings, SpanKind, SpanOutcome, SpanRecord, TraceId};
 
 /// Spans of one trace that are kept.
 const SPANS_PER_TRACE: usize = 2000;
+
+/// Bytes for each of the spans that may be kept, together: twice what one has without an error.
+const BYTES_PER_SPAN: usize = 1024;
 
 /// Which traces: for [`SystemRef::traces`](crate::SystemRef::traces).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +82,7 @@ pub(super) struct Store {
     slow: BTreeSet<(Duration, TraceId)>,
     failed: VecDeque<TraceId>,
     spans: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -84,6 +91,7 @@ struct Limits {
     slow: usize,
     failed: usize,
     spans: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -91,6 +99,9 @@ struct Entry {
     summary: TraceSummary,
     ended: SystemTime,
     spans: Vec<Arc<SpanRecord>>,
+    bytes: usize,
+    /// Among the recent, once.
+    was_listed: bool,
     is_recent: bool,
     is_slow: bool,
     is_failed: bool,
@@ -104,12 +115,14 @@ impl Store {
                 slow: settings.keep_slow,
                 failed: settings.keep_failed,
                 spans: settings.keep_spans,
+                bytes: settings.keep_spans.saturating_mul(BYTES_PER_SPAN),
             },
             traces: HashMap::new(),
             recent: VecDeque::new(),
             slow: BTreeSet::new(),
             failed: VecDeque::new(),
             spans: 0,
+            bytes: 0,
         }
     }
 
@@ -127,14 +140,21 @@ impl Store {
             return;
         }
         let id = span.trace_id();
-        let entry = self.traces.entry(id).or_insert_with(|| {
+        let is_sampled = span.trace.is_sampled();
+        let entry = self.traces.entry(id).or_insert_with(|| Entry::of(&span));
+        if is_sampled && !entry.was_listed {
+            entry.was_listed = true;
+            entry.is_recent = true;
             self.recent.push_back(id);
-            Entry::of(&span)
-        });
+        }
         let before = (entry.summary.duration, entry.is_slow);
-        let kept = entry.add(&span);
-        self.spans += usize::from(kept);
-        if before == (entry.summary.duration, true) {
+        if let Some(bytes) = entry.add(&span) {
+            self.spans += 1;
+            self.bytes += bytes;
+        }
+        if !is_sampled {
+            // Only among the failed.
+        } else if before == (entry.summary.duration, true) {
             // Where it was among the slow ones.
         } else {
             if before.1 {
@@ -171,7 +191,7 @@ impl Store {
             self.leave(id, |entry| entry.is_failed = false);
         }
         // Of the latest first the oldest; the slow and the failed are few and wanted.
-        while self.spans > self.limits.spans {
+        while self.spans > self.limits.spans || self.bytes > self.limits.bytes {
             let Some(id) = self
                 .recent
                 .front()
@@ -200,6 +220,7 @@ impl Store {
             return;
         };
         self.spans -= entry.spans.len();
+        self.bytes -= entry.bytes;
         if entry.is_recent {
             self.recent.retain(|other| *other != id);
         }
@@ -260,14 +281,16 @@ impl Entry {
             },
             ended: span.ended(),
             spans: Vec::new(),
-            is_recent: true,
+            bytes: 0,
+            was_listed: false,
+            is_recent: false,
             is_slow: false,
             is_failed: false,
         }
     }
 
-    /// Whether it is kept.
-    fn add(&mut self, span: &Arc<SpanRecord>) -> bool {
+    /// How many bytes are kept of it, if it is.
+    fn add(&mut self, span: &Arc<SpanRecord>) -> Option<usize> {
         let summary = &mut self.summary;
         // What ends first is seldom what began first: an ask is recorded after its handling.
         let sent = span.sent();
@@ -295,11 +318,26 @@ impl Entry {
         }
         if self.spans.len() >= SPANS_PER_TRACE {
             summary.left_out += 1;
-            return false;
+            return None;
         }
         self.spans.push(span.clone());
-        true
+        let bytes = bytes_of(span);
+        self.bytes += bytes;
+        Some(bytes)
     }
+}
+
+/// About what a span takes. Names are shared, and count where they are long.
+fn bytes_of(span: &SpanRecord) -> usize {
+    let error = match &span.outcome {
+        SpanOutcome::Panicked(text) | SpanOutcome::Error(text) => text.len(),
+        _ => 0,
+    };
+    let attributes = span.attributes.iter();
+    let attributes: usize = attributes.map(|(_, value)| 32 + value.len()).sum();
+    let state = span.trace.tracestate().map_or(0, str::len);
+    let name = span.actor_name.as_ref().map_or(0, |name| name.len());
+    size_of::<SpanRecord>() + error + attributes + state + name
 }
 
 #[cfg(test)]

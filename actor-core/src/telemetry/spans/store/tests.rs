@@ -1,5 +1,5 @@
 use super::*;
-use crate::trace::{SpanOutcome, TraceContext};
+use crate::trace::{TraceContext, TraceFlags};
 
 fn settings(traces: usize, slow: usize, failed: usize, spans: usize) -> Settings {
     Settings {
@@ -86,6 +86,46 @@ fn the_number_of_spans_is_bounded_in_one_trace_and_in_all() {
         "the oldest goes whole"
     );
     assert!(store.spans() <= 3000);
+}
+
+#[test]
+fn the_bytes_are_bounded_too() {
+    let mut store = Store::new(&settings(1000, 100, 100, 50));
+    let long: Arc<str> = "x".repeat(10_000).into();
+    for at in 0..40 {
+        let trace = TraceContext::new_root(true);
+        store.insert(span(&trace, at, 1, SpanOutcome::Panicked(long.clone())));
+    }
+    assert!(store.bytes <= 50 * BYTES_PER_SPAN);
+    assert!((1..=5).contains(&store.traces()), "{}", store.traces());
+    // One that is too long alone is not kept, and does not stay in the books.
+    let huge: Arc<str> = "x".repeat(1_000_000).into();
+    store.insert(span(
+        &TraceContext::new_root(true),
+        0,
+        1,
+        SpanOutcome::Error(huge),
+    ));
+    assert_eq!((store.traces(), store.spans(), store.bytes), (0, 0, 0));
+}
+
+#[test]
+fn a_failure_that_is_not_sampled_is_among_the_failed_only() {
+    let mut store = Store::new(&settings(10, 10, 2, 100));
+    let unsampled = || {
+        let root = TraceContext::new_root(false);
+        TraceContext::new(root.trace_id(), root.span_id(), TraceFlags::NONE)
+    };
+    let failures = [unsampled(), unsampled(), unsampled()];
+    for (at, failure) in failures.iter().enumerate() {
+        store.insert(span(failure, at as u64, 1, SpanOutcome::Error("x".into())));
+    }
+    assert!(
+        store.list(TraceList::Recent, 9).is_empty() && store.list(TraceList::Slow, 9).is_empty()
+    );
+    let [_, second, third] = failures.map(|failure| failure.trace_id());
+    assert_eq!(ids(&store.list(TraceList::Failed, 9)), [third, second]);
+    assert_eq!((store.traces(), store.spans()), (2, 2));
 }
 
 #[test]
