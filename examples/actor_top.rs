@@ -189,6 +189,8 @@ fn picture(state: &State) -> Result<(), Box<dyn Error>> {
         .map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>())
         .map(|line| line.trim_end().to_owned())
         .collect();
+    // The keys are of no use in it, nor is the room above them.
+    lines.pop();
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }

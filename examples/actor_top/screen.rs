@@ -317,7 +317,10 @@ fn actor_row(row: &ActorRow) -> Row<'_> {
         right(phase).style(style),
         right(queued),
         right(known(row.rate_per_s, count)),
-        right(known(row.quiet_ns, time)),
+        right(known(row.quiet_ns, |ns| match ns {
+            0 => "active".to_owned(),
+            ns => time(ns),
+        })),
         right(known(row.restarts, |n| count(n as f64))),
         right(known(row.children, |n| count(n as f64))),
         right(row.numa_node.to_string()),

@@ -36,6 +36,7 @@ files! {
     "app.js",
     "asks.js",
     "chart.js",
+    "circles.js",
     "cluster.js",
     "dialogs.js",
     "dom.js",

@@ -1,5 +1,6 @@
 // One actor: what it is, what it does now, whom it waits for, and how its last messages went.
 
+import { refusedCircles } from "./circles.js";
 import { h } from "./dom.js";
 import { count, duration, plural, rate, shortType, words } from "./format.js";
 import { askGraph } from "./graph.js";
@@ -69,6 +70,7 @@ function draw(page, context) {
         h("button", { type: "button", class: "danger", onclick: () => context.act(`Stop ${it.name ?? it.type} (${it.id}) after the message that it handles?`, "stop-actor", { actor: it.id, mode: "now" }) }, "Stop …"),
         h("button", { type: "button", onclick: () => context.act(`Stop ${it.name ?? it.type} (${it.id}) after all messages that wait?`, "stop-actor", { actor: it.id, mode: "drain" }) }, "Drain and stop …"))),
       section("Asks", { key: "asks", note: "who waits for whom at this moment", side: h("a", { href: href("asks") }, "All asks") }, asks(page))),
+    refusedCircles(page.refused_cycles),
     section("Recent messages", {
       key: "recent", note: "sampled ones, the newest first",
       side: h("span", { class: "flow" }, h("a", { href: href("traces", { kind: "failed", q: it.type }) }, "Failed traces of its type"), h("a", { href: href("traces", { kind: "slow", q: it.type }) }, "Slow ones")),

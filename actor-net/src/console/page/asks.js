@@ -1,5 +1,6 @@
 // Who waits for whom, in the whole system, at this moment; and where they wait in a circle.
 
+import { refusedCircles } from "./circles.js";
 import { h } from "./dom.js";
 import { askEnds } from "./fates.js";
 import { count, duration, rate } from "./format.js";
@@ -10,7 +11,7 @@ export default function asks(context) {
   return {
     title: "Asks",
     sources: { asks: { path: "asks", every: 1500 } },
-    draw: (data) => [waiting(data), ends(context.app.overview)],
+    draw: (data) => [waiting(data), refusedCircles(data.asks?.value?.refused_cycles, data.asks?.value?.deadlocks_total), ends(context.app.overview)],
   };
 
   function ends(overview) {

@@ -53,7 +53,7 @@ export default function overview(context) {
               }, `${each} min`))))),
           charts(series, windowOf(minutes, now.system.uptime_ns), cursor, now)),
         section("Busiest types", {
-          note: "rate and times of the last ten seconds, from samples",
+          note: "rates of the last second, times of the last minute, from samples",
           side: h("a", { href: href("types") }, "All types"),
         }, typesTable(data.types?.value?.items ?? [], { none: empty("No actor has been spawned yet.", "Types appear here with their first actor.") })),
       ];
@@ -116,7 +116,7 @@ function figures(now, series) {
 /** `1.23 ms` as a figure and a unit. */
 function split(text, note) {
   const at = text.lastIndexOf(" ");
-  return at < 0 || text.split(" ").length > 2 ? [text, { note }] : [text.slice(0, at), { unit: text.slice(at + 1), note: note ?? "last 10 s" }];
+  return at < 0 || text.split(" ").length > 2 ? [text, { note }] : [text.slice(0, at), { unit: text.slice(at + 1), note: note ?? "last minute" }];
 }
 
 function charts(series, windowMs, cursor, now) {

@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 import { count, percent, plural } from "./format.js";
-import { mark, section } from "./parts.js";
+import { empty, mark, section } from "./parts.js";
 
 const CHOICES = [0, 0.001, 0.01, 0.1, 1];
 
@@ -12,12 +12,15 @@ const share = (sample) => (sample === 1 ? "every trace is recorded" : sample > 0
 /** In a line: the share, what is kept, what was dropped. */
 export function samplingLine(tracing) {
   if (!tracing) return null;
-  return h("span", { class: "note side" }, tracing.sample === null || tracing.sample === undefined ? "" : `${share(tracing.sample)} · `,
+  return h("span", { class: "note side" }, tracing.enabled === false ? "tracing is off · " : tracing.sample === null || tracing.sample === undefined ? "" : `${share(tracing.sample)} · `,
     `${plural(tracing.stored, "trace")} kept`, tracing.dropped_total > 0 && [" · ", mark("warn", `${plural(tracing.dropped_total, "span")} dropped`)]);
 }
 
 /** What to do where nothing is recorded; `null` where something is. */
 export function samplingOff(tracing, context) {
+  if (tracing?.enabled === false) {
+    return empty("Tracing is off.", "The system was built with TracingOptions::off(): nothing is recorded, whatever comes in. Build it with TracingOptions::new().sample(0.01).");
+  }
   if (!tracing || tracing.sample !== 0) return null;
   const may = context.app.overview?.features.actions;
   return section("Nothing is sampled", { key: "sampling" }, h("div", { class: "lead" },
@@ -31,7 +34,7 @@ export function samplingOff(tracing, context) {
 
 /** Sets the share, where the console may act. */
 export function samplingChoice(tracing, context) {
-  if (!context.app.overview?.features.actions) return null;
+  if (!context.app.overview?.features.actions || tracing.enabled === false) return null;
   return h("span", { class: "labelled" }, h("span", { class: "note" }, "record "), h("span", { class: "choice", role: "group", "aria-label": "Share of traces that is recorded" }, CHOICES.map((each) => h("button", {
     key: each, type: "button", "aria-pressed": String(tracing.sample === each),
     onclick: () => context.act(each === 0 ? "Record no trace but those that come in as sampled?" : `Record ${each === 1 ? "every trace" : `one in ${count(Math.round(1 / each))} traces`} from now on?`, "sampling", { share: each }),

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { count, duration, rate } from "./format.js";
 import { answer, empty, href, section, table, typeName } from "./parts.js";
 
-const nothing = () => h("span", { class: "muted", title: "not measured: no sample in the last ten seconds" }, "–");
+const nothing = () => h("span", { class: "muted", title: "not measured: no sample in the last minute" }, "–");
 const time = (latency, which) => (latency ? duration(latency[which]) : nothing());
 
 /** Where a type is from, which tells two of one name apart: `shop::orders::Order<T>` is of `shop::orders`. */
@@ -40,7 +40,7 @@ export default function types(context) {
     title: "Types",
     sources: { types: { path: () => `types?sort=${encodeURIComponent(sorted())}&limit=200`, every: 2000 } },
     draw: (data) => section("Types", {
-      note: "the most first; times and rates of the last ten seconds, from samples", key: "types",
+      note: "the most first; rates of the last second, times of the last minute, from samples", key: "types",
     }, answer(data.types, (value) => [
       typesTable(value.items, {
         sort: {

@@ -63,7 +63,8 @@ pub(super) async fn attention(shared: &Shared, stats: &Stats, why: &[NotReady]) 
         }
         let restarts = pair.rate(|it| it.actors.restarts);
         if let Some(restarts) = restarts.filter(|rate| *rate >= RESTARTS) {
-            let title = format!("{restarts:.0} restarts per second");
+            let plural = if restarts < 1.5 { "" } else { "s" };
+            let title = format!("{restarts:.0} restart{plural} per second");
             let detail = "handlers fail; the failed traces tell why";
             found.push(item(
                 "restarts",
