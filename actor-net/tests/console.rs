@@ -110,6 +110,7 @@ fn every_path_answers_what_the_document_says() {
     fits::<api::Traces>(&get(&console, "/api/v1/traces"));
     fits::<api::Asks>(&get(&console, "/api/v1/asks"));
     fits::<api::DeadLettersPage>(&get(&console, "/api/v1/dead-letters"));
+    fits::<api::Failures>(&get(&console, "/api/v1/failures"));
     fits::<api::Stalls>(&get(&console, "/api/v1/stalls"));
     fits::<api::Leaks>(&get(&console, "/api/v1/leaks"));
     fits::<api::ClusterAnswer>(&get(&console, "/api/v1/cluster"));

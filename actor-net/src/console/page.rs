@@ -40,6 +40,7 @@ files! {
     "cluster.js",
     "dialogs.js",
     "dom.js",
+    "failures.js",
     "fates.js",
     "format.js",
     "graph.js",

@@ -136,6 +136,7 @@ async fn look(shared: &Shared, path: &str, query: Option<&str>) -> Result<Answer
         "/api/v1/dead-letters" => {
             views::dead_letters(shared, &Query::read(query, &["reason", "q", "limit"])?)
         }
+        "/api/v1/failures" => views::failures(shared, &Query::read(query, &["q", "limit"])?),
         "/api/v1/stalls" => {
             none()?;
             Ok(views::stalls(shared))

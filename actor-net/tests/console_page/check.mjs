@@ -130,7 +130,7 @@ async function ready(page) {
   await page.waitForFunction(() => globalThis.actorConsole?.app.overview && !document.querySelector("main .loading"), null, { timeout: PATIENCE });
 }
 
-const VIEWS = ["", "machine", "actors", "actors?sort=queued", "types", "traces", "dead-letters", "stalls", "asks", "leaks", "cluster", "shards"];
+const VIEWS = ["", "machine", "actors", "actors?sort=queued", "types", "traces", "failures", "dead-letters", "stalls", "asks", "leaks", "cluster", "shards"];
 
 async function everyView(browser, origin) {
   for (const scheme of ["light", "dark"]) {
@@ -336,7 +336,7 @@ async function keyboard(browser, origin) {
     const it = await open(browser, origin);
     try {
       await it.to("");
-      for (const [key, hash] of [["m", "machine"], ["a", "actors"], ["y", "types"], ["t", "traces"], ["d", "dead-letters"], ["s", "stalls"], ["k", "asks"], ["l", "leaks"], ["c", "cluster"], ["h", "shards"], ["o", ""]]) {
+      for (const [key, hash] of [["m", "machine"], ["a", "actors"], ["y", "types"], ["t", "traces"], ["f", "failures"], ["d", "dead-letters"], ["s", "stalls"], ["k", "asks"], ["l", "leaks"], ["c", "cluster"], ["h", "shards"], ["o", ""]]) {
         // The second key counts for a second and a half after the first, which a busy machine may take by itself.
         await until(async () => {
           await it.page.keyboard.press("g");

@@ -14,6 +14,7 @@ mod actors;
 mod asks;
 mod cluster;
 mod dead_letters;
+mod failures;
 mod history;
 mod leaks;
 mod machine;
@@ -33,6 +34,7 @@ pub use cluster::{
     Named, Names, NumaCpus, RemoteCounts,
 };
 pub use dead_letters::{DeadLetter, DeadLettersPage, ReasonCount};
+pub use failures::{FailedLife, Failures};
 pub use history::{History, Series};
 pub use leaks::{Growing, GrowingCount, Idle, LeakingAsk, Leaks, Watches};
 pub use machine::{

@@ -55,6 +55,7 @@ fn the_document_and_the_types_say_the_same() {
         Trace,
         Asks,
         DeadLettersPage,
+        Failures,
         Stalls,
         Leaks,
         ClusterAnswer,

@@ -73,7 +73,7 @@ function draw(page, context) {
     refusedCircles(page.refused_cycles),
     section("Recent messages", {
       key: "recent", note: "sampled ones, the newest first",
-      side: h("span", { class: "flow" }, h("a", { href: href("traces", { kind: "failed", q: it.type }) }, "Failed traces of its type"), h("a", { href: href("traces", { kind: "slow", q: it.type }) }, "Slow ones")),
+      side: h("span", { class: "flow" }, h("a", { href: href("failures", { q: it.id }) }, "Its failures"), h("a", { href: href("traces", { kind: "failed", q: it.type }) }, "Failed traces of its type"), h("a", { href: href("traces", { kind: "slow", q: it.type }) }, "Slow ones")),
     }, recent(page, context.app.overview)),
     it.children > 0 && section("Children", {
       key: "children", id: "children", note: it.children > page.children.length ? `the oldest ${page.children.length} of ${count(it.children)}` : null,
@@ -84,7 +84,7 @@ function draw(page, context) {
 /** Of its type, all together: one actor has too few samples for a p99. */
 function times(latency) {
   return {
-    note: latency ? `p50 ${duration(latency.p50_ns)} · p99.9 ${duration(latency.p999_ns)}` : "of its type: no sample",
+    note: latency ? `p50 ${duration(latency.p50_ns)} · p99.9 ${duration(latency.p999_ns)}`.replaceAll(" ", "\u00a0").replace("\u00a0·\u00a0", " · ") : "of its type: no sample",
     title: latency ? `of its type, from ${count(latency.samples)} samples of the last minute; the longest ${duration(latency.max_ns)}` : null,
   };
 }

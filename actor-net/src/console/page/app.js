@@ -17,6 +17,7 @@ import actor from "./actor.js";
 import types from "./types.js";
 import traces from "./traces.js";
 import trace from "./trace.js";
+import failures from "./failures.js";
 import letters from "./letters.js";
 import stalls from "./stalls.js";
 import asks from "./asks.js";
@@ -28,10 +29,11 @@ import shards from "./shards.js";
 const VIEWS = [
   { path: "", name: "Overview", key: "o", view: overview, kinds: [] },
   { path: "machine", name: "Machine", key: "m", view: machine, kinds: ["pin_lost"] },
-  { path: "actors", name: "Actors", key: "a", view: actors, one: actor, kinds: ["restarts"] },
+  { path: "actors", name: "Actors", key: "a", view: actors, one: actor, kinds: [] },
   { path: "types", name: "Types", key: "y", view: types, kinds: [] },
   { path: "traces", name: "Traces", key: "t", view: traces, one: trace, kinds: ["spans_dropped"] },
   { group: "Trouble" },
+  { path: "failures", name: "Failures", key: "f", view: failures, kinds: ["restarts"] },
   { path: "dead-letters", name: "Dead letters", key: "d", view: letters, kinds: ["dead_letters"] },
   { path: "stalls", name: "Stalls", key: "s", view: stalls, kinds: ["stall"] },
   { path: "asks", name: "Asks", key: "k", view: asks, kinds: ["ask_cycle"] },

@@ -50,7 +50,7 @@ function inRows(value, nodes, width, pointed, point) {
 function sideBySide(value, [left, right], pointed, point) {
   const perSecond = (from, to) => value.edges.find((each) => each.from === from.id && each.to === to.id)?.messages_per_s ?? 0;
   const ways = [[left, right, 30], [right, left, 82]].map(([from, to, y]) => ({ from, to, y, name: `${from.id}>${to.id}`, flow: perSecond(from, to) }));
-  const most = Math.max(...ways.map((each) => each.flow));
+  const most = fullWidth(value);
   return h("div", { key: "pair", class: "map map-pair", ...measured("machine-map") },
     numaBox(left),
     h("svg", { class: `channel${pointed ? " pointing" : ""}`, width: BETWEEN, height: 112, viewBox: `0 0 ${BETWEEN} 112`, role: "img",
@@ -103,7 +103,7 @@ function describe(worker) {
 function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
   const all = across(value).filter((edge) => nodes.some((n) => n.id === edge.from) && nodes.some((n) => n.id === edge.to));
   const moving = all.filter((edge) => edge.messages_per_s > 0).sort((a, b) => b.messages_per_s - a.messages_per_s);
-  const most = moving[0]?.messages_per_s ?? 1;
+  const most = fullWidth(value);
   const height = moving.length === 0 ? 56 : twoRows ? CHANNEL : 104;
   const gap = 12;
   const cell = (width - gap * (columns - 1)) / columns;
@@ -157,7 +157,7 @@ function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
   // The hottest have their figures beside them, as far as these do not lie on one another; the table has all.
   const labelled = [];
   for (const line of lines) {
-    if (pointed ? line.name !== pointed : labelled.length >= (twoRows ? 3 : 6) || line.edge.messages_per_s < most / 20) continue;
+    if (pointed ? line.name !== pointed : labelled.length >= (twoRows ? 3 : 6) || line.edge.messages_per_s < moving[0].messages_per_s / 20) continue;
     const covered = labelled.some((other) => Math.abs(other.label.x - line.label.x) < 120 && Math.abs(other.label.y - line.label.y) < 20);
     if (!covered) labelled.push(line);
   }
@@ -184,7 +184,16 @@ function channel(value, nodes, { twoRows, columns, width, pointed, point }) {
   }));
 }
 
-/** One of four strengths for a share of the hottest. */
+/**
+ * What is drawn in full width: the hottest pair, and no less than a tenth of what stays on its NUMA node, so that a trickle
+ * is drawn as one.
+ */
+function fullWidth(value) {
+  const sum = (edges) => edges.reduce((all, each) => all + each.messages_per_s, 0);
+  return Math.max(1e-9, sum(value.edges.filter((each) => each.from === each.to)) / 10, ...across(value).map((each) => each.messages_per_s));
+}
+
+/** One of four strengths for a share of the full width. */
 const heat = (share) => Math.min(3, Math.floor(share * 4));
 
 /** As large as the line's end needs, whatever its width; in the line's colour. */

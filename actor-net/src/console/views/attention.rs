@@ -65,15 +65,8 @@ pub(super) async fn attention(shared: &Shared, stats: &Stats, why: &[NotReady]) 
         if let Some(restarts) = restarts.filter(|rate| *rate >= RESTARTS) {
             let plural = if restarts < 1.5 { "" } else { "s" };
             let title = format!("{restarts:.0} restart{plural} per second");
-            let detail = "handlers fail; the failed traces tell why";
-            found.push(item(
-                "restarts",
-                "warn",
-                &title,
-                detail,
-                None,
-                "#/traces?kind=failed",
-            ));
+            let detail = "actors fail; each is listed with what it failed on";
+            found.push(item("restarts", "warn", &title, detail, None, "#/failures"));
         }
         let lost = pair.rate(|it| it.spans.dropped);
         if lost.is_some_and(|rate| rate > 0.0) {
