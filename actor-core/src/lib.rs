@@ -228,7 +228,7 @@ pub use telemetry::{
 };
 #[cfg(not(actor_loom))]
 pub use trace::{
-    ExportError, SpanExporter, SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord,
+    ExportCounts, ExportError, SpanExporter, SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord,
     TRACESTATE_BYTES_MAX, TRACESTATE_ENTRIES_MAX, TellSpans, TraceContext, TraceFlags, TraceId,
     TraceParent, TraceParseError, TraceStateError, TracingOptions,
 };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::SpanRecord;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Takes finished spans elsewhere: to a collector, a file, a test.
 ///
@@ -61,6 +62,13 @@ pub trait SpanExporter: Send + 'static {
     /// The first of a row of errors is logged as a warning, all are counted.
     fn export(&mut self, batch: &[Arc<SpanRecord>]) -> Result<(), ExportError>;
 
+    /// For an exporter that keeps spans back and hands them on later: where it counts what has become of them. Asked
+    /// once, before the first batch. Without it, spans count as exported when [`export`](Self::export) says `Ok`,
+    /// and its errors are logged; with it, both are the exporter's own affair.
+    fn counts(&self) -> Option<ExportCounts> {
+        None
+    }
+
     /// Hands on what it still keeps back, within that time.
     ///
     /// # Errors
@@ -78,6 +86,45 @@ pub trait SpanExporter: Send + 'static {
     /// Why not all of it could be handed on.
     fn shutdown(&mut self, limit: Duration) -> Result<(), ExportError> {
         self.flush(limit)
+    }
+}
+
+/// What has become of the spans that an exporter took, counted by itself; see [`SpanExporter::counts`]. Clones are
+/// the same counts.
+#[derive(Clone, Debug, Default)]
+pub struct ExportCounts(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    exported: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl ExportCounts {
+    /// None of either.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// So many spans were taken by where they go to.
+    pub fn add_exported(&self, spans: usize) {
+        // Relaxed here and below: figures for people.
+        self.0.exported.fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    /// So many spans are lost.
+    pub fn add_lost(&self, spans: usize) {
+        self.0.lost.fetch_add(spans as u64, Ordering::Relaxed);
+    }
+
+    /// Spans that were taken.
+    pub fn exported(&self) -> u64 {
+        self.0.exported.load(Ordering::Relaxed)
+    }
+
+    /// Spans that are lost.
+    pub fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
     }
 }
 

@@ -17,7 +17,7 @@ mod record;
 mod spans;
 mod w3c;
 
-pub use exporter::{ExportError, SpanExporter};
+pub use exporter::{ExportCounts, ExportError, SpanExporter};
 pub use options::{TellSpans, TracingOptions};
 pub use record::{SpanKind, SpanLink, SpanOutcome, SpanRecord};
 pub use w3c::{

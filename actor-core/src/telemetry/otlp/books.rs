@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::trace::ExportCounts;
 
 /// What an export has done so far, from [`OtlpExport::stats`](super::OtlpExport::stats).
 ///
@@ -46,6 +47,8 @@ pub(super) struct Books {
     metrics_sent: AtomicU64,
     metrics_failed: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// The same for the system's own books.
+    counts: ExportCounts,
 }
 
 // Relaxed throughout: figures for people.
@@ -54,7 +57,12 @@ impl Books {
         self.offered.fetch_add(spans as u64, Ordering::Relaxed);
     }
 
+    pub(super) fn counts(&self) -> ExportCounts {
+        self.counts.clone()
+    }
+
     pub(super) fn dropped(&self, spans: usize) {
+        self.counts.add_lost(spans);
         self.dropped.fetch_add(spans as u64, Ordering::Relaxed);
     }
 
@@ -64,8 +72,10 @@ impl Books {
 
     pub(super) fn batch(&self, spans: usize, was_sent: bool) {
         let (batches, sum) = if was_sent {
+            self.counts.add_exported(spans);
             (&self.batches_sent, &self.sent)
         } else {
+            self.counts.add_lost(spans);
             (&self.batches_failed, &self.failed)
         };
         batches.fetch_add(1, Ordering::Relaxed);
@@ -74,6 +84,7 @@ impl Books {
 
     /// Never tried: there was no time left.
     pub(super) fn left_behind(&self, spans: usize) {
+        self.counts.add_lost(spans);
         self.failed.fetch_add(spans as u64, Ordering::Relaxed);
     }
 

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use crate::contain::log;
 use crate::telemetry::metrics::Reading;
-use crate::trace::{ExportError, SpanExporter, SpanRecord, TraceContext};
+use crate::trace::{ExportCounts, ExportError, SpanExporter, SpanRecord, TraceContext};
 use outbox::Outbox;
 
 pub use books::OtlpStats;
@@ -122,13 +122,14 @@ struct Exporter {
 
 impl SpanExporter for Exporter {
     fn export(&mut self, batch: &[Arc<SpanRecord>]) -> Result<(), ExportError> {
-        if !self.traces_on || self.outbox.offer(batch) {
-            return Ok(());
+        if self.traces_on {
+            self.outbox.offer(batch);
         }
-        let spans = batch.len();
-        Err(ExportError::new(format!(
-            "no room for {spans} more in the queue to the collector, which is down or too slow"
-        )))
+        Ok(())
+    }
+
+    fn counts(&self) -> Option<ExportCounts> {
+        Some(self.outbox.counts())
     }
 
     fn flush(&mut self, limit: Duration) -> Result<(), ExportError> {

@@ -23,7 +23,7 @@ use super::sender::Sender;
 use super::settings::Settings;
 use crate::contain::{contain, log};
 use crate::telemetry::metrics::Reading;
-use crate::trace::SpanRecord;
+use crate::trace::{ExportCounts, SpanRecord};
 
 /// How a system's figures are read.
 pub(super) type Source = Box<dyn Fn() -> Reading + Send + Sync>;
@@ -48,7 +48,12 @@ struct Inner {
     /// Nothing comes any more.
     ends: bool,
     has_ended: bool,
+    /// When it was told last that spans are lost.
+    told: Option<Instant>,
 }
+
+/// At most one warning within this time, however often it works in between.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What the thread is to do.
 enum Work {
@@ -81,13 +86,22 @@ impl Outbox {
         Ok(this)
     }
 
-    /// All or none; `false`: there was no room.
-    pub(super) fn offer(&self, batch: &[Arc<SpanRecord>]) -> bool {
+    /// All or none: what finds no room is counted.
+    pub(super) fn offer(&self, batch: &[Arc<SpanRecord>]) {
         let mut inner = self.lock();
         self.books.offered(batch.len());
         if inner.ends || inner.queue.len() + batch.len() > self.settings.queue {
+            let ends = inner.ends;
+            drop(inner);
             self.books.dropped(batch.len());
-            return false;
+            if !ends {
+                let error = format!(
+                    "its queue of {} spans is full, the collector is down or too slow",
+                    self.settings.queue
+                );
+                self.complain(&error, batch.len());
+            }
+            return;
         }
         inner.since.get_or_insert_with(Instant::now);
         inner.queue.extend(batch.iter().cloned());
@@ -96,7 +110,10 @@ impl Outbox {
         if wakes {
             self.changed.notify_all();
         }
-        true
+    }
+
+    pub(super) fn counts(&self) -> ExportCounts {
+        self.books.counts()
     }
 
     /// Waits until all that has come was sent, or has failed; `false`: the time was up before.
@@ -149,7 +166,6 @@ impl Outbox {
         let scope = InstrumentationScope::builder("actor-core")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        let mut is_failing = false;
         loop {
             match self.next() {
                 Work::Send(batch) => {
@@ -160,12 +176,9 @@ impl Outbox {
                     };
                     self.books.batch(batch.len(), sent.is_ok());
                     match sent {
-                        Ok(()) => is_failing = false,
+                        Ok(()) => self.works(),
                         Err(error) => {
-                            // One line when it begins: a collector that is down would fill the log.
-                            if !std::mem::replace(&mut is_failing, true) {
-                                self.complain(&error, batch.len());
-                            }
+                            self.complain(&error, batch.len());
                             self.books.note_error(error);
                         }
                     }
@@ -185,7 +198,17 @@ impl Outbox {
         }
     }
 
+    /// A batch was taken. What goes wrong later is told again; not what goes wrong every other second.
+    fn works(&self) {
+        let mut inner = self.lock();
+        inner.told = inner.told.filter(|told| told.elapsed() < TELL_EVERY);
+    }
+
+    /// One line when it begins, whatever it is: a collector that is down would fill the log.
     fn complain(&self, error: &str, spans: usize) {
+        if self.lock().told.replace(Instant::now()).is_some() {
+            return;
+        }
         let endpoint = self.settings.traces_url();
         log!(
             warn,

@@ -14,7 +14,6 @@ use super::export::{Batch, Export, Exported};
 use super::store::{Store, Trace, TraceList, TraceSummary};
 use crate::cell::Runtime;
 use crate::clock::Tick;
-use crate::sync::atomic::Ordering;
 use crate::sync::thread;
 use crate::telemetry::latencies::{Latencies, Recorder};
 use crate::trace::{Settings, SpanExporter, SpanRecord, TraceId};
@@ -33,7 +32,7 @@ const BATCH: usize = 512;
 pub(crate) struct Collector {
     runtime: &'static Runtime,
     state: Mutex<State>,
-    exported: Arc<Exported>,
+    exported: Exported,
     flush_within: Duration,
 }
 
@@ -63,7 +62,7 @@ impl Collector {
                 exports: Vec::new(),
                 is_over: false,
             }),
-            exported: Arc::default(),
+            exported: Exported::default(),
             flush_within: settings.flush_within,
         }
     }
@@ -92,7 +91,7 @@ impl Collector {
     ///
     /// What the operating system says to a new thread.
     pub(crate) fn add(&self, exporter: Box<dyn SpanExporter>) -> std::io::Result<bool> {
-        let export = Export::start(exporter, self.exported.clone())?;
+        let export = Export::start(exporter, &self.exported)?;
         let mut state = self.state();
         if state.is_over {
             return Ok(false);
@@ -187,6 +186,7 @@ impl Collector {
         };
         let spans = self.runtime.spans();
         let counts = spans.counts();
+        let (exported, not_exported) = self.exported.read();
         SpanStats {
             sample: spans.share(),
             offered: counts.offered,
@@ -195,9 +195,8 @@ impl Collector {
             queued: counts.queued,
             kept_traces,
             kept_spans,
-            // Relaxed: figures for people.
-            exported: self.exported.taken.load(Ordering::Relaxed),
-            not_exported: self.exported.lost.load(Ordering::Relaxed),
+            exported,
+            not_exported,
         }
     }
 

@@ -1,15 +1,14 @@
 //! An exporter on a thread of its own: it may block, the collector may not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::contain::{log, panic_text};
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::thread;
-use crate::trace::{ExportError, SpanExporter, SpanRecord};
+use crate::trace::{ExportCounts, ExportError, SpanExporter, SpanRecord};
 
 /// Batches that wait for an exporter.
 const BATCHES: usize = 64;
@@ -24,17 +23,21 @@ enum Order {
     End(Instant, Sender<()>),
 }
 
-/// What all exporters of a system have done.
+/// What all exporters of a system have done: those that count by themselves, and all others.
 #[derive(Debug, Default)]
 pub(super) struct Exported {
-    pub(super) taken: AtomicU64,
-    pub(super) lost: AtomicU64,
+    own: ExportCounts,
+    theirs: Mutex<Vec<ExportCounts>>,
 }
 
 impl Exported {
-    fn lost(&self, spans: usize) {
-        // Relaxed: a figure for people.
-        self.lost.fetch_add(spans as u64, Ordering::Relaxed);
+    /// Spans that were exported, and spans that were lost.
+    pub(super) fn read(&self) -> (u64, u64) {
+        let theirs = self.theirs.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = theirs.iter().chain([&self.own]);
+        all.fold((0, 0), |(exported, lost), it| {
+            (exported + it.exported(), lost + it.lost())
+        })
     }
 }
 
@@ -42,7 +45,7 @@ impl Exported {
 #[derive(Debug)]
 pub(super) struct Export {
     orders: Sender<Order>,
-    books: Arc<Exported>,
+    counts: ExportCounts,
 }
 
 impl std::fmt::Debug for Order {
@@ -58,30 +61,37 @@ impl std::fmt::Debug for Order {
 impl Export {
     pub(super) fn start(
         exporter: Box<dyn SpanExporter>,
-        books: Arc<Exported>,
+        books: &Exported,
     ) -> std::io::Result<Self> {
+        let mut theirs = None;
+        crate::contain::contain(|| theirs = exporter.counts());
         let (orders, from) = bounded(BATCHES);
+        let counts = theirs.clone().unwrap_or_else(|| books.own.clone());
+        let counts_itself = theirs.is_some();
         thread::Builder::new()
             .name("actor-spans".to_owned())
             .spawn({
-                let books = books.clone();
-                move || run(exporter, &from, &books)
+                let counts = counts.clone();
+                move || run(exporter, &from, &counts, counts_itself)
             })?;
-        Ok(Self { orders, books })
+        let mut all = books.theirs.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(theirs);
+        drop(all);
+        Ok(Self { orders, counts })
     }
 
     /// Another way to the same thread.
     pub(super) fn again(&self) -> Self {
         Self {
             orders: self.orders.clone(),
-            books: self.books.clone(),
+            counts: self.counts.clone(),
         }
     }
 
     /// Never waits.
     pub(super) fn offer(&self, batch: &Batch) {
         if self.orders.try_send(Order::Export(batch.clone())).is_err() {
-            self.books.lost(batch.len());
+            self.counts.add_lost(batch.len());
         }
     }
 
@@ -100,15 +110,22 @@ impl Export {
     }
 }
 
-fn run(mut exporter: Box<dyn SpanExporter>, orders: &Receiver<Order>, books: &Exported) {
+fn run(
+    mut exporter: Box<dyn SpanExporter>,
+    orders: &Receiver<Order>,
+    counts: &ExportCounts,
+    counts_itself: bool,
+) {
     let mut is_failing = false;
     let mut exported = |result: Result<(), String>, spans: usize| match result {
+        // It says so itself.
+        _ if counts_itself => {}
         Ok(()) => {
-            books.taken.fetch_add(spans as u64, Ordering::Relaxed);
+            counts.add_exported(spans);
             is_failing = false;
         }
         Err(error) => {
-            books.lost(spans);
+            counts.add_lost(spans);
             // One line when it begins: a collector that is down would fill the log.
             if !std::mem::replace(&mut is_failing, true) {
                 log!(

@@ -28,8 +28,8 @@ pub struct SpanStats {
     pub kept_traces: u64,
     /// Spans that are kept now.
     pub kept_spans: u64,
-    /// Spans that exporters took; each exporter counts.
+    /// Spans that were taken by where they go to; each exporter counts. What waits to be sent is not among them.
     pub exported: u64,
-    /// Spans that exporters lost: they failed, or too much waited for them.
+    /// Spans that exporters lost: they failed for good, or too much waited for them.
     pub not_exported: u64,
 }
