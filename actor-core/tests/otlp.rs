@@ -404,6 +404,24 @@ fn metrics_are_tried_again_and_what_is_refused_is_counted() {
     });
     let stats = export.stats();
     assert_eq!((stats.retries, stats.metrics_failed), (1, 0), "{stats:?}");
+    // What became of it is among the system's own figures, as the document says.
+    let reading = system.metrics();
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let own = reading.families().iter();
+    let own: Vec<_> = own
+        .filter(|it| it.name.starts_with("actor.otlp."))
+        .collect();
+    assert_eq!(own.len(), 4);
+    for family in own {
+        let begin = format!("| `{}` | `{}` | ", family.name, family.prometheus_name());
+        let mut rows = document.lines().filter(|row| row.starts_with(&begin));
+        let end = format!("| {} |", family.help);
+        assert!(rows.any(|row| row.ends_with(&end)), "{begin} {end}");
+    }
+    let text = reading.prometheus();
+    let sent = "actor_otlp_exports_total{signal=\"metrics\",outcome=\"sent\"} 1\n";
+    assert!(text.contains(sent), "{text}");
     // The last one, at the end, is refused.
     let stats = end(system, &export);
     assert_eq!((stats.metrics_sent, stats.metrics_failed), (1, 1));

@@ -11,7 +11,7 @@ impl SystemRef {
     /// What is traced is decided by [`TracingOptions::sample`](crate::TracingOptions::sample), or by
     /// `OTEL_TRACES_SAMPLER` if the options come from variables and that is set. No worker waits for any of
     /// this. A collector that is down, hangs or refuses is told once as a warning, and counted
-    /// ([`OtlpExport::stats`]). The end of a shutdown waits for what is under way, as long as
+    /// ([`OtlpExport::stats`], and among the system's own [metrics](Self::metrics)). The end of a shutdown waits for what is under way, as long as
     /// [`TracingOptions::flush_within`](crate::TracingOptions::flush_within) says.
     ///
     /// A `tokio` runtime is neither needed nor in the way.
@@ -42,6 +42,9 @@ impl SystemRef {
         let (export, exporter) = OtlpExport::start(options, move || system.metrics())?;
         if let Some(exporter) = exporter {
             self.add_span_exporter(exporter)?;
+            let told = export.clone();
+            self.add_metrics(move |reading| told.read(reading))
+                .forever();
             if let Some(share) = share {
                 self.set_sampling(share).map_err(io::Error::other)?;
             }

@@ -21,11 +21,13 @@
 //! | `points.rs` | a reading of them as protobuf; pure |
 //! | `upload.rs` | and how that goes to the collector |
 //! | `books.rs` | what became of it all |
+//! | `figures.rs` | and that as metrics |
 
 mod books;
 mod client;
 mod convert;
 mod env;
+mod figures;
 mod metrics;
 mod outbox;
 mod points;
@@ -91,6 +93,11 @@ impl OtlpExport {
     /// What it has done so far.
     pub fn stats(&self) -> OtlpStats {
         self.books.read()
+    }
+
+    /// What it has done so far, as metrics.
+    pub(crate) fn read(&self, reading: &mut Reading) {
+        figures::read(&self.stats(), reading);
     }
 
     /// Whether anything is exported: not if `OTEL_SDK_DISABLED` is true, or both signals are off.
