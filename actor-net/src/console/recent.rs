@@ -120,19 +120,25 @@ impl StallBook {
         let began = SystemTime::now()
             .checked_sub(report.started.elapsed())
             .unwrap_or(UNIX_EPOCH);
-        self.now.retain(|(_, other)| {
-            !(other.worker == report.worker && other.started == report.started)
+        let known = self.now.iter().position(|(_, other)| {
+            other.worker == report.worker && other.started == report.started
         });
+        let mut report = report.clone();
+        if let Some(at) = known {
+            let (_, before) = self.now.remove(at);
+            // The report of the end has none: nobody is there any more.
+            report.stack = report.stack.or(before.stack);
+        }
         if report.still_running {
             if self.now.len() == KEPT {
                 self.now.remove(0);
             }
-            self.now.push((began, report.clone()));
+            self.now.push((began, report));
         } else {
             if self.over.len() == KEPT {
                 self.over.pop_back();
             }
-            self.over.push_front((began, report.clone()));
+            self.over.push_front((began, report));
         }
     }
 }

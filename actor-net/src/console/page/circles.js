@@ -3,12 +3,17 @@
 
 import { h } from "./dom.js";
 import { count } from "./format.js";
+import { askGraph } from "./graph.js";
 import { actorLink, section, table, time, typeName } from "./parts.js";
 
 /** `list`: the recent ones; `total`: how many there were, if that is known. `null` where there is none. */
 export function refusedCircles(list, total = null) {
   if (!list || list.length === 0) return null;
-  return section("Refused circles", { key: "refused", note: `an ask that would have closed a circle is refused with its path${total > list.length ? `; the latest of ${count(total)}` : ""}` }, table({
+  const [latest] = list;
+  const ring = latest.actors.map((from, at) => ({ from, to: latest.actors[(at + 1) % latest.actors.length], message: null, since_ns: null }));
+  return section("Refused circles", { key: "refused", note: `an ask that would have closed a circle is refused with its path; the latest is drawn${total > list.length ? `, ${count(total)} in all` : ""}` },
+  askGraph({ edges: ring, cycles: [latest.actors.map((each) => each.id)] }),
+  table({
     label: "Refused asks", rows: list, key: (row, index) => `${row.at_ms}${index}`,
     columns: [
       { id: "at", title: "At", fit: true, cell: (row) => time(row.at_ms) },

@@ -50,7 +50,7 @@ export function askEnds(asks, perSecond) {
   const rows = [{ outcome: "answered", total: asks.ok_total }, ...ends];
   const all = asks.ok_total + (asks.failed_total ?? ends.reduce((sum, each) => sum + each.total, 0));
   return section("By outcome", {
-    key: "ends", note: `asks that have ended, from handlers and from other threads${asks.late_replies_total > 0 ? `; ${count(asks.late_replies_total)} replies came too late` : ""}`,
+    key: "ends", note: `asks that have ended, from handlers and from other threads${asks.in_flight > 0 ? `; ${count(asks.in_flight)} wait for a reply now` : ""}${asks.late_replies_total > 0 ? `; ${count(asks.late_replies_total)} replies came too late` : ""}`,
     side: perSecond,
   }, table({
     label: "Asks by outcome", rows, key: (row) => row.outcome, none: empty("No ask has ended yet."),

@@ -85,12 +85,16 @@ const clockFormat = new Intl.DateTimeFormat("en-GB", {
 });
 const dayFormat = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
-/** A moment on the reader's own clock: 14:03:22, with the day if it is not today. */
+/** So long ago a time of day alone could be that of another day. */
+const WITHOUT_DAY_MS = 12 * 3_600_000;
+
+/** A moment on the reader's own clock: 14:03:22, with the day if it is neither today nor of the last hours. */
 export function clock(unixMs) {
   if (!known(unixMs)) return NONE;
   const date = new Date(Number(unixMs));
-  const today = new Date().toDateString() === date.toDateString();
-  return today ? clockFormat.format(date) : `${dayFormat.format(date)}, ${clockFormat.format(date)}`;
+  const now = new Date();
+  const near = now.toDateString() === date.toDateString() || Math.abs(now - date) < WITHOUT_DAY_MS;
+  return near ? clockFormat.format(date) : `${dayFormat.format(date)}, ${clockFormat.format(date)}`;
 }
 
 /** The moment in full, for titles. */
