@@ -45,7 +45,7 @@ function draw(it, context) {
         hasTraffic(it) && { id: "in", title: "In", unit: "/s", number: true, hide: 2, cell: (row) => rate(row.link?.received_per_s) },
         { id: "where", title: "Address", hide: 1, cell: (row) => h("span", { class: "mono" }, row.endpoints.join(" ")) },
         { id: "machine", title: "Machine", hide: 1, cell: (row) => machine(row.numa_nodes) },
-        { id: "meta", title: "Metadata", hide: 1, grow: true, cell: (row) => row.metadata.map((each) => `${each.key}=${each.value}`).join(" ") },
+        it.members.some((row) => row.metadata.length > 0) && { id: "meta", title: "Metadata", hide: 1, grow: true, cell: (row) => row.metadata.map((each) => `${each.key}=${each.value}`).join(" ") },
         { id: "life", title: "Life", hide: 1, help: "incarnation: when this life of it began", cell: (row) => h("span", { title: `incarnation ${row.incarnation}` }, time(row.started_at_ms ?? row.incarnation)) },
       ].filter(Boolean),
     })),
