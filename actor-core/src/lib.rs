@@ -187,8 +187,8 @@ pub use locality::{Balancing, Edge, LaneStats, Lanes};
 pub use mailbox::node::Fate;
 #[cfg(not(actor_loom))]
 pub use mailbox::{
-    AskError, Conservation, DeadLetters, DeadlockPath, Dropped, Mailbox, Overflow, Refused,
-    SendError,
+    AskError, AskStats, Conservation, DeadLetters, DeadlockPath, Dropped, Mailbox, Overflow,
+    Refused, SendError,
 };
 #[doc(hidden)]
 #[cfg(not(actor_loom))]
@@ -215,11 +215,12 @@ pub use telemetry::metrics;
 pub use telemetry::otlp;
 #[cfg(not(actor_loom))]
 pub use telemetry::{
-    Activity, ActorFailure, ActorGlance, ActorStats, BalancingStats, BlockingStats, DedicatedStats,
-    DepthHistogram, GrowingActors, IdleActors, Latencies, LatencyHistogram, LeakOptions,
-    LeakReport, LostMessage, ManyWatches, Mishaps, NumaStats, NumaTable, SpanStats, StackFrame,
-    StallReport, StallStats, Stats, StealsAcross, StuckAsk, SupervisionTree, ThreadStack,
-    TimerStats, Trace, TraceList, TraceSummary, TreeNode, TreeRequest, TypeLatency, WorkerStats,
+    Activity, ActorFailure, ActorGlance, ActorRate, ActorRestarts, ActorStats, AskCircle,
+    BalancingStats, BlockingStats, DedicatedStats, DepthHistogram, GrowingActors, IdleActors,
+    Latencies, LatencyHistogram, LeakOptions, LeakReport, LostMessage, ManyWatches, Mishaps,
+    NumaStats, NumaTable, SpanStats, StackFrame, StallReport, StallStats, Stats, StealsAcross,
+    StuckAsk, SupervisionTree, ThreadStack, TimerStats, Trace, TraceList, TraceSummary, TreeNode,
+    TreeRequest, TypeLatency, WorkerStats,
 };
 #[cfg(not(actor_loom))]
 pub use telemetry::{

@@ -158,6 +158,18 @@ fn c4_every_ask_comes_to_one_typed_end_whatever_happens() {
     let ends: Vec<u64> = ends.iter().map(|end| end.load(Ordering::Relaxed)).collect();
     assert_eq!(ends.iter().sum::<u64>(), ASKERS * each);
     assert!(ends[..4].iter().all(|end| *end > 0), "all ends: {ends:?}");
+    // What the askers were told is what is in the books.
+    let asks = system.stats().asks;
+    assert_eq!(
+        [asks.dead, asks.panicked, asks.expired],
+        ends[1..4],
+        "{asks}"
+    );
+    assert_eq!(
+        (asks.failed(), asks.in_flight()),
+        (ends[1..4].iter().sum(), 0),
+        "{asks}"
+    );
     for target in targets.iter() {
         target.lock().unwrap().stop_with(StopMode::Kill);
     }

@@ -123,6 +123,7 @@ fn c8_messages_over_the_memory_limit_come_back() {
         gate.open();
         let books = settle(&system);
         assert_eq!(books.refused.overloaded, 3 * round);
+        assert_eq!(system.stats().asks.overloaded, round);
         // And there is room again.
         hoard.ask_blocking(Heavy([0; PAYLOAD])).unwrap();
     }

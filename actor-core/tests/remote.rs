@@ -298,6 +298,17 @@ fn r_what_cannot_travel_is_refused_by_name_and_counted() {
         let error = proxy.ask_blocking(Add(1)).unwrap_err();
         assert!(format!("{error:?}").starts_with(wanted), "{error:?}");
     }
+    let asks = here.stats().asks;
+    assert_eq!(
+        (
+            asks.not_exported,
+            asks.peer_gone,
+            asks.unreachable,
+            asks.too_large
+        ),
+        (2, 1, 1, 1)
+    );
+    assert_eq!((asks.begun, asks.failed()), (5, 5), "{asks}");
     let books = finish(here).dead_letters;
     assert_eq!(books.not_exported, 3);
     assert_eq!(

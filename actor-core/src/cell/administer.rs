@@ -13,7 +13,6 @@ use super::family::Why;
 use super::header::CellRef;
 use super::signal::StopMode;
 use crate::id::ActorId;
-use crate::mailbox::ledger::Count;
 
 /// Where a child stands, as far as its supervisor knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,7 +272,7 @@ impl CellRef {
                     super::children::free(place, kept.reusable);
                     let listed = self.family().roster.entry(child).or_default();
                     (listed.restarts, listed.is_restarting) = (restarts, true);
-                    self.runtime().count(Count::Restarts, 1);
+                    self.runtime().note_restarts(child.id(), restarts);
                     Ok(child)
                 }
                 Err((failure, spec)) => {

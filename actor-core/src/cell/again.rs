@@ -10,7 +10,6 @@ use super::reason::{Escalation, StopReason};
 use super::signal::{Grant, Signal, SignalKind};
 use crate::clock::Tick;
 use crate::contain::log;
-use crate::mailbox::ledger::Count;
 use crate::supervision::{RestartWindow, Verdict};
 
 impl CellRef {
@@ -137,7 +136,7 @@ impl CellRef {
             }
             // What the last life has put aside is the next one's to look at.
             self.unstash(usize::MAX);
-            self.runtime().count(Count::Restarts, 1);
+            self.runtime().note_restarts(self.id(), 1);
             observe::see(self.runtime(), || Event::Restarted { actor: self.id() });
             if delay.is_zero() {
                 self.extra().keeps_children = false;

@@ -35,6 +35,7 @@ mod family;
 mod few;
 mod frame;
 mod header;
+pub(crate) mod heaviest;
 mod inspect;
 mod life;
 mod links;

@@ -51,6 +51,14 @@ pub(crate) struct Failed {
     pub(crate) will_restart: bool,
 }
 
+/// An ask that was refused or ended because actors would wait for each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Circle {
+    pub(crate) at: Tick,
+    pub(crate) actors: Arc<[ActorId]>,
+    pub(crate) message: &'static str,
+}
+
 /// The message that an actor failed on, if it was one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Culprit {

@@ -4,15 +4,16 @@
 //! or a user's thread may come back to it long after shutdown, and then must find it whole.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::crossing::Crossings;
 use super::end;
 use super::header::CellRef;
+use super::heaviest::Heaviest;
 use super::local::Local;
 use super::names::Names;
-use super::recent::{Failed, Lost, Recent};
+use super::recent::{Circle, Failed, Lost, Recent};
 use super::running::{Look, Running};
 use super::stall::{Labels, Stalls};
 use super::stamps::Stamps;
@@ -29,6 +30,7 @@ use crate::scheduler::{After, Driver, Hint, Pool, Scheduler, Stall, Task, Worker
 use crate::stack::ThreadStack;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::cache_padded::CachePadded;
+use crate::sync::{Mutex, MutexGuard};
 use crate::trace::{Spans, TraceId};
 
 thread_local! {
@@ -62,6 +64,8 @@ pub(crate) struct Runtime {
     stamps: Stamps,
     lost: Recent<Lost>,
     failed: Recent<Failed>,
+    circles: Recent<Circle>,
+    restarted: Mutex<Heaviest>,
 }
 
 impl Runtime {
@@ -90,6 +94,8 @@ impl Runtime {
             stamps: Stamps::new(workers),
             lost: Recent::new(),
             failed: Recent::new(),
+            circles: Recent::new(),
+            restarted: Mutex::default(),
         }))
     }
 
@@ -306,6 +312,33 @@ impl Runtime {
         }
     }
 
+    /// Counts restarts of an actor.
+    pub(super) fn note_restarts(&self, actor: ActorId, restarts: u64) {
+        self.count(Count::Restarts, 1);
+        self.restarted().add(actor, restarts);
+    }
+
+    /// Those that were started again, and how often. Not under it: anything that waits.
+    pub(crate) fn restarted(&self) -> MutexGuard<'_, Heaviest> {
+        // Nothing under it leaves it half changed.
+        self.restarted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An ask had to end because these would wait for each other.
+    pub(crate) fn note_circle(&self, actors: &[ActorId], message: &'static str) {
+        self.circles.note(|at| Circle {
+            at,
+            actors: actors.into(),
+            message,
+        });
+    }
+
+    pub(crate) fn circles(&self) -> &Recent<Circle> {
+        &self.circles
+    }
+
     /// Records what became of a message that was not handled.
     pub(crate) fn record_fate(
         &self,
@@ -515,13 +548,11 @@ impl Latch {
         let (is_open, _) = self
             .opened
             .wait_timeout_while(self.lock(), timeout, |is_open| !*is_open)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner);
         *is_open
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.is_open
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.is_open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,6 +24,7 @@ use super::local::Local;
 use super::runtime::Runtime;
 use super::spanning::{ContextHead, SpanHooks};
 use crate::clock::Tick;
+use crate::id::ActorId;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{Fate, Node};
 use crate::memory::class::{Class, class_for};
@@ -35,6 +36,7 @@ use crate::trace::SpanOutcome;
 /// One message, measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
+    pub(crate) actor: ActorId,
     pub(crate) actor_type: fn() -> &'static str,
     /// From sending to the handler's begin, in nanoseconds.
     pub(crate) wait: u64,
@@ -49,6 +51,7 @@ pub(crate) struct Sample {
 /// A measurement that goes on: taken off its message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timed {
+    actor: ActorId,
     actor_type: fn() -> &'static str,
     sent: Tick,
     began: Tick,
@@ -306,6 +309,7 @@ pub(super) unsafe fn begin(cell: CellRef, node: NonNull<Node>, left: u32) -> Opt
     let (sent, weight) = unsafe { take_off(node) }?;
     let inbox = cell.inbox();
     Some(Timed {
+        actor: cell.id(),
         actor_type: cell.vtable().type_name,
         sent: Tick(sent),
         began: Tick::now(),
@@ -318,6 +322,7 @@ impl Timed {
     fn sample(self, ended: Option<Tick>) -> Sample {
         let nanos = |from: Tick, to: Tick| to.0.saturating_sub(from.0);
         Sample {
+            actor: self.actor,
             actor_type: self.actor_type,
             wait: nanos(self.sent, self.began),
             handle: ended.map(|ended| nanos(self.began, ended)),

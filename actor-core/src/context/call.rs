@@ -177,8 +177,9 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     pub fn blocking(mut self) -> Result<M::Reply, AskError<M>> {
         if Local::current().is_some() {
             let target = Target::found(self.target.id(), &mut self.books);
-            target.count(Count::Offered);
+            target.count_ask();
             target.count(Count::RefusedOther);
+            target.count(Count::AskWouldBlock);
             let message = self.take_message();
             return Err(AskError::WouldBlock {
                 target: target.id,
@@ -205,7 +206,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
         let target = Target::found(self.target.id(), &mut self.books);
         if !self.offered {
             self.offered = true;
-            target.count(Count::Offered);
+            target.count_ask();
             let context = self.context.take().unwrap_or_else(inherited);
             self.context = Some(context.departing(Verb::Ask, target.runtime));
         }
@@ -255,7 +256,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
                     return self.poll_sent(node, cx, true, now);
                 }
                 Offered::Drop => {
-                    self.span_over(|| SpanOutcome::Failed(Fate::Newest));
+                    self.over(Count::AskNoReply, || SpanOutcome::Failed(Fate::Newest));
                     target.record(Fate::Newest, std::any::type_name::<M>());
                     // SAFETY: `Drop` leaves the node with us.
                     drop(unsafe { AskNode::take_back(node) });
@@ -342,7 +343,7 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             }
         }
         if polled == Polled::Value {
-            self.span_over(|| SpanOutcome::Ok);
+            self.over(Count::AsksAnswered, || SpanOutcome::Ok);
             // SAFETY: the slot says that the value is there and ours.
             return Ok(unsafe { AskNode::into_reply(node) });
         }
@@ -363,12 +364,19 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
     #[cold]
     #[inline(never)]
     fn failed(&self, fate: u8, blame: Option<ActorId>) -> Result<M::Reply, AskError<M>> {
-        self.span_over(|| {
-            Fate::of(fate).map_or(SpanOutcome::Refused(IN_A_CIRCLE), SpanOutcome::Failed)
-        });
+        match Fate::of(fate) {
+            Some(fate) => self.over(Count::of_ask(fate), || SpanOutcome::Failed(fate)),
+            None if fate == CIRCLE => {
+                self.over(Count::AskDeadlock, || SpanOutcome::Refused(IN_A_CIRCLE));
+            }
+            None => self.over(Count::AskNoReply, || SpanOutcome::Failed(Fate::NoReply)),
+        }
         if fate == CIRCLE {
             let circle = blame.and_then(|number| circles::take(number.as_u64()));
             let path = DeadlockPath(circle.unwrap_or_else(|| vec![self.target.id()]));
+            if let Some(runtime) = self.books {
+                runtime.note_circle(&path.0, std::any::type_name::<M>());
+            }
             return Err(AskError::Deadlock {
                 path,
                 message: None,
@@ -440,7 +448,19 @@ impl<A: Handler<M>, M: Message> Call<A, M> {
             Refusal::Overloaded => Count::RefusedOverloaded,
             Refusal::GaveUp(_) | Refusal::Circle(_) => Count::RefusedOther,
         });
-        self.span_over(|| match &why {
+        if let Refusal::Circle(path) = &why {
+            target
+                .runtime
+                .note_circle(&path.0, std::any::type_name::<M>());
+        }
+        let count = match &why {
+            Refusal::Dead => Count::AskDead,
+            Refusal::GaveUp(fate) => Count::of_ask(*fate),
+            Refusal::Circle(_) => Count::AskDeadlock,
+            Refusal::Overloaded => Count::AskOverloaded,
+            Refusal::Full => Count::AskFull,
+        };
+        self.over(count, || match &why {
             Refusal::Dead => SpanOutcome::Failed(Fate::ActorStopped),
             Refusal::GaveUp(fate) => SpanOutcome::Failed(*fate),
             Refusal::Circle(_) => SpanOutcome::Refused(IN_A_CIRCLE),
@@ -494,7 +514,10 @@ const IN_A_CIRCLE: &str = "the actors wait for each other";
 impl<A: Actor, M: Message> Call<A, M> {
     /// The ask has come to its end: once.
     #[inline(always)]
-    fn span_over(&self, outcome: impl FnOnce() -> SpanOutcome) {
+    fn over(&self, count: Count, outcome: impl FnOnce() -> SpanOutcome) {
+        if let Some(runtime) = self.books {
+            runtime.count(count, 1);
+        }
         if let Some(context) = self.context.as_ref().filter(|context| !context.is_empty()) {
             let types = (std::any::type_name::<A>(), std::any::type_name::<M>());
             let target = self.target.id();
@@ -567,7 +590,7 @@ impl<A: Actor, M: Message> Drop for Call<A, M> {
         self.stop_waiting();
         match std::mem::replace(&mut self.state, State::Done) {
             State::Sent(node) => {
-                self.span_over(|| SpanOutcome::Abandoned);
+                self.over(Count::AskAbandoned, || SpanOutcome::Abandoned);
                 // SAFETY: the node is alive while the state is `Sent`; an answer makes it ours.
                 unsafe {
                     match (*node.as_ptr()).reply.abandon() {
@@ -580,7 +603,7 @@ impl<A: Actor, M: Message> Drop for Call<A, M> {
                 }
             }
             State::Unsent(_) if self.offered => {
-                self.span_over(|| SpanOutcome::Abandoned);
+                self.over(Count::AskAbandoned, || SpanOutcome::Abandoned);
                 // Given up while waiting for room: it was offered, so it needs a fate.
                 Target::found(self.target.id(), &mut self.books).count(Count::RefusedOther);
             }

@@ -188,6 +188,14 @@ impl Target {
         self.count_from(Local::current(), count, 1);
     }
 
+    /// An ask begins: its message is offered.
+    #[inline(always)]
+    pub(super) fn count_ask(self) {
+        let local = Local::current();
+        self.count_from(local, Count::Offered, 1);
+        self.count_from(local, Count::AsksBegun, 1);
+    }
+
     /// The sum wraps: adding `u64::MAX` takes one back.
     #[inline(always)]
     fn count_from(self, local: Option<&Local>, count: Count, n: u64) {

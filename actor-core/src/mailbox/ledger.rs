@@ -16,6 +16,9 @@ pub(crate) enum Count {
     Handled = 0,
     Offered = FATES,
     Accepted,
+    /// Beside `Accepted`, on one line with it: an ask counts both.
+    AsksBegun,
+    AsksAnswered,
     RefusedFull,
     RefusedDead,
     RefusedOverloaded,
@@ -30,9 +33,24 @@ pub(crate) enum Count {
     TasksEnded,
     Moves,
     Abandoned,
+    AskFull,
+    AskDead,
+    AskExpired,
+    AskCancelled,
+    AskPanicked,
+    AskNoReply,
+    AskPeerGone,
+    AskUnreachable,
+    AskNoRoom,
+    AskNotExported,
+    AskTooLarge,
+    AskDeadlock,
+    AskOverloaded,
+    AskWouldBlock,
+    AskAbandoned,
 }
 
-const COUNTS: usize = Count::Abandoned as usize + 1;
+const COUNTS: usize = Count::AskAbandoned as usize + 1;
 const STRIPES: usize = 16;
 
 /// Counters of one worker, or one stripe of everybody else's.

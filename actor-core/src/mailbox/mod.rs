@@ -17,12 +17,16 @@ pub(crate) mod reply;
 pub(crate) mod waiters;
 
 #[cfg(not(actor_loom))]
+mod asks;
+#[cfg(not(actor_loom))]
 mod config;
 #[cfg(not(actor_loom))]
 mod error;
 #[cfg(not(actor_loom))]
 pub(crate) mod ledger;
 
+#[cfg(not(actor_loom))]
+pub use asks::AskStats;
 #[cfg(not(actor_loom))]
 pub use config::{Mailbox, Overflow};
 #[cfg(not(actor_loom))]

@@ -4,7 +4,7 @@ use super::SystemRef;
 use crate::cell::CellRef;
 use crate::id::ActorId;
 use crate::memory;
-use crate::telemetry::{ActorGlance, census};
+use crate::telemetry::{self, ActorGlance, ActorRate, ActorRestarts, AskCircle, Mishaps, census};
 
 impl SystemRef {
     /// Shows `visit` each live actor of the system as it is from outside, NUMA node by NUMA node, about in the order in
@@ -65,5 +65,38 @@ impl SystemRef {
         let cell = CellRef::of(id);
         let lives = cell.living_in(self.runtime) == Some(id) && cell != self.runtime.root();
         lives.then_some(id)
+    }
+
+    /// The living actors with most messages, the busiest first, at most so many.
+    ///
+    /// Estimated from the messages that are measured for [`latencies`](Self::latencies), over the last 5 to 10 seconds: good
+    /// for those that have much of the traffic, and of those with little of it, among many others, nothing may be
+    /// told. Timers are not in it. At most some thousands; empty where nothing is measured
+    /// ([`TracingOptions::off`](crate::TracingOptions::off)), and in the first half second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actor_core::prelude::*;
+    /// let system = ActorSystem::new()?;
+    /// for busy in system.busiest(10) {
+    ///     println!("{} {}: {:.0}/s", busy.actor, busy.actor_type, busy.per_second);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn busiest(&self, limit: usize) -> Vec<ActorRate> {
+        telemetry::busiest(self.plan.collector.rates(), limit)
+    }
+
+    /// The living actors that were started again, those most often first, at most so many: of all actors, or, where some
+    /// thousands were, of those with most restarts.
+    pub fn most_restarted(&self, limit: usize) -> Vec<ActorRestarts> {
+        telemetry::most_restarted(self.runtime, limit)
+    }
+
+    /// The latest asks that ended with [`AskError::Deadlock`](crate::AskError::Deadlock), the latest first, at most so many: actors
+    /// that would have waited for each other for ever.
+    pub fn ask_circles(&self, limit: usize) -> Mishaps<AskCircle> {
+        telemetry::circles(self.runtime, limit)
     }
 }

@@ -1,6 +1,7 @@
 //! What an operator sees: one read of every floor's counters, all actors at a glance (`census`), the live
 //! tree of actors (`tree`), what looks like a leak (`leaks`), the traces of messages (`spans`) and how long they
-//! take (`latencies`), all figures as families (`metrics`), what went wrong of late (`mishaps`), and what the workers do moment by moment
+//! take (`latencies`), all figures as families (`metrics`), what went wrong of late (`mishaps`), which actors stand out
+//! (`rankings`), and what the workers do moment by moment
 //! (`schedule`).
 
 pub(crate) mod census;
@@ -10,6 +11,7 @@ pub mod metrics;
 mod mishaps;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+mod rankings;
 mod schedule;
 mod spans;
 mod stall;
@@ -21,9 +23,9 @@ use std::fmt;
 use crate::cell::{CellRef, Runtime, crossing};
 use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::locality::{Edge, LaneStats};
-use crate::mailbox::Conservation;
 use crate::mailbox::ledger::Count;
 use crate::mailbox::node::Fate;
+use crate::mailbox::{AskStats, Conservation};
 use crate::memory::{self, MemoryStats};
 use crate::scheduler::PoolCounts;
 
@@ -33,6 +35,8 @@ pub use latencies::{DepthHistogram, Latencies, LatencyHistogram, TypeLatency};
 pub use leaks::{GrowingActors, IdleActors, LeakOptions, LeakReport, ManyWatches, StuckAsk};
 pub use mishaps::{ActorFailure, LostMessage, Mishaps};
 pub(crate) use mishaps::{failures, lost};
+pub use rankings::{ActorRate, ActorRestarts, AskCircle};
+pub(crate) use rankings::{busiest, circles, most_restarted};
 pub use schedule::{
     OutsideWake, RecordError, ScheduleEvent, ScheduleEventKind, ScheduleOptions, ScheduleRecording,
     ScheduleTotals, ThreadRole, ThreadSchedule, WokenBy,
@@ -55,6 +59,8 @@ pub use tree::{SupervisionTree, TreeNode, TreeRequest};
 pub struct Stats {
     /// Every message by its fate.
     pub messages: Conservation,
+    /// Asks by their outcome.
+    pub asks: AskStats,
     /// Actors by what happened to them.
     pub actors: ActorStats,
     /// Visits of workers to actors, all together.
@@ -243,6 +249,7 @@ impl Stats {
         let root_stopped = u64::from(runtime.ended().is_open());
         Self {
             messages: ledger.conservation(),
+            asks: AskStats::read(|count| ledger.sum(count)),
             actors: ActorStats {
                 spawned: ledger.sum(Count::Spawned).saturating_sub(1),
                 stopped: ledger.sum(Count::Stopped).saturating_sub(root_stopped),

@@ -1,7 +1,9 @@
 use super::*;
+use crate::id::ActorId;
 
 fn sample(actor_type: fn() -> &'static str, wait: u64, handle: Option<u64>) -> Sample {
     Sample {
+        actor: ActorId::new(0, 1, 1),
         actor_type,
         wait,
         handle,

@@ -4,6 +4,7 @@
 //! worker that pushed a span would pay for the wake-up. Who wants to see what is there by now, collects on
 //! its own thread first ([`Collector::collect`]), so a look is never behind.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ use super::export::{Batch, Export, Exported};
 use super::store::{Store, Trace, TraceList, TraceSummary};
 use crate::cell::Runtime;
 use crate::clock::Tick;
+use crate::id::ActorId;
 use crate::sync::thread;
 use crate::telemetry::latencies::{Latencies, Recorder};
+use crate::telemetry::rankings::Rates;
 use crate::trace::{Settings, SpanExporter, SpanRecord, TraceId};
 
 /// Between two looks: while spans come, and while none do.
@@ -40,6 +43,7 @@ pub(crate) struct Collector {
 struct State {
     store: Store,
     latencies: Recorder,
+    rates: Rates,
     exports: Vec<Export>,
     is_over: bool,
 }
@@ -59,6 +63,7 @@ impl Collector {
             state: Mutex::new(State {
                 store: Store::new(settings),
                 latencies: Recorder::default(),
+                rates: Rates::default(),
                 exports: Vec::new(),
                 is_over: false,
             }),
@@ -142,15 +147,24 @@ impl Collector {
         self.state().latencies.read(lost)
     }
 
+    /// Messages per second, by actor, as far as measurements tell.
+    pub(crate) fn rates(&self) -> HashMap<ActorId, f64> {
+        self.measure();
+        self.state().rates.read(Tick::now())
+    }
+
     /// Takes in what was measured by now. Whether there was something.
     fn measure(&self) -> bool {
         let mut state = self.state();
-        state.latencies.turn(Tick::now());
+        let now = Tick::now();
+        state.latencies.turn(now);
+        state.rates.turn(now);
         let mut any = false;
         // A bound, because more comes meanwhile.
         for sample in self.runtime.stamps().drain(SAMPLES) {
             any = true;
             state.latencies.add(&sample);
+            state.rates.add(&sample);
         }
         any
     }
@@ -188,6 +202,7 @@ impl Collector {
         let counts = spans.counts();
         let (exported, not_exported) = self.exported.read();
         SpanStats {
+            is_on: spans.is_on(),
             sample: spans.share(),
             offered: counts.offered,
             recorded: counts.recorded,

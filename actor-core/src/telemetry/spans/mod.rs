@@ -14,6 +14,9 @@ pub use store::{Trace, TraceList, TraceSummary};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct SpanStats {
+    /// Whether anything can be recorded: not where the system was built with
+    /// [`TracingOptions::off`](crate::TracingOptions::off).
+    pub is_on: bool,
     /// The share of traces begun here that are recorded, 0 to 1.
     pub sample: f64,
     /// Spans that ended.
