@@ -21,6 +21,16 @@ pub struct PeerLink {
     pub round_trip: Option<Duration>,
     /// Connections for messages, beside the one for control.
     pub lanes: usize,
+    /// Messages and answers handed to these connections, in this life of the peer.
+    pub messages_out: u64,
+    /// Messages and answers that came by them.
+    pub messages_in: u64,
+    /// Bytes that went, those of the connection for control among them.
+    pub bytes_out: u64,
+    /// Bytes that came.
+    pub bytes_in: u64,
+    /// Messages that wait to be sent now; answers are not among them.
+    pub queued: u64,
 }
 
 /// Who has the shards of a kind of entity, or the one of a singleton, as this peer knows; see [`Cluster::shard_maps`].
@@ -52,13 +62,21 @@ impl Cluster {
     pub fn links(&self) -> Vec<PeerLink> {
         let life = self.shared.life();
         let peers = life.map_or_else(Vec::new, |life| life.peers.all());
-        let link = |peer: &std::sync::Arc<crate::peers::Peer>| PeerLink {
-            peer: peer.id().clone(),
-            incarnation: peer.incarnation(),
-            is_connected: peer.is_connected(),
-            is_lost: peer.is_lost(),
-            round_trip: peer.round_trip(),
-            lanes: peer.lanes(),
+        let link = |peer: &std::sync::Arc<crate::peers::Peer>| {
+            let traffic = peer.traffic();
+            PeerLink {
+                peer: peer.id().clone(),
+                incarnation: peer.incarnation(),
+                is_connected: peer.is_connected(),
+                is_lost: peer.is_lost(),
+                round_trip: peer.round_trip(),
+                lanes: peer.lanes(),
+                messages_out: traffic.messages_out,
+                messages_in: traffic.messages_in,
+                bytes_out: traffic.bytes_out,
+                bytes_in: traffic.bytes_in,
+                queued: traffic.queued,
+            }
         };
         peers.iter().map(link).collect()
     }

@@ -46,6 +46,7 @@ mod peer;
 mod port;
 mod settings;
 mod shake;
+mod traffic;
 
 pub(crate) use config::{Config, InvalidConfig};
 pub(crate) use error::{ConnectError, Interruption, PeerLost, PushError};

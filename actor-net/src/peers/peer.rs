@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::error::{Interruption, PeerLost, PushError};
 use super::hub::Hub;
 use super::port::{Held, Notice, Pace, Port, now};
+use super::traffic::Traffic;
 use crate::datagram::Channel;
 use crate::id::{Incarnation, PeerId};
 use crate::wire::control::{Control, ControlEvent, DatagramError};
@@ -47,6 +48,8 @@ struct LanePort {
     drained: AtomicBool,
     /// The peer has something to send by it.
     asked: AtomicBool,
+    /// Messages that came.
+    came: AtomicU64,
 }
 
 /// What becomes of the control connections.
@@ -72,6 +75,7 @@ impl Peer {
             news: Notify::new(),
             drained: AtomicBool::new(false),
             asked: AtomicBool::new(false),
+            came: AtomicU64::new(0),
         };
         Self {
             introduction,
@@ -107,6 +111,27 @@ impl Peer {
     /// How long a ping and its answer take, of late; while the connection is never quiet none is sent.
     pub(crate) fn round_trip(&self) -> Option<std::time::Duration> {
         self.control.lock().machine.round_trip()
+    }
+
+    /// What has gone to this life of it and come from it.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let (out, came) = self.control.lock().bytes;
+        let mut sum = Traffic {
+            bytes_out: out,
+            bytes_in: came,
+            ..Traffic::default()
+        };
+        for lane in &self.lanes {
+            let state = lane.port.lock();
+            sum.bytes_out += state.bytes.0;
+            sum.bytes_in += state.bytes.1;
+            sum.messages_out += state.pushed;
+            sum.queued += state.machine.queued() as u64;
+            drop(state);
+            // Relaxed: a figure.
+            sum.messages_in += lane.came.load(Ordering::Relaxed);
+        }
+        sum
     }
 
     /// Whether this life is over.
@@ -151,7 +176,10 @@ impl Peer {
         if state.over {
             return Err(PushError::Lost(message));
         }
-        state.machine.push_collected(message).map_err(refused)
+        let messages = message.head.messages();
+        let has_room = state.machine.push_collected(message).map_err(refused)?;
+        state.pushed += u64::from(messages);
+        Ok(has_room)
     }
 
     /// Sends what was pushed ahead, so many messages.
@@ -455,6 +483,9 @@ impl Peer {
         at: usize,
         notices: &mut VecDeque<Notice<LaneEvent>>,
     ) {
+        let came = notices.iter().map(messages_of).sum();
+        // Relaxed: a figure. Before they are told, so that whoever has one finds it counted.
+        peer.lane(at).came.fetch_add(came, Ordering::Relaxed);
         while let Some(notice) = notices.front() {
             if is_for_above(notice) {
                 let mut above = ForAbove(notices);
@@ -495,6 +526,14 @@ impl Peer {
     }
 }
 
+/// How many messages came with it.
+fn messages_of(notice: &Notice<LaneEvent>) -> u64 {
+    match notice {
+        Notice::Event(LaneEvent::Message(message)) => u64::from(message.head.messages()),
+        _ => 0,
+    }
+}
+
 /// Whether this floor has nothing to do with it.
 fn is_for_above(notice: &Notice<LaneEvent>) -> bool {
     let Notice::Event(event) = notice else {
@@ -531,7 +570,10 @@ fn push(state: &mut Held<'_, Lane>, message: Outgoing) -> Result<(), PushError> 
     if state.over {
         return Err(PushError::Lost(message));
     }
-    state.machine.push(message).map_err(refused)
+    let messages = message.head.messages();
+    state.machine.push(message).map_err(refused)?;
+    state.pushed += u64::from(messages);
+    Ok(())
 }
 
 fn refused(error: lane::PushError) -> PushError {

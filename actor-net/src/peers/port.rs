@@ -99,6 +99,10 @@ pub(super) struct State<M: Machine> {
     /// When the pump will look by itself.
     armed: Option<Instant>,
     wrote: Option<Instant>,
+    /// Bytes that went, and that came.
+    pub(super) bytes: (u64, u64),
+    /// Messages that were pushed.
+    pub(super) pushed: u64,
     /// Its peer's life is over.
     pub(super) over: bool,
 }
@@ -135,6 +139,8 @@ impl<M: Machine> Port<M> {
                 woken: false,
                 armed: None,
                 wrote: None,
+                bytes: (0, 0),
+                pushed: 0,
                 over: false,
             }),
             wake: Notify::new(),
@@ -220,7 +226,7 @@ impl<M: Machine> Port<M> {
                 return;
             }
             match link.queue(&held.out) {
-                Ok(()) => {}
+                Ok(()) => held.bytes.0 += held.out.len() as u64,
                 // Its end is on its way.
                 Err(SendRefused::Closed) => return,
                 Err(error) => {
@@ -288,6 +294,7 @@ impl<M: Machine> Port<M> {
             let fed = connect(&mut state.machine, now)
                 .and_then(|()| state.machine.receive(&[], now))
                 .and_then(|()| state.machine.receive(rest, now));
+            state.bytes.1 += rest.len() as u64;
             state.connection = Some(Connection {
                 link: link.clone(),
                 number,
@@ -503,6 +510,7 @@ impl<M: Machine> LinkEvents for Ears<M> {
             if state.of(self.number).is_none() {
                 return Flow::Continue;
             }
+            state.bytes.1 += bytes.len() as u64;
             if let Err(error) = state.machine.receive(bytes, now)
                 && let Some(connection) = state.of(self.number)
             {

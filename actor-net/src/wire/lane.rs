@@ -265,6 +265,11 @@ impl Lane {
         self.is_quiet() && connection.is_none_or(|it| it.unacknowledged.is_empty())
     }
 
+    /// Messages that wait here to be sent; answers are not among them.
+    pub(crate) fn queued(&self) -> usize {
+        self.outbox.load().1
+    }
+
     /// A number that is another one when the lane was used meanwhile.
     pub(crate) fn used(&self) -> u64 {
         self.used
