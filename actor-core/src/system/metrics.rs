@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::SystemRef;
-use crate::telemetry::metrics::{self, Look, Reading, Source};
+use crate::telemetry::metrics::{self, Look, Reading, STANDING_MAX, Source};
 
 impl SystemRef {
     /// All figures of the system, with those that others have added: what OTLP exports and Prometheus reads.
@@ -29,6 +29,8 @@ impl SystemRef {
         let look = Look {
             stats: self.stats(),
             latencies: self.latencies(),
+            busiest: self.busiest(STANDING_MAX),
+            most_restarted: self.most_restarted(STANDING_MAX),
             census: sources.census(|visit| self.for_each_actor(visit)),
             cpu_times: self.worker_cpu_times(),
             unpinned,

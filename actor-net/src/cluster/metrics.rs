@@ -89,6 +89,38 @@ fn links(links: &[PeerLink], reading: &mut Reading) {
     for link in links {
         out.add(&[("peer", link.peer.as_str())], link.lanes);
     }
+    type Of = fn(&PeerLink) -> u64;
+    let families: [(&'static str, &'static str, &'static str, [(&str, Of); 2]); 2] = [
+        (
+            "actor.peer.messages",
+            "{message}",
+            "Messages and answers to the peer and from it, in its present life.",
+            [("out", |it| it.messages_out), ("in", |it| it.messages_in)],
+        ),
+        (
+            "actor.peer.io",
+            "By",
+            "Bytes to the peer and from it, over all of its connections, in its present life.",
+            [("out", |it| it.bytes_out), ("in", |it| it.bytes_in)],
+        ),
+    ];
+    for (name, unit, help, ways) in families {
+        let mut out = reading.counter(name, unit, help);
+        for link in links {
+            for (direction, of) in ways {
+                let labels = [("peer", link.peer.as_str()), ("direction", direction)];
+                out.add(&labels, of(link));
+            }
+        }
+    }
+    let mut out = reading.up_down_counter(
+        "actor.peer.queued",
+        "{message}",
+        "Messages that wait to be sent to the peer.",
+    );
+    for link in links {
+        out.add(&[("peer", link.peer.as_str())], link.queued);
+    }
     let mut out = reading.gauge(
         "actor.peer.round_trip",
         "s",

@@ -21,6 +21,9 @@ use crate::cluster::Cluster;
 /// Where it listens if nothing is said: 127.0.0.1:9600.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9600);
 
+/// How long a reader may take nothing if nothing is said.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A [`Console`] to be: set what is to differ from the defaults, then [`start`](Self::start) it.
 ///
 /// | option | default | |
@@ -33,6 +36,7 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 /// | `allow_actions` | no | stop actors, switch the balancer, declare peers down |
 /// | `overloaded_above` | no bound | messages that wait, above which `/readyz` says no |
 /// | `connections_max` | 64 | more wait in the kernel's queue |
+/// | `write_timeout` | 10 s | who takes nothing of an answer for so long is cut off |
 ///
 /// Fixed: requests of up to 16 KiB of head and 16 KiB of body, whose head is here after 10 s, and which are answered
 /// within 10 s; 10 minutes of history; 100 stalls and events.
@@ -48,6 +52,7 @@ pub struct ConsoleBuilder {
     allow_actions: bool,
     overloaded_above: Option<u64>,
     connections_max: usize,
+    write_timeout: Duration,
 }
 
 impl ConsoleBuilder {
@@ -63,6 +68,7 @@ impl ConsoleBuilder {
             allow_actions: false,
             overloaded_above: None,
             connections_max: 64,
+            write_timeout: WRITE_TIMEOUT,
         }
     }
 
@@ -125,6 +131,14 @@ impl ConsoleBuilder {
         self
     }
 
+    /// How long an answer waits for a reader that takes nothing of it, before the connection is cut off and its place is
+    /// another's: 100 ms to 10 minutes. Default: 10 s. A reader that takes some now and then has twelve times as long for all
+    /// of it.
+    pub fn write_timeout(mut self, limit: Duration) -> Self {
+        self.write_timeout = limit;
+        self
+    }
+
     /// Listens, and serves from now on. Needs no tokio around it.
     ///
     /// # Errors
@@ -141,6 +155,7 @@ impl ConsoleBuilder {
             allow_actions,
             overloaded_above,
             connections_max,
+            write_timeout,
             ..
         } = self;
         if system.is_shutting_down() {
@@ -181,7 +196,11 @@ impl ConsoleBuilder {
             grace: watch::Sender::new(Duration::ZERO),
             ended: watch::Sender::new(false),
         });
-        let serving = server::serve(shared.clone(), listener, connections_max);
+        let limits = server::Limits {
+            connections_max,
+            write_timeout,
+        };
+        let serving = server::serve(shared.clone(), listener, limits);
         system.tokio().spawn(serving);
         Ok(Console { shared })
     }
@@ -214,6 +233,14 @@ impl ConsoleBuilder {
                 allowed: "1 to 4096",
             });
         }
+        let allowed = Duration::from_millis(100)..=Duration::from_secs(600);
+        if !allowed.contains(&self.write_timeout) {
+            return Err(ConsoleError::Setting {
+                setting: "write_timeout",
+                asked: format!("{:?}", self.write_timeout),
+                allowed: "100 ms to 10 minutes",
+            });
+        }
         Ok(token)
     }
 }
@@ -231,6 +258,7 @@ impl fmt::Debug for ConsoleBuilder {
             .field("allow_actions", &self.allow_actions)
             .field("overloaded_above", &self.overloaded_above)
             .field("connections_max", &self.connections_max)
+            .field("write_timeout", &self.write_timeout)
             .finish_non_exhaustive()
     }
 }

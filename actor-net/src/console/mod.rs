@@ -13,7 +13,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `builder`, `error` | what can be set, and what can be wrong with it |
-//! | `server` | connections: how many, how long, and how they end |
+//! | `server`, `patience` | connections: how many, how long, how they end, and that answers are taken |
 //! | `gate` | tokens, cookies, hosts, and what a page may not do |
 //! | `route`, `query`, `answer` | from a request to a view and back |
 //! | `views` | what each path tells |
@@ -36,6 +36,7 @@ mod gate;
 mod latency;
 mod metrics;
 mod page;
+mod patience;
 mod query;
 mod recent;
 mod route;

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::Series;
 use super::{cpu, latency};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PeerLink};
+use crate::id::{Incarnation, PeerId};
 use crate::membership::MemberEvent;
 use crate::remote::RemoteStats;
 
@@ -48,6 +49,45 @@ pub(super) struct Pair {
     pub(super) loads: Vec<Option<f64>>,
     /// Messages per second by type of actor, as far as samples tell.
     pub(super) type_rates: HashMap<&'static str, f64>,
+    /// By life of a peer.
+    pub(super) link_rates: HashMap<(PeerId, Incarnation), LinkRates>,
+}
+
+/// What goes to a peer and comes from it, per second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkRates {
+    pub(super) messages_out: f64,
+    pub(super) messages_in: f64,
+    pub(super) bytes_out: f64,
+    pub(super) bytes_in: f64,
+}
+
+impl LinkRates {
+    fn between(before: &PeerLink, now: &PeerLink, between: Duration) -> Option<Self> {
+        let rate = |of: fn(&PeerLink) -> u64| per_second(of(before), of(now), between);
+        Some(Self {
+            messages_out: rate(|it| it.messages_out)?,
+            messages_in: rate(|it| it.messages_in)?,
+            bytes_out: rate(|it| it.bytes_out)?,
+            bytes_in: rate(|it| it.bytes_in)?,
+        })
+    }
+}
+
+/// Of those that were there at both looks.
+fn link_rates(
+    before: &[PeerLink],
+    now: &[PeerLink],
+    between: Duration,
+) -> HashMap<(PeerId, Incarnation), LinkRates> {
+    let key = |link: &PeerLink| (link.peer.clone(), link.incarnation);
+    let before: HashMap<_, _> = before.iter().map(|link| (key(link), link)).collect();
+    let rate = |now: &PeerLink| {
+        let key = key(now);
+        let rates = LinkRates::between(before.get(&key)?, now, between)?;
+        Some((key, rates))
+    };
+    now.iter().filter_map(rate).collect()
 }
 
 impl Pair {
@@ -90,6 +130,8 @@ struct Sample {
     dropped: Option<f64>,
     refused: Option<f64>,
     restarts: Option<f64>,
+    asks_ok: Option<f64>,
+    asks_failed: Option<f64>,
     stalls: Option<f64>,
     steals_near: Option<f64>,
     steals_far: Option<f64>,
@@ -204,8 +246,8 @@ impl Recent {
             dropped_per_s: column(of, |it| it.dropped),
             refused_per_s: column(of, |it| it.refused),
             restarts_per_s: column(of, |it| it.restarts),
-            asks_ok_per_s: column(of, |_| None),
-            asks_failed_per_s: column(of, |_| None),
+            asks_ok_per_s: column(of, |it| it.asks_ok),
+            asks_failed_per_s: column(of, |it| it.asks_failed),
             stalls_per_s: column(of, |it| it.stalls),
             steals_near_per_s: column(of, |it| it.steals_near),
             steals_far_per_s: column(of, |it| it.steals_far),
@@ -257,6 +299,7 @@ async fn sample(recent: Arc<Recent>, system: SystemRef, cluster: Option<Cluster>
             cpu,
             times,
             remote: cluster.as_ref().and_then(Cluster::stats),
+            links: cluster.as_ref().map_or_else(Vec::new, Cluster::links),
         };
         if let Some(before) = last.take() {
             recent.note(before, &look);
@@ -272,6 +315,7 @@ struct Look {
     cpu: Vec<Option<Duration>>,
     times: Times,
     remote: Option<RemoteStats>,
+    links: Vec<PeerLink>,
 }
 
 /// What was measured of messages so far.
@@ -308,6 +352,7 @@ impl Recent {
         };
         let (wait, handle) = (percentiles(|it| &it.wait), percentiles(|it| &it.handle));
         let pair = Pair {
+            link_rates: link_rates(&before.links, &now.links, between),
             type_rates: now.times.types.iter().filter_map(rate).collect(),
             loads: cpu::loads(&before.cpu, &now.cpu, between),
             before: before.stats,
@@ -330,6 +375,8 @@ impl Recent {
             dropped: pair.rate(|stats| stats.messages.dropped.total()),
             refused: pair.rate(|stats| stats.messages.refused.total()),
             restarts: pair.rate(|stats| stats.actors.restarts),
+            asks_ok: pair.rate(|stats| stats.asks.answered),
+            asks_failed: pair.rate(|stats| stats.asks.failed()),
             stalls: pair.rate(|stats| stats.stalls.stalls),
             steals_near: pair.rate(|stats| stats.workers.iter().map(|it| it.steals_near).sum()),
             steals_far: pair.rate(|stats| stats.workers.iter().map(|it| it.steals_far).sum()),

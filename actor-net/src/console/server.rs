@@ -1,7 +1,7 @@
 //! Connections: how many at a time, how long they may take, and how they end.
 //!
 //! A task accepts, on the reactor of the system; each connection is a task beside it, and is held to its times by hyper (the
-//! head of a request) and by us (its answer). Who comes when all places are taken waits in the kernel's queue, so the
+//! head of a request) and by us (its answer, and that it is taken: `patience`). Who comes when all places are taken waits in the kernel's queue, so the
 //! worst that a stranger can do is to keep others off the console, never memory or workers.
 
 use std::convert::Infallible;
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Wrong, harden};
+use super::patience::Patient;
 use super::{Shared, route};
 
 /// How long the head of a request may take to come, and a connection lie idle.
@@ -30,8 +31,16 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// After a failure of the kernel to accept, such as without file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, connections_max: usize) {
-    let places = Arc::new(Semaphore::new(connections_max));
+/// What connections are held to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) connections_max: usize,
+    /// How long an answer may wait for a reader that takes nothing.
+    pub(super) write_timeout: Duration,
+}
+
+pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, limits: Limits) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     loop {
         let next = tokio::select! {
@@ -48,6 +57,7 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener, connection
         };
         match next {
             Ok((stream, place)) => {
+                let stream = Patient::new(stream, limits.write_timeout);
                 connections.spawn(connection(shared.clone(), stream, place));
             }
             Err(error) => {
@@ -79,7 +89,7 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection(shared: Arc<Shared>, stream: TcpStream, place: OwnedSemaphorePermit) {
+async fn connection(shared: Arc<Shared>, stream: Patient, place: OwnedSemaphorePermit) {
     let closing = shared.closing.clone();
     let service = service_fn(move |request| answer(shared.clone(), request));
     let mut builder = http1::Builder::new();

@@ -89,6 +89,8 @@ pub(super) enum Sort {
     Queued,
     Quiet,
     Type,
+    Rate,
+    Restarts,
 }
 
 /// Actors of a page.
@@ -280,6 +282,21 @@ fn pick(system: SystemRef, wanted: &Wanted) -> Picked {
         unnamed_total: 0,
     };
     let mut text = wanted.text.as_deref().map(Looked::new);
+    // Of those that stand out only, which are few; of all others it is 0.
+    let outstanding: HashMap<ActorId, u64> = match wanted.sort {
+        Sort::Rate => {
+            let busiest = system.busiest(usize::MAX).into_iter();
+            // Ordered by thousandths.
+            busiest
+                .map(|it| (it.actor, (it.per_second * 1000.0) as u64))
+                .collect()
+        }
+        Sort::Restarts => {
+            let most = system.most_restarted(usize::MAX).into_iter();
+            most.map(|it| (it.actor, it.restarts)).collect()
+        }
+        _ => HashMap::new(),
+    };
     system.for_each_actor(|seen| {
         picked.examined += 1;
         let parent = wanted.parent.is_none_or(|parent| parent == seen.parent);
@@ -309,6 +326,9 @@ fn pick(system: SystemRef, wanted: &Wanted) -> Picked {
             Sort::Queued => Rank::Number(u64::from(seen.queued)),
             Sort::Quiet => Rank::Time(seen.quiet_for.unwrap_or_default()),
             Sort::Type => Rank::Text(Reverse(seen.actor_type)),
+            Sort::Rate | Sort::Restarts => {
+                Rank::Number(outstanding.get(&seen.actor).copied().unwrap_or(0))
+            }
         };
         keep(&mut best, Ranked(rank, seen), end);
     });

@@ -10,11 +10,14 @@ use super::census::Census;
 use super::{Entry, Histogram, Kind, Reading};
 use crate::locality::LaneStats;
 use crate::telemetry::{
-    DepthHistogram, Latencies, LatencyHistogram, NumaStats, Stats, TypeLatency, WorkerStats,
+    ActorRate, ActorRestarts, DepthHistogram, Latencies, LatencyHistogram, NumaStats, Stats,
+    TypeLatency, WorkerStats,
 };
 
 /// Types of actors that have series of their own.
 pub(super) const TYPES_MAX: usize = 100;
+/// Single actors that have, for what they have most of.
+pub(crate) const STANDING_MAX: usize = 10;
 /// All further ones together.
 pub(super) const OTHER: &str = "other";
 /// Of the cell of an actor, as `MemoryStats::cells` says.
@@ -24,6 +27,10 @@ const CELL_BYTES: u64 = 128;
 pub(crate) struct Look {
     pub(crate) stats: Stats,
     pub(crate) latencies: Latencies,
+    /// At most [`STANDING_MAX`].
+    pub(crate) busiest: Vec<ActorRate>,
+    /// At most as many.
+    pub(crate) most_restarted: Vec<ActorRestarts>,
     pub(crate) census: Arc<Census>,
     pub(crate) cpu_times: Vec<Option<Duration>>,
     pub(crate) unpinned: usize,
@@ -171,6 +178,16 @@ const FAMILIES: &[Row] = &[
             out.add(&[("actor", &seen.actor.to_string()), ("type", seen.actor_type)], seen.queued);
         }
     }),
+    row(Gauge, "actor.busiest.message_rate", "{message}", "The actors with the most messages per second, by actor, estimated over the last seconds: ten at most.", |look, out| {
+        for busy in &look.busiest {
+            out.add(&[("actor", &busy.actor.to_string()), ("type", busy.actor_type)], busy.per_second);
+        }
+    }),
+    row(Gauge, "actor.most_restarted.restarts", "{restart}", "The living actors that were started again most often, by actor: ten at most.", |look, out| {
+        for again in &look.most_restarted {
+            out.add(&[("actor", &again.actor.to_string()), ("type", again.actor_type)], again.restarts);
+        }
+    }),
     row(Gauge, "actor.walk.actors", "{actor}", "Actors that the walk found from which types and mailboxes are told.", |look, out| {
         out.add(&[], look.census.actors);
     }),
@@ -181,7 +198,18 @@ const FAMILIES: &[Row] = &[
         out.add(&[], look.census.at.elapsed());
     }),
 
-    // Asks.
+    // Asks: begun = the sum of the outcomes + in flight.
+    row(Counter, "actor.asks.begun", "{ask}", "Asks that began.", |look, out| {
+        out.add(&[], look.stats.asks.begun);
+    }),
+    row(Counter, "actor.asks", "{ask}", "Asks that are over, by outcome: answered, or why not.", |look, out| {
+        for (outcome, count) in look.stats.asks.outcomes() {
+            out.add(&[("outcome", outcome)], count);
+        }
+    }),
+    row(UpDown, "actor.asks.in_flight", "{ask}", "Asks that began and are not over.", |look, out| {
+        out.add(&[], look.stats.asks.in_flight());
+    }),
     row(UpDown, "actor.asks.waiting", "{ask}", "Handlers that wait for the answer to an ask.", |look, out| {
         out.add(&[], look.census.asking);
     }),

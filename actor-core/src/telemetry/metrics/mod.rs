@@ -28,7 +28,7 @@ mod sources;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-pub(crate) use families::{Look, read};
+pub(crate) use families::{Look, STANDING_MAX, read};
 pub use sources::Source;
 pub(crate) use sources::Sources;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorName, Latency};
+use super::{ActorName, Latency, RefusedCycle};
 
 /// A page of actors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,7 @@ pub struct ActorPage {
     pub waits_for: Option<AskWait>,
     pub asked_by: Vec<AskWait>,
     pub cycle: Option<Vec<String>>,
+    pub refused_cycles: Vec<RefusedCycle>,
     pub last_failure: Option<Failure>,
     pub recent: Vec<Handled>,
     pub latency: Latency,

@@ -14,6 +14,8 @@ pub struct Asks {
     pub truncated: bool,
     pub next: Option<usize>,
     pub cycles: Vec<Vec<String>>,
+    pub refused_cycles: Vec<RefusedCycle>,
+    pub deadlocks_total: u64,
     pub walk_ns: u64,
 }
 
@@ -25,4 +27,13 @@ pub struct AskEdge {
     pub to: ActorName,
     pub message: Option<String>,
     pub since_ns: Option<u64>,
+}
+
+/// An ask that was refused, because the actors would have waited for each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RefusedCycle {
+    pub at_ms: u64,
+    pub actors: Vec<ActorName>,
+    pub message: String,
 }

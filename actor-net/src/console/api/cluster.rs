@@ -72,6 +72,15 @@ pub struct Link {
     pub lost: bool,
     pub round_trip_ns: Option<u64>,
     pub lanes: usize,
+    pub sent_total: u64,
+    pub received_total: u64,
+    pub sent_bytes_total: u64,
+    pub received_bytes_total: u64,
+    pub sent_per_s: Option<f64>,
+    pub received_per_s: Option<f64>,
+    pub sent_bytes_per_s: Option<f64>,
+    pub received_bytes_per_s: Option<f64>,
+    pub queued: u64,
 }
 
 /// Messages to and from other peers.

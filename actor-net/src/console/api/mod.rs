@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use actions::{ActionDone, DeclareDown, SetBalancing, SetReady, SetSampling, StopActor};
 pub use actors::{ActorPage, ActorRow, Actors, AskWait, Failure, Handled};
-pub use asks::{AskEdge, Asks};
+pub use asks::{AskEdge, Asks, RefusedCycle};
 pub use cluster::{
     ClusterAnswer, ClusterInfo, Group, Groups, Link, Member, MemberEvent, MetadataEntry, Name,
     Named, Names, NumaCpus, RemoteCounts,

@@ -139,6 +139,8 @@ pub struct Rates {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AskCounts {
+    pub begun_total: u64,
+    pub in_flight: u64,
     pub ok_total: Option<u64>,
     pub no_reply_total: u64,
     pub late_replies_total: u64,
@@ -184,11 +186,13 @@ pub struct StallCounts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TracingInfo {
+    pub enabled: bool,
     pub sample: Option<f64>,
     pub offered_total: u64,
     pub recorded_total: u64,
     pub dropped_total: u64,
     pub stored: usize,
+    pub hint: Option<String>,
 }
 
 /// Members of the cluster, this peer among them.

@@ -11,6 +11,8 @@ pub struct Traces {
     pub shown: usize,
     pub truncated: bool,
     pub next: Option<usize>,
+    pub sample: f64,
+    pub hint: Option<String>,
 }
 
 /// One trace, in a line.

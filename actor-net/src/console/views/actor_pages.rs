@@ -1,10 +1,15 @@
 //! `GET /api/v1/actors` and `GET /api/v1/actors/{id}`.
 
 use actor_core::supervision::Strategy;
-use actor_core::{ActorGlance, ActorId, ActorPhase, ActorSnapshot, Restart, Supervision};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actor_core::{
+    ActorGlance, ActorId, ActorPhase, ActorSnapshot, AskCircle, Restart, Supervision,
+};
 
 use super::looks::{Look, Looks};
-use super::{dead_letters, id, ms, ns, traces};
+use super::{asks, dead_letters, id, ms, ns, traces};
 use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
 use crate::console::api::{ActorPage, ActorRow, Actors, AskWait, Failure, Latency};
@@ -12,10 +17,16 @@ use crate::console::latency::spread;
 use crate::console::query::Query;
 use crate::console::walks::{FRESH, PAGED_MAX, Sort, Wanted};
 
+/// What has been quiet for so long gets nothing.
+const QUIET: Duration = Duration::from_secs(10);
 /// Children that an actor's page names.
 const CHILDREN: usize = 50;
 /// Failures that are looked through: all that the system keeps.
 const FAILURES: usize = 256;
+/// Refused asks that are looked through: all that the system keeps.
+const CIRCLES: usize = 256;
+/// Of them, those that an actor's page tells.
+const REFUSED: usize = 10;
 /// Actors that ask one, which its page names.
 const ASKED_BY: usize = 50;
 
@@ -29,10 +40,13 @@ pub(in crate::console) async fn actors(shared: &Shared, query: &Query) -> Result
             "narrow it down by parent, type or q, or sort otherwise",
         ));
     }
-    let sort = match query.one_of("sort", &["id", "queued", "quiet", "type"])? {
+    const SORTS: &[&str] = &["id", "queued", "quiet", "type", "rate", "restarts"];
+    let sort = match query.one_of("sort", SORTS)? {
         "queued" => Sort::Queued,
         "quiet" => Sort::Quiet,
         "type" => Sort::Type,
+        "rate" => Sort::Rate,
+        "restarts" => Sort::Restarts,
         _ => Sort::Id,
     };
     let parent = match query.text("parent") {
@@ -73,7 +87,9 @@ pub(in crate::console) async fn actors(shared: &Shared, query: &Query) -> Result
     let ids: Vec<ActorId> = shown.iter().map(|seen| seen.actor).collect();
     looks.look(ids.clone()).await;
     looks.look_up(&ids).await;
-    let items: Vec<ActorRow> = shown.iter().filter_map(|seen| row(seen, &looks)).collect();
+    let rates = Rates::read(shared);
+    let items = shown.iter().filter_map(|seen| row(seen, &looks, &rates));
+    let items: Vec<ActorRow> = items.collect();
     let pageable = total.min(PAGED_MAX as u64);
     Ok(json(&Actors {
         shown: items.len(),
@@ -99,8 +115,24 @@ fn registered(shared: &Shared, text: &str) -> Vec<ActorId> {
         .collect()
 }
 
+/// Messages per second, of those that measurements tell of.
+struct Rates(HashMap<ActorId, f64>);
+
+impl Rates {
+    fn read(shared: &Shared) -> Self {
+        let busiest = shared.system.busiest(usize::MAX).into_iter();
+        Self(busiest.map(|it| (it.actor, it.per_second)).collect())
+    }
+
+    fn of(&self, shown: &ActorGlance) -> Option<f64> {
+        let is_quiet = || shown.quiet_for.is_some_and(|quiet| quiet >= QUIET);
+        let rate = self.0.get(&shown.actor).copied();
+        rate.or_else(|| is_quiet().then_some(0.0))
+    }
+}
+
 /// An actor in a line; `None` when it has ended since it was seen.
-fn row(shown: &ActorGlance, looks: &Looks) -> Option<ActorRow> {
+fn row(shown: &ActorGlance, looks: &Looks, rates: &Rates) -> Option<ActorRow> {
     let look = looks.get(shown.actor)?;
     if matches!(look, Look::Gone) {
         return None;
@@ -127,7 +159,7 @@ fn row(shown: &ActorGlance, looks: &Looks) -> Option<ActorRow> {
         waits_for: shown.waits_for.map(id),
         busy: seen.is_none(),
         quiet_ns: shown.quiet_for.map(ns),
-        rate_per_s: None,
+        rate_per_s: rates.of(shown),
     })
 }
 
@@ -210,7 +242,7 @@ pub(in crate::console) async fn actor(shared: &Shared, text: &str) -> Result<Ans
     let mut looks = Looks::new(shared.system);
     looks.look(vec![actor]).await;
     looks.look_up(&[actor]).await;
-    let row = row(&shown, &looks).ok_or_else(gone)?;
+    let row = row(&shown, &looks, &Rates::read(shared)).ok_or_else(gone)?;
     let summary = shared.walks.summary(FRESH).await?;
     let askers: Vec<&ActorGlance> = summary
         .waiting
@@ -224,9 +256,17 @@ pub(in crate::console) async fn actor(shared: &Shared, text: &str) -> Result<Ans
     let mut others: Vec<ActorId> = askers.iter().map(|seen| seen.actor).collect();
     others.extend(shown.waits_for);
     others.extend(&children);
+    let circles: Vec<AskCircle> = {
+        let all = shared.system.ask_circles(CIRCLES).latest.into_iter();
+        all.filter(|circle| circle.actors.contains(&actor))
+            .take(REFUSED)
+            .collect()
+    };
+    let of_circles = circles.iter().flat_map(|circle| circle.actors.iter());
+    others.extend(of_circles.filter_map(|actor| shared.system.find_actor(&actor.to_string())));
     looks.look(others).await;
     let seen = looks.seen(actor);
-    let wait = |of: ActorId, asker: ActorId, since: Option<std::time::Duration>| AskWait {
+    let wait = |of: ActorId, asker: ActorId, since: Option<Duration>| AskWait {
         actor: looks.name(of),
         message: looks
             .seen(asker)
@@ -275,6 +315,10 @@ pub(in crate::console) async fn actor(shared: &Shared, text: &str) -> Result<Ans
             .map(|asker| wait(asker.actor, asker.actor, asker.quiet_for))
             .collect(),
         cycle: cycle.map(|circle| circle.into_iter().map(id).collect()),
+        refused_cycles: circles
+            .iter()
+            .map(|circle| asks::refused(circle, &looks))
+            .collect(),
         last_failure: last_failure(shared, actor).or(handled.last_failure),
         recent: handled.recent,
         latency: latency_of(shared, shown.actor_type),

@@ -13,6 +13,8 @@ use crate::membership::MemberState;
 const ATTENTION: usize = 32;
 /// A walk that is older is made anew, for circles of asks.
 const WALK_AGE: Duration = Duration::from_secs(10);
+/// How long a refused circle of asks is told.
+const CIRCLE_AGE: Duration = Duration::from_secs(60);
 /// Restarts in a second that are worth a line.
 const RESTARTS: f64 = 1.0;
 
@@ -34,6 +36,7 @@ pub(super) async fn attention(shared: &Shared, stats: &Stats, why: &[NotReady]) 
             found.push(item("ask_cycle", "bad", &title, &detail, None, "#/asks"));
         }
     }
+    refused_circles(shared, &mut found);
     peers(shared, &mut found);
     for lost in shared.system.lost_pins() {
         let detail = lost.to_string();
@@ -89,6 +92,24 @@ pub(super) async fn attention(shared: &Shared, stats: &Stats, why: &[NotReady]) 
     found.sort_by_key(|it| it.severity != "bad");
     found.truncate(ATTENTION);
     found
+}
+
+/// Asks that were refused of late: nobody waits, and yet somebody's program is wrong.
+fn refused_circles(shared: &Shared, found: &mut Vec<Attention>) {
+    let circles = shared.system.ask_circles(1).latest;
+    let fresh = |at: SystemTime| at.elapsed().is_ok_and(|age| age < CIRCLE_AGE);
+    if let Some(circle) = circles.first().filter(|circle| fresh(circle.at)) {
+        let title = format!("{} actors ask each other in a circle", circle.actors.len());
+        let detail = format!("an ask was refused with Deadlock: {circle}");
+        found.push(item(
+            "ask_cycle",
+            "warn",
+            &title,
+            &detail,
+            Some(ms(circle.at)),
+            "#/asks",
+        ));
+    }
 }
 
 fn stalls(shared: &Shared, found: &mut Vec<Attention>) {

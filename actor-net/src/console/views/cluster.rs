@@ -12,6 +12,7 @@ use crate::console::api::{
     ClusterAnswer, ClusterInfo, Group, Groups, Link, Member, MemberEvent, MetadataEntry, Name,
     Named, Names, NumaCpus, RemoteCounts,
 };
+use crate::console::recent::{LinkRates, Pair};
 use crate::membership::{self, MemberChange};
 use crate::remote::RemoteStats;
 
@@ -27,7 +28,8 @@ pub(in crate::console) async fn cluster(shared: &Shared) -> Result<Answer, Wrong
     };
     let events = shared.recent.events();
     // Locks are taken, and lists copied that may be long.
-    let told = tokio::task::spawn_blocking(move || told(&cluster, &events)).await;
+    let pair = shared.recent.pair();
+    let told = tokio::task::spawn_blocking(move || told(&cluster, &events, pair.as_deref())).await;
     let info = told.map_err(|error| {
         Wrong::unavailable(error.to_string(), "the system may be shutting down")
     })?;
@@ -37,7 +39,11 @@ pub(in crate::console) async fn cluster(shared: &Shared) -> Result<Answer, Wrong
     }))
 }
 
-fn told(cluster: &Cluster, events: &[(SystemTime, membership::MemberEvent)]) -> ClusterInfo {
+fn told(
+    cluster: &Cluster,
+    events: &[(SystemTime, membership::MemberEvent)],
+    pair: Option<&Pair>,
+) -> ClusterInfo {
     let view = cluster.view();
     let voters = cluster.voters();
     let links = cluster.links();
@@ -77,7 +83,10 @@ fn told(cluster: &Cluster, events: &[(SystemTime, membership::MemberEvent)]) -> 
                     .collect()
             }),
             started_at_ms: profile.map(|it| it.started_ms()),
-            link: link.map(link_of),
+            link: link.map(|link| {
+                let key = (link.peer.clone(), link.incarnation);
+                link_of(link, pair.and_then(|pair| pair.link_rates.get(&key)))
+            }),
         }
     });
     ClusterInfo {
@@ -97,8 +106,17 @@ fn told(cluster: &Cluster, events: &[(SystemTime, membership::MemberEvent)]) -> 
     }
 }
 
-fn link_of(link: &PeerLink) -> Link {
+fn link_of(link: &PeerLink, rates: Option<&LinkRates>) -> Link {
     Link {
+        sent_total: link.messages_out,
+        received_total: link.messages_in,
+        sent_bytes_total: link.bytes_out,
+        received_bytes_total: link.bytes_in,
+        sent_per_s: rates.map(|it| it.messages_out),
+        received_per_s: rates.map(|it| it.messages_in),
+        sent_bytes_per_s: rates.map(|it| it.bytes_out),
+        received_bytes_per_s: rates.map(|it| it.bytes_in),
+        queued: link.queued,
         connected: link.is_connected,
         lost: link.is_lost,
         round_trip_ns: link.round_trip.map(ns),

@@ -128,6 +128,18 @@ impl Looks {
         Some(line.iter().map(step).collect::<Vec<_>>().join("/"))
     }
 
+    /// As `name`, for an id that may be nobody's here.
+    pub(super) fn known(&self, actor: ActorId) -> ActorName {
+        if self.system.find_actor(&actor.to_string()).is_some() {
+            return self.name(actor);
+        }
+        ActorName {
+            id: id(actor),
+            actor_type: None,
+            name: None,
+        }
+    }
+
     /// What an actor is called, as far as it is known.
     pub(super) fn name(&self, actor: ActorId) -> ActorName {
         let seen = self.seen(actor);

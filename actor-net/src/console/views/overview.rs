@@ -1,14 +1,14 @@
 //! `GET /api/v1/overview`.
 
-use actor_core::{Conservation, Stats};
+use actor_core::{AskStats, Conservation, Stats};
 
-use super::{attention, health, ms, ns};
+use super::{attention, health, ms, ns, traces};
 use crate::console::Shared;
 use crate::console::answer::{Answer, Wrong, json};
 use crate::console::api::{
     ActorCounts, AskCounts, DeadLetterReasons, DroppedReasons, Features, Health, Latency,
-    MemoryBytes, MessageCounts, Overview, PeerCounts, Rates, RefusedReasons, StallCounts,
-    SystemInfo, TracingInfo, WorkerCounts,
+    MemoryBytes, MessageCounts, OutcomeCount, Overview, PeerCounts, Rates, RefusedReasons,
+    StallCounts, SystemInfo, TracingInfo, WorkerCounts,
 };
 use crate::console::latency::spread;
 use crate::console::recent::{Pair, arena_bytes};
@@ -39,7 +39,7 @@ pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wron
         },
         features: Features {
             cluster: shared.cluster.is_some(),
-            tracing: true,
+            tracing: stats.spans.is_on,
             latency: latencies.measured > 0,
             schedule: true,
             actions: shared.allow_actions,
@@ -61,15 +61,17 @@ pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wron
             dead_letters_per_s: rate(pair, |it| it.messages.dead_letters.total()),
             dropped_per_s: rate(pair, |it| it.messages.dropped.total()),
             restarts_per_s: rate(pair, |it| it.actors.restarts),
-            asks_per_s: None,
+            asks_per_s: rate(pair, |it| it.asks.begun),
             crossed_share: pair.and_then(Pair::crossed_share),
         },
         asks: AskCounts {
-            ok_total: None,
+            begun_total: stats.asks.begun,
+            in_flight: stats.asks.in_flight(),
+            ok_total: Some(stats.asks.answered),
             no_reply_total: stats.actors.no_replies,
             late_replies_total: stats.actors.late_replies,
-            failed_total: None,
-            by_outcome: Vec::new(),
+            failed_total: Some(stats.asks.failed()),
+            by_outcome: outcomes(&stats.asks),
         },
         latency: Latency {
             wait: spread(&latencies.all.recent_wait),
@@ -91,11 +93,13 @@ pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wron
             longest_ns: ns(stats.stalls.longest),
         },
         tracing: Some(TracingInfo {
+            enabled: stats.spans.is_on,
             sample: Some(stats.spans.sample),
             offered_total: stats.spans.offered,
             recorded_total: stats.spans.recorded,
             dropped_total: stats.spans.dropped,
             stored: usize::try_from(stats.spans.kept_traces).unwrap_or(usize::MAX),
+            hint: traces::hint(&stats.spans),
         }),
         peers: shared.cluster.as_ref().map(|cluster| {
             let view = cluster.view();
@@ -115,6 +119,19 @@ pub(in crate::console) async fn overview(shared: &Shared) -> Result<Answer, Wron
 
 fn rate(pair: Option<&Pair>, of: fn(&Stats) -> u64) -> Option<f64> {
     pair?.rate(of)
+}
+
+/// Why asks have no reply: what happened, the most frequent first.
+fn outcomes(asks: &AskStats) -> Vec<OutcomeCount> {
+    let [_answered, failures @ ..] = asks.outcomes();
+    let mut some: Vec<_> = failures.into_iter().collect();
+    some.retain(|(_, total)| *total > 0);
+    some.sort_by_key(|(_, total)| std::cmp::Reverse(*total));
+    let named = some.into_iter().map(|(outcome, total)| OutcomeCount {
+        outcome: outcome.to_owned(),
+        total,
+    });
+    named.collect()
 }
 
 fn messages(it: &Conservation) -> MessageCounts {

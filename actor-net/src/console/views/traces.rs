@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use actor_core::telemetry::TraceList;
 use actor_core::trace::{SpanKind, SpanOutcome, SpanRecord};
-use actor_core::{ActorId, Fate, SystemRef, TraceId};
+use actor_core::{ActorId, Fate, SpanStats, SystemRef, TraceId};
 
 use super::{id, ms, ns};
 use crate::console::Shared;
@@ -33,6 +33,19 @@ pub(in crate::console) async fn traces(shared: &Shared, query: &Query) -> Result
     let system = shared.system;
     let answer = tokio::task::spawn_blocking(move || list(system, which, text.as_deref(), limit));
     Ok(json(&answer.await.map_err(gone)?))
+}
+
+/// What to do when no traces are to be expected.
+pub(super) fn hint(spans: &SpanStats) -> Option<String> {
+    let text = if !spans.is_on {
+        "tracing is switched off (TracingOptions::off()): build the system without that to record traces"
+    } else if spans.sample == 0.0 {
+        "no trace that begins here is recorded, only those that come in recorded: set TracingOptions::sample(0.01), or \
+         SystemRef::set_sampling(0.01) while it runs, or POST /api/v1/actions/sampling"
+    } else {
+        return None;
+    };
+    Some(text.to_owned())
 }
 
 fn gone(error: tokio::task::JoinError) -> Wrong {
@@ -95,7 +108,10 @@ fn list(system: SystemRef, which: TraceList, text: Option<&str>, limit: usize) -
             }
         })
         .collect();
+    let spans = system.stats().spans;
     Traces {
+        sample: spans.sample,
+        hint: hint(&spans),
         shown: items.len(),
         truncated: total > items.len(),
         items,
