@@ -15,7 +15,6 @@ use serde_json::Value;
 
 use self::console_kit::{PATIENCE, ask, get, until};
 
-#[expect(dead_code, reason = "other tests need more of it")]
 mod console_kit;
 
 #[derive(Actor)]

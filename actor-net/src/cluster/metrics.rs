@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::sync::{Arc, Weak};
 
-use actor_core::metrics::{Reading, Source};
+use actor_core::metrics::{Entry, Reading, Source};
 
 use super::lives::Shared;
 use super::{Cluster, PeerLink, Status};
@@ -89,29 +89,21 @@ fn links(links: &[PeerLink], reading: &mut Reading) {
     for link in links {
         out.add(&[("peer", link.peer.as_str())], link.lanes);
     }
-    type Of = fn(&PeerLink) -> u64;
-    let families: [(&'static str, &'static str, &'static str, [(&str, Of); 2]); 2] = [
-        (
-            "actor.peer.messages",
-            "{message}",
-            "Messages and answers to the peer and from it, in its present life.",
-            [("out", |it| it.messages_out), ("in", |it| it.messages_in)],
-        ),
-        (
-            "actor.peer.io",
-            "By",
-            "Bytes to the peer and from it, over all of its connections, in its present life.",
-            [("out", |it| it.bytes_out), ("in", |it| it.bytes_in)],
-        ),
-    ];
-    for (name, unit, help, ways) in families {
-        let mut out = reading.counter(name, unit, help);
-        for link in links {
-            for (direction, of) in ways {
-                let labels = [("peer", link.peer.as_str()), ("direction", direction)];
-                out.add(&labels, of(link));
-            }
-        }
+    let mut out = reading.counter(
+        "actor.peer.messages",
+        "{message}",
+        "Messages and answers to the peer and from it, in its present life.",
+    );
+    for link in links {
+        both_ways(&mut out, link, link.messages_out, link.messages_in);
+    }
+    let mut out = reading.counter(
+        "actor.peer.io",
+        "By",
+        "Bytes to the peer and from it, over all of its connections, in its present life.",
+    );
+    for link in links {
+        both_ways(&mut out, link, link.bytes_out, link.bytes_in);
     }
     let mut out = reading.up_down_counter(
         "actor.peer.queued",
@@ -130,6 +122,13 @@ fn links(links: &[PeerLink], reading: &mut Reading) {
         if let Some(time) = link.round_trip {
             out.add(&[("peer", link.peer.as_str())], time);
         }
+    }
+}
+
+fn both_ways(family: &mut Entry<'_>, link: &PeerLink, out: u64, came: u64) {
+    for (direction, count) in [("out", out), ("in", came)] {
+        let labels = [("peer", link.peer.as_str()), ("direction", direction)];
+        family.add(&labels, count);
     }
 }
 
