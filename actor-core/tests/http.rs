@@ -237,3 +237,28 @@ fn failures_and_clients_that_go_away_are_told() {
     );
     finish(server.system);
 }
+
+#[test]
+fn what_is_decided_for_a_request_holds_for_all_it_causes() {
+    // Of few traces that begin here, and none of these: with a share this small, the one in a row is far away.
+    let server = Server::new(1e-12, |layer| layer);
+    for headers in [
+        &[][..],
+        &[("traceparent", &PARENT.replace("-01", "-00")[..])],
+    ] {
+        assert_eq!(server.request("/order", headers), StatusCode::OK);
+        let parent = server.seen().headers["traceparent"].clone();
+        let parent = parent.to_str().unwrap();
+        // What goes out says that it is not recorded.
+        let flags = u8::from_str_radix(&parent[53..], 16).unwrap();
+        assert_eq!(flags & 1, 0, "{parent}");
+    }
+    // Nor is it decided again on the way, though all that begins now is recorded.
+    let context = server.system.begin_trace();
+    assert!(context.trace().is_some_and(|trace| !trace.is_sampled()));
+    server.system.set_sampling(1.0).unwrap();
+    let shop = server.system.spawn(Shop).unwrap();
+    context.run(|| shop.ask_blocking(Order)).unwrap();
+    assert_eq!(server.system.stats().spans.offered, 0);
+    finish(server.system);
+}

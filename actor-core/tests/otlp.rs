@@ -457,11 +457,13 @@ impl Handler<Where> for Joiner {
     async fn handle(&mut self, _: Where, _cx: &mut ActorContext<Self>) -> Spans {
         let here = || {
             let theirs = opentelemetry::Context::current();
-            let theirs = theirs.span().span_context().span_id().to_string();
+            let theirs = theirs.span().span_context().clone();
+            let theirs = format!("{} {}", theirs.span_id(), theirs.is_sampled());
             let ours = Context::current();
             (
                 theirs,
-                ours.trace().map(|trace| trace.span_id().to_string()),
+                ours.trace()
+                    .map(|trace| format!("{} {}", trace.span_id(), trace.is_sampled())),
             )
         };
         let first = here();
@@ -478,14 +480,70 @@ fn what_a_handler_records_by_opentelemetry_joins_its_trace() {
         let context = Context::empty().with_trace(TraceContext::new_root(sampled));
         joiner.ask(Where).context(context).blocking().unwrap()
     };
-    for (theirs, ours) in ask(true) {
-        assert_eq!(Some(theirs), ours, "inside");
-    }
-    for (theirs, _) in ask(false) {
-        assert_eq!(theirs, "0000000000000000", "nobody records it");
+    for sampled in [true, false] {
+        for (theirs, ours) in ask(sampled) {
+            assert!(theirs.ends_with(&sampled.to_string()), "{theirs}");
+            assert_eq!(Some(theirs), ours, "inside");
+        }
     }
     for (theirs, ours) in joiner.ask_blocking(Where).unwrap() {
-        assert_eq!((theirs.as_str(), ours), ("0000000000000000", None));
+        assert_eq!((theirs.as_str(), ours), ("0000000000000000 false", None));
     }
     finish(system);
+}
+
+/// Serves until it is told to end, with spans that wait for much longer than that.
+#[cfg(unix)]
+fn serve_until_told(url: &str) -> ! {
+    let system = system(PATIENCE);
+    let patient = options(url).batches(10_000, 10_000, Duration::from_secs(3600));
+    let export = system.export_otlp(patient).unwrap();
+    say(&system, 1000);
+    std::thread::spawn(|| {
+        wait_until("signals are listened to", || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let caught = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigCgt:"))
+                .and_then(|caught| u64::from_str_radix(caught.trim(), 16).ok());
+            caught.is_some_and(|caught| caught & 1 << (libc::SIGTERM - 1) != 0)
+        });
+        println!("child is ready");
+    });
+    let report = system.run_until_terminated(PATIENCE).unwrap();
+    assert!(report.is_clean(), "{report}");
+    let stats = export.stats();
+    assert_eq!(stats.spans_sent, 1000, "{stats:?}");
+    println!("all sent");
+    std::process::exit(0)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_that_is_told_to_end_by_sigterm_sends_what_waits() {
+    use std::process::{Command, Stdio};
+    const ME: &str = "a_service_that_is_told_to_end_by_sigterm_sends_what_waits";
+    const ROLE: &str = "ACTOR_TEST_COLLECTOR";
+    if let Ok(url) = std::env::var(ROLE) {
+        serve_until_told(&url);
+    }
+    let collector = Collector::start(&[200]);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", ME, "--nocapture"])
+        .env(ROLE, &collector.url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("child is ready")));
+    assert!(collector.requests("/v1/traces").is_empty());
+    let pid = i32::try_from(child.id()).unwrap();
+    // SAFETY: a signal to a child that has not been waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said:#?}");
+    assert!(said.iter().any(|line| line == "all sent"), "{said:#?}");
+    assert!(!collector.requests("/v1/traces").is_empty());
 }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_core::{AskError, Baggage, CancelToken, Context, Mailbox, TraceContext};
+use actor_core::{
+    AskError, Baggage, CancelToken, Context, Mailbox, SpanKind, SpanRecord, TraceContext, TraceId,
+};
 use actor_net::cluster::LinkSettings;
 use actor_net::remote::{Exports, LookupError, RemoteSettings, RemoteSpawnError};
 use actor_net::transport::{Security, SharedKey};
@@ -405,6 +407,63 @@ fn m16_trace_and_baggage_cross_every_hop_and_not_into_the_next_message() {
         assert_eq!((sight.baggage.as_str(), sight.left), ("", None));
         assert_ne!(sight.trace, Some(trace.trace_id().to_string()));
     }
+    finish([one, two, three]);
+}
+
+/// The spans of a trace that a process has, when there are that many.
+fn spans_of(process: &Process, trace: TraceId, spans: usize) -> Vec<Arc<SpanRecord>> {
+    let mut found = Vec::new();
+    wait_until("its spans have ended", || {
+        found = process
+            .system
+            .trace(trace)
+            .map_or_else(Vec::new, |trace| trace.spans);
+        found.len() >= spans
+    });
+    assert_eq!(found.len(), spans, "{found:#?}");
+    found
+}
+
+#[test]
+fn m16_the_spans_of_a_trace_over_peers_hang_together_and_name_the_peers() {
+    let (one, two, three) = trio();
+    two.publish("witness", &Witness::default());
+    three.publish("witness", &Witness::default());
+    let (near, far) = (one.find(&two, "witness"), one.find(&three, "witness"));
+    // The references have met, so that nothing of that is in the trace.
+    near.ask_blocking(LookAt { via: vec![far] }).unwrap();
+    let root = TraceContext::new_root(true);
+    let context = Context::empty().with_trace(root.clone());
+    let look = LookAt { via: vec![far] };
+    near.ask(look).context(context).blocking().unwrap();
+    // The ask and its way out; its handling, with the ask in it and its way out; and the handling of that.
+    let all = [
+        spans_of(&one, root.trace_id(), 2),
+        spans_of(&two, root.trace_id(), 3),
+        spans_of(&three, root.trace_id(), 1),
+    ];
+    let of = |at: usize, kind: SpanKind| {
+        let found = all[at].iter().find(|span| span.kind == kind);
+        found.unwrap_or_else(|| panic!("no {kind} in {:#?}", all[at]))
+    };
+    let way = [
+        of(0, SpanKind::Ask),
+        of(0, SpanKind::Forward),
+        of(1, SpanKind::Handle),
+        of(1, SpanKind::Ask),
+        of(1, SpanKind::Forward),
+        of(2, SpanKind::Handle),
+    ];
+    let mut parent = root.span_id();
+    for span in way {
+        assert_eq!(span.parent, Some(parent), "{span:#?}");
+        assert!(!span.is_error(), "{span:#?}");
+        parent = span.span_id();
+    }
+    let peers = way.map(|span| span.peer.as_deref().map(str::to_owned));
+    let name = |process: &Process| Some(process.cluster.peer().to_string());
+    let (first, second, third) = (name(&one), name(&two), name(&three));
+    assert_eq!(peers, [None, second.clone(), first, None, third, second]);
     finish([one, two, three]);
 }
 

@@ -1,8 +1,10 @@
 //! Spans of the user's own code within ours (feature `otlp`): while a message of a recorded trace is handled, also
 //! between the awaits of its handler, OpenTelemetry's current context is that of the trace in force. What the
-//! handler records by OpenTelemetry's API, or by `tracing` with the layer for it, becomes a part of the trace.
+//! handler records by OpenTelemetry's API, or by `tracing` with the layer for it, becomes a part of the trace. Of a
+//! trace that is not recorded it is the context too: a sampler that heeds its parent, as the default one does, then
+//! records nothing either.
 //!
-//! Messages without a trace, or of one that nobody records, pay one null check more.
+//! Messages without a trace pay one null check more.
 
 use opentelemetry::ContextGuard;
 use opentelemetry::trace::{
@@ -26,7 +28,7 @@ pub(super) fn join() -> Option<ContextGuard> {
 #[cold]
 fn join_traced() -> Option<ContextGuard> {
     let context = Context::current();
-    let trace = context.trace().filter(|trace| trace.is_sampled())?;
+    let trace = context.trace()?;
     let outer = opentelemetry::Context::current();
     let own = outer.with_remote_span_context(otel_span_context(trace, false));
     Some(own.attach())

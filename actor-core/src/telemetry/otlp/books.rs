@@ -47,6 +47,7 @@ pub(super) struct Books {
     metrics_sent: AtomicU64,
     metrics_failed: AtomicU64,
     last_error: Mutex<Option<String>>,
+    noted: AtomicU64,
     /// The same for the system's own books.
     counts: ExportCounts,
 }
@@ -97,7 +98,13 @@ impl Books {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How many errors were noted.
+    pub(super) fn noted(&self) -> u64 {
+        self.noted.load(Ordering::Relaxed)
+    }
+
     pub(super) fn note_error(&self, error: String) {
+        self.noted.fetch_add(1, Ordering::Relaxed);
         *self.error() = Some(error);
     }
 

@@ -3,6 +3,7 @@
 //! Under OpenTelemetry's exporter of spans, which retries by itself and says nothing of it: here every try comes by.
 //! The client blocks, so it may only be used on threads without a tokio runtime; ours are.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError};
 
 use super::books::Books;
+use super::settings::Settings;
+use crate::contain::panic_text;
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -20,12 +23,17 @@ pub(super) struct Client {
 
 impl Client {
     /// On the thread that will use it.
-    pub(super) fn new(timeout: Duration, books: Arc<Books>) -> Result<Self, reqwest::Error> {
-        let client = reqwest::blocking::Client::builder()
-            .timeout(timeout)
+    pub(super) fn new(settings: &Settings, books: Arc<Books>) -> Result<Self, String> {
+        let builder = reqwest::blocking::Client::builder()
+            .timeout(settings.timeout)
             // A collector does not send elsewhere; a body that is sent twice would be.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+            .redirect(reqwest::redirect::Policy::none());
+        #[cfg(feature = "otlp-tls")]
+        let builder = builder.tls_backend_preconfigured(super::tls::config(settings)?);
+        // It panics where others have switched its TLS on and given it no cryptography.
+        let client = catch_unwind(AssertUnwindSafe(|| builder.build()))
+            .map_err(panic_text)?
+            .map_err(|error| with_causes(&error))?;
         Ok(Self { client, books })
     }
 

@@ -4,6 +4,7 @@
 //! allowed, and what is used instead.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{Protocol, Settings};
@@ -88,6 +89,9 @@ impl Read<'_> {
         let (timeout, longest) = (Duration::from_secs(10), 600_000);
         settings.timeout = self.millis("OTEL_EXPORTER_OTLP_TIMEOUT", longest, timeout);
         settings.headers = self.pairs("OTEL_EXPORTER_OTLP_HEADERS", true);
+        settings.certificate = self.file("OTEL_EXPORTER_OTLP_CERTIFICATE");
+        settings.client_certificate = self.file("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");
+        settings.client_key = self.file("OTEL_EXPORTER_OTLP_CLIENT_KEY");
 
         settings.sample = self.sampler();
         let queue = self.number("OTEL_BSP_MAX_QUEUE_SIZE", 1..=1_000_000, 2048);
@@ -179,6 +183,17 @@ impl Read<'_> {
         }
     }
 
+    /// A file with certificates or a key. Whether it is one, is seen when it is needed.
+    fn file(&mut self, variable: &str) -> Option<PathBuf> {
+        let value = self.get(variable)?;
+        if cfg!(feature = "otlp-tls") {
+            return Some(value.into());
+        }
+        let allowed = "a file, in a build with the feature `otlp-tls`".to_owned();
+        self.warn(variable, &value, allowed, "none: this build has no TLS");
+        None
+    }
+
     /// The share of traces that begin here and are recorded; `None`: as the system was told.
     fn sampler(&mut self) -> Option<f64> {
         const SAMPLERS: &str = "always_on, always_off, traceidratio, parentbased_always_on, \
@@ -242,10 +257,16 @@ impl Read<'_> {
 
 /// `Err`: what is allowed.
 pub(super) fn check_url(url: &str) -> Result<(), &'static str> {
-    let allowed =
-        "http://host:port (this build has no TLS: let a local agent or collector go on with https)";
+    const HAS_TLS: bool = cfg!(feature = "otlp-tls");
+    let allowed = if HAS_TLS {
+        "http://host:port or https://host:port"
+    } else {
+        "http://host:port (this build has no TLS, which is the feature `otlp-tls`: without it a local agent or \
+         collector can go on with https)"
+    };
     let parsed = reqwest::Url::parse(url).map_err(|_| allowed)?;
-    if parsed.scheme() == "http" && parsed.has_host() {
+    let is_known = parsed.scheme() == "http" || HAS_TLS && parsed.scheme() == "https";
+    if is_known && parsed.has_host() {
         Ok(())
     } else {
         Err(allowed)

@@ -17,6 +17,7 @@
 //! | `outbox.rs` | the queue and the thread behind it |
 //! | `sender.rs` | OpenTelemetry's exporters, driven without a runtime |
 //! | `client.rs` | an HTTP request, counted |
+//! | `tls.rs` | whom `https` trusts |
 //! | `metrics.rs` | the thread that exports figures |
 //! | `points.rs` | a reading of them as protobuf; pure |
 //! | `upload.rs` | and how that goes to the collector |
@@ -33,6 +34,8 @@ mod outbox;
 mod points;
 mod sender;
 mod settings;
+#[cfg(feature = "otlp-tls")]
+mod tls;
 mod upload;
 
 use std::fmt;

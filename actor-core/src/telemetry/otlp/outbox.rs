@@ -170,6 +170,7 @@ impl Outbox {
             match self.next() {
                 Work::Send(batch) => {
                     let spans = batch.iter().map(|span| span_data(span, &scope)).collect();
+                    let noted = self.books.noted();
                     let sent = match &sender {
                         Some(sender) => sender.send(spans),
                         None => Err(self.books.last_error().unwrap_or_default()),
@@ -178,8 +179,15 @@ impl Outbox {
                     match sent {
                         Ok(()) => self.works(),
                         Err(error) => {
+                            // The client knows better what it was: "network error" helps nobody.
+                            let of_client = self.books.last_error();
+                            let error = if self.books.noted() == noted {
+                                self.books.note_error(error.clone());
+                                error
+                            } else {
+                                of_client.unwrap_or(error)
+                            };
                             self.complain(&error, batch.len());
-                            self.books.note_error(error);
                         }
                     }
                 }

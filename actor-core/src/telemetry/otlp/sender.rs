@@ -86,6 +86,9 @@ fn span_exporter(settings: &Settings, books: &Arc<Books>) -> Result<SpanExporter
     #[cfg(feature = "otlp-grpc")]
     if settings.protocol == Protocol::Grpc {
         use opentelemetry_otlp::WithTonicConfig;
+        if settings.traces_url().starts_with("https:") {
+            return Err("https goes by http/protobuf, not by gRPC".to_owned());
+        }
         let exporter = SpanExporter::builder()
             .with_tonic()
             .with_endpoint(settings.traces_url())
@@ -115,8 +118,7 @@ fn check_protocol(protocol: Protocol) -> Result<(), String> {
 }
 
 fn client(settings: &Settings, books: &Arc<Books>) -> Result<Client, String> {
-    let client = Client::new(settings.timeout, books.clone());
-    client.map_err(|error| super::client::with_causes(&error))
+    Client::new(settings, books.clone())
 }
 
 fn headers(settings: &Settings) -> HashMap<String, String> {

@@ -1,6 +1,9 @@
 //! What an export is told: by the program, by variables, by default, in this order.
 
 use std::fmt;
+#[cfg(feature = "otlp-tls")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -38,6 +41,9 @@ pub(super) struct Settings {
     pub(super) traces_endpoint: Option<String>,
     pub(super) metrics_endpoint: Option<String>,
     pub(super) headers: Vec<(String, String)>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) client_certificate: Option<PathBuf>,
+    pub(super) client_key: Option<PathBuf>,
     pub(super) timeout: Duration,
     pub(super) sample: Option<f64>,
     pub(super) queue: usize,
@@ -61,6 +67,9 @@ impl Default for Settings {
             traces_endpoint: None,
             metrics_endpoint: None,
             headers: Vec::new(),
+            certificate: None,
+            client_certificate: None,
+            client_key: None,
             timeout: Duration::from_secs(10),
             sample: None,
             queue: 2048,
@@ -150,6 +159,7 @@ fn random_id() -> u128 {
 /// | [`endpoint`](Self::endpoint) | `OTEL_EXPORTER_OTLP_ENDPOINT`, `.._TRACES_ENDPOINT`, `.._METRICS_ENDPOINT` | `http://localhost:4318` |
 /// | [`protocol`](Self::protocol) | `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` |
 /// | [`header`](Self::header) | `OTEL_EXPORTER_OTLP_HEADERS` | none |
+/// | `certificate`, `client_certificate` (feature `otlp-tls`) | `OTEL_EXPORTER_OTLP_CERTIFICATE`, `.._CLIENT_CERTIFICATE`, `.._CLIENT_KEY` | what the operating system trusts; none |
 /// | [`timeout`](Self::timeout) | `OTEL_EXPORTER_OTLP_TIMEOUT`, in ms | 10 s for a batch with its retries |
 /// | [`service_name`](Self::service_name) | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
 /// | [`attribute`](Self::attribute) | `OTEL_RESOURCE_ATTRIBUTES` | host, process, an id of the instance |
@@ -190,7 +200,8 @@ impl OtlpOptions {
         &self.warnings
     }
 
-    /// Where the collector is: `http://host:port`, with the path before `/v1/traces` if there is one.
+    /// Where the collector is: `http://host:port`, with the path before `/v1/traces` if there is one. `https` with the
+    /// feature `otlp-tls`, by HTTP with protobuf.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
         let url = url.into();
         match env::check_url(&url) {
@@ -218,6 +229,25 @@ impl OtlpOptions {
     /// Goes with every request: a key of the collector's.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Whom `https` trusts: the certificates of this file (PEM) instead of those that the operating system trusts.
+    #[cfg(feature = "otlp-tls")]
+    pub fn certificate(mut self, file: impl AsRef<Path>) -> Self {
+        self.settings.certificate = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// As whom `https` speaks to a collector that asks: certificate and key, both PEM.
+    #[cfg(feature = "otlp-tls")]
+    pub fn client_certificate(
+        mut self,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Self {
+        self.settings.client_certificate = Some(certificate.as_ref().to_owned());
+        self.settings.client_key = Some(key.as_ref().to_owned());
         self
     }
 

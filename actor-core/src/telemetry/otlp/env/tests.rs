@@ -78,12 +78,6 @@ fn a_value_that_makes_no_sense_is_told_once_and_the_default_is_used() {
             "http://",
             "http://localhost:4318",
         ),
-        (
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            "https://a.example",
-            "no TLS",
-            "http://localhost:4318",
-        ),
         ("OTEL_TRACES_SAMPLER", "sometimes", "always_on", "the share"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "1 to 1000000", "2048"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096", "1 to 2048", "512"),
@@ -122,4 +116,25 @@ fn a_header_that_makes_no_sense_is_told_without_its_value() {
         warnings[0]
     );
     assert!(warnings[0].to_string().contains("key"));
+}
+
+#[test]
+fn https_is_taken_where_there_is_tls_and_told_where_there_is_none() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a.example"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
+    ];
+    let (settings, warnings) = read_of(&variables);
+    if cfg!(feature = "otlp-tls") {
+        assert_eq!(warnings, []);
+        assert_eq!(settings.traces_url(), "https://a.example/v1/traces");
+        assert_eq!(settings.certificate, Some("/etc/ca.pem".into()));
+    } else {
+        let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        for text in texts {
+            assert!(text.contains("otlp-tls"), "{text}");
+        }
+        assert_eq!(settings.traces_url(), "http://localhost:4318/v1/traces");
+    }
 }
