@@ -48,7 +48,7 @@ impl Tab {
     const fn orders(self) -> &'static [&'static str] {
         match self {
             Self::Types => &["rate", "queued", "alive", "busy", "wait", "handle"],
-            Self::Actors => &["queued", "quiet", "type", "id"],
+            Self::Actors => &["queued", "rate", "restarts", "quiet", "type", "id"],
             Self::Machine | Self::Trouble => &[],
         }
     }

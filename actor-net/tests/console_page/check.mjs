@@ -130,7 +130,7 @@ async function ready(page) {
   await page.waitForFunction(() => globalThis.actorConsole?.app.overview && !document.querySelector("main .loading"), null, { timeout: PATIENCE });
 }
 
-const VIEWS = ["", "machine", "actors", "actors?sort=queued", "types", "traces", "failures", "dead-letters", "stalls", "asks", "leaks", "cluster", "shards"];
+const VIEWS = ["", "machine", "actors", "actors?sort=queued", "actors?sort=rate", "actors?sort=restarts", "types", "traces", "failures", "dead-letters", "stalls", "asks", "leaks", "cluster", "shards"];
 
 async function everyView(browser, origin) {
   for (const scheme of ["light", "dark"]) {
@@ -625,8 +625,15 @@ async function work(browser, origin) {
       await changed(it.page, "overview", (answer) => {
         answer.asks = { ok_total: 9000, no_reply_total: 1, late_replies_total: 2, failed_total: 4, by_outcome: [{ outcome: "no_reply", total: 1 }, { outcome: "expired", total: 3 }] };
       });
+      await changed(it.page, "asks", (answer) => {
+        const actors = [1, 2, 3].map((id) => ({ id: `0.${id}.1`, type: "shop::Clerk", name: `clerk-${id}` }));
+        Object.assign(answer, { items: [], total: 0, shown: 0, cycles: [], refused_cycles: [{ at_ms: Date.now(), actors, message: "shop::Ask" }], deadlocks_total: 12 });
+      });
       await it.to("asks");
       await it.page.locator("text=By outcome").waitFor();
+      same(await it.page.locator('[aria-label="Refused asks"] tbody tr').count(), 1, "refused asks");
+      same(await it.page.locator(".ask-line.bad").count(), 3, "lines of the refused circle");
+      must((await it.page.locator("main").innerText()).includes("12 in all"), "how many there were is not told");
       same(await it.page.locator('[aria-label="Asks by outcome"] tbody tr td:first-child').allInnerTexts(), ["answered", "expired", "no reply"], "outcomes, the most first");
       same(await it.page.locator('[aria-label="Asks by outcome"] tbody tr td:nth-child(3)').first().innerText(), "> 99.9 %", "the share answered");
       await it.to("dead-letters");

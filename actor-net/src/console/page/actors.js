@@ -12,7 +12,7 @@ const PAGE = 50;
 const MOST_OPEN = 40;
 const ROOT = "root";
 
-const WAYS = [["tree", "Tree"], ["queued", "Longest mailboxes"], ["quiet", "Quiet for longest"], ["type", "By type"], ["id", "Oldest first"]];
+const WAYS = [["tree", "Tree"], ["queued", "Longest mailboxes"], ["rate", "Busiest"], ["restarts", "Most restarts"], ["quiet", "Quiet for longest"], ["type", "By type"], ["id", "Oldest first"]];
 
 /** Messages that wait, and how full that is. */
 export function depth(row) {
@@ -22,6 +22,9 @@ export function depth(row) {
     share === null || row.queued === 0 ? h("span", { class: "meter-none" }) : meter(share, { label: `${Math.round(share * 100)} % full`, tone: share >= 0.9 ? "bad" : share >= 0.5 ? "warn" : "" }),
     h("span", null, count(row.queued)), h("span", { class: "muted" }, row.capacity ? `/${count(row.capacity)}` : ""));
 }
+
+/** Red where there is no actor any more, amber where it did not answer. */
+const rowClass = (row) => (row.phase === "down" ? "bad-row" : row.busy ? "warn-row" : null);
 
 const state = (row) => (row.busy ? phase("busy") : phase(row.phase));
 const doing = (row) => (row.handling ? h("span", { class: "muted doing" }, "awaits in ", typeName(row.handling)) : null);
@@ -151,7 +154,7 @@ export default function actors(context) {
       note: `${count(value.total)} of ${plural(value.alive, "actor")}${value.complete ? "" : "; not all names were looked at: the type or the id finds the others"}`,
     }, table({
       label: "Actors", rows: value.items, key: (row) => row.id, none,
-      rowClass: (row) => (row.busy || row.phase === "down" ? "bad-row" : null),
+      rowClass,
       columns: [
         { id: "actor", title: "Actor", grow: true, cell: (row) => h("span", { class: "two" }, actorLink(row), doing(row)) },
         { id: "parent", title: "Below", hide: 1, cell: (row) => (row.parent ? h("a", { class: "mono", href: href(`actors/${row.parent}`) }, row.parent) : h("span", { class: "muted" }, "top")) },
@@ -227,7 +230,7 @@ export default function actors(context) {
           key: each.key, id: `row-${each.key}`, role: "row", "aria-level": each.level,
           "aria-expanded": each.row.children > 0 ? String(each.opened) : null,
           tabindex: each.key === focus ? "0" : "-1", onkeydown: keys(each), onfocus: () => { focus = each.key; },
-          class: each.row.busy || each.row.phase === "down" ? "bad-row" : null,
+          class: rowClass(each.row),
         },
         h("td", { role: "gridcell", class: "grow" }, h("span", { class: "branch", style: { "--level": String(each.level - 1) } },
           each.row.children > 0

@@ -11,7 +11,7 @@ export default function asks(context) {
   return {
     title: "Asks",
     sources: { asks: { path: "asks", every: 1500 } },
-    draw: (data) => [waiting(data), refusedCircles(data.asks?.value?.refused_cycles, data.asks?.value?.deadlocks_total), ends(context.app.overview)],
+    draw: (data) => [waiting(data), ends(context.app.overview), refusedCircles(data.asks?.value?.refused_cycles, data.asks?.value?.deadlocks_total)],
   };
 
   function ends(overview) {

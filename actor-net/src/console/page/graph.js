@@ -77,7 +77,7 @@ export function askGraph({ edges, cycles = [], self = null }) {
     place.set(id, { x: at * (BOX.width + BOX.across) + 4, y: row * (BOX.height + BOX.down) + room(row) });
   }
   const width = Math.max(...[...place.values()].map((each) => each.x), 0) + BOX.width + 40;
-  const height = Math.max(...[...place.values()].map((each) => each.y), 0) + BOX.height + (back.size > 0 ? 34 : 10);
+  const height = Math.max(...[...place.values()].map((each) => each.y), 0) + BOX.height + (shown.some(({ from, to }) => back.has(`${from.id}>${to.id}`) && place.get(from.id).y !== place.get(to.id).y) ? 34 : 10);
   const label = shown.map((edge) => `${name(edge.from)} waits for ${name(edge.to)}`).join("; ");
 
   return h("div", { class: "graph-frame", tabindex: "0", role: "region", "aria-label": "Who waits for whom, drawn" },
