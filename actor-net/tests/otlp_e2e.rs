@@ -1,5 +1,5 @@
 //! One trace over two processes' worth of runtime, as a collector that is not ours has it: a request over HTTP into
-//! one peer, whose handler asks an actor of another peer, over TCP.
+//! one peer, whose handler asks an actor of another peer, over TCP. And the metrics of both.
 //!
 //! The collector is `otelite` (crates.io), whose program `ACTOR_OTELITE` names; `tools/otlp-e2e` installs it, runs this
 //! test, and says so if it cannot. Without the variable there is nothing to test against, and the test says that.
@@ -197,6 +197,41 @@ fn fetch(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Stri
     (status.unwrap_or(0), body.unwrap_or_default())
 }
 
+/// Exports until the collector has metrics of all sorts.
+fn metrics_come(api: SocketAddr, systems: &[SystemRef]) {
+    let wanted = [
+        "actor.messages.handled",
+        "actor.message.wait",
+        "actor.handler.duration",
+        "actor.mailbox.depth",
+        "actor.arena.slab",
+        "actor.messages.crossed",
+        "actor.cluster.members",
+        "actor.peer.lanes",
+        "actor.remote.messages",
+        "actor.otlp.exports",
+    ];
+    let began = Instant::now();
+    for question in 0.. {
+        for system in systems {
+            assert!(system.flush_spans(PATIENCE), "it is exported");
+        }
+        let (status, names) = fetch(api, &format!("/api/metrics/names?question={question}"), &[]);
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|name| !names.contains(&format!("\"{name}\"")))
+            .collect();
+        if status == 200 && missing.is_empty() {
+            return;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{missing:?} have not come; the answer was {status}: {names}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 async fn deposit(State(account): State<ActorRef<Account>>) -> String {
     account.ask(Deposit { cents: 7 }).await.unwrap().to_string()
 }
@@ -246,6 +281,10 @@ fn a_request_into_one_peer_is_one_trace_with_its_ask_to_another() {
         let answer = tokio::task::spawn_blocking(request).await.unwrap();
         assert_eq!(answer, (200, "7".to_owned()));
         serving.abort();
+        // While there is a cluster, its figures go with the system's own.
+        let (first, second, api) = (first.handle(), second.handle(), otelite.api);
+        let told = tokio::task::spawn_blocking(move || metrics_come(api, &[first, second]));
+        told.await.unwrap();
         two.leave(Duration::from_secs(10)).await;
         one.leave(Duration::from_secs(10)).await;
     });
@@ -256,8 +295,12 @@ fn a_request_into_one_peer_is_one_trace_with_its_ask_to_another() {
     for export in exports {
         let stats = export.stats();
         assert_eq!(
-            (stats.spans_failed, stats.spans_dropped),
-            (0, 0),
+            (
+                stats.spans_failed,
+                stats.spans_dropped,
+                stats.metrics_failed
+            ),
+            (0, 0, 0),
             "{stats:?}"
         );
     }
