@@ -137,7 +137,12 @@ unsafe fn run(cell: CellRef, local: &Local) -> After {
                     Some(_) => {}
                 }
             }
-            if handle::<false>(cell, local, generation, node, in_place, &mut left) {
+            let idle = if node.as_ref().context.is_null() {
+                handle::<false, false>(cell, local, generation, node, in_place, &mut left)
+            } else {
+                handle_in_context(cell, local, generation, node, in_place, &mut left)
+            };
+            if idle {
                 local.set_left(false);
                 return After::Done;
             }
@@ -170,7 +175,7 @@ unsafe fn forward_next(
             Next::Taken(node) => {
                 // A message that is forwarded costs little, and what goes together costs less.
                 *budget -= u32::from((*left).is_multiple_of(FORWARDED_FOR_ONE));
-                handle::<true>(cell, local, generation, node, None, left);
+                handle::<true, true>(cell, local, generation, node, None, left);
                 None
             }
             Next::InPlace(..) => {
@@ -182,9 +187,25 @@ unsafe fn forward_next(
     }
 }
 
-/// Handles one message, or forwards it. `true`: the cell has gone idle with it.
+/// Handles a message that has a context: as any other, with what may stand behind that. Apart, so that most messages
+/// pay for it with one look at a word that was just fetched.
+#[inline(never)]
+unsafe fn handle_in_context(
+    cell: CellRef,
+    local: &Local,
+    generation: u32,
+    node: NonNull<Node>,
+    in_place: Option<Stamp>,
+    left: &mut u32,
+) -> bool {
+    // SAFETY: by the caller, as for `handle`.
+    unsafe { handle::<false, true>(cell, local, generation, node, in_place, left) }
+}
+
+/// Handles one message, or forwards it. `true`: the cell has gone idle with it. Without `CONTEXT` the message has
+/// none.
 #[inline(always)]
-unsafe fn handle<const FORWARD: bool>(
+unsafe fn handle<const FORWARD: bool, const CONTEXT: bool>(
     cell: CellRef,
     local: &Local,
     generation: u32,
@@ -196,7 +217,7 @@ unsafe fn handle<const FORWARD: bool>(
     // the inbox only as a marker.
     unsafe {
         let owned = cell.owned();
-        let has_context = !node.as_ref().context.is_null();
+        let has_context = CONTEXT && !node.as_ref().context.is_null();
         let mut timed = None;
         let step = if node.as_ref().generation == generation {
             if has_context {
