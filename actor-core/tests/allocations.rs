@@ -1,23 +1,38 @@
-//! Small messages and asks take nothing from the global allocator once the caches are warm. A binary of
+//! Small messages and asks take nothing from the global allocator once the caches are warm, recorded or not. A binary of
 //! its own, with an allocator that counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use actor_core::TraceContext;
 use actor_core::prelude::*;
 
 struct Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+/// Those of them on threads that handlers have run on.
+static OF_WORKERS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    if COUNTS.load(Ordering::Relaxed) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        if IS_WORKER.get() {
+            OF_WORKERS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 // SAFETY: passes everything on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTS.load(Ordering::Relaxed) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
+        count();
         // SAFETY: by the caller.
         unsafe { System.alloc(layout) }
     }
@@ -28,9 +43,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if COUNTS.load(Ordering::Relaxed) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
+        count();
         // SAFETY: by the caller.
         unsafe { System.realloc(block, layout, size) }
     }
@@ -41,11 +54,18 @@ static ALLOCATOR: Counting = Counting;
 
 /// Allocations of the whole process, all threads, while `f` runs.
 fn allocations(f: impl FnOnce()) -> u64 {
+    OF_WORKERS.store(0, Ordering::SeqCst);
     ALLOCATIONS.store(0, Ordering::SeqCst);
     COUNTS.store(true, Ordering::SeqCst);
     f();
     COUNTS.store(false, Ordering::SeqCst);
     ALLOCATIONS.load(Ordering::SeqCst)
+}
+
+/// As `allocations`, of the workers alone: beside them the collector of spans keeps what it gets.
+fn allocations_of_workers(f: impl FnOnce()) -> u64 {
+    allocations(f);
+    OF_WORKERS.load(Ordering::SeqCst)
 }
 
 /// Plays ping-pong by telling, and asks.
@@ -69,6 +89,7 @@ impl Message for Ball {
 }
 impl SyncHandler<Ball> for Player {
     fn handle(&mut self, Ball(left): Ball, _cx: &mut ActorContext<Self>) {
+        IS_WORKER.set(true);
         match (left, self.other, &self.done) {
             (0, _, Some(done)) => done.try_send(()).unwrap(),
             (_, Some(other), _) => other.tell(Ball(left - 1)).unwrap(),
@@ -176,9 +197,17 @@ fn a_small_message_takes_nothing_from_the_global_allocator() {
             player.ask_blocking(Add(1)).unwrap();
         }
     }
+    let recorded = || Context::empty().with_trace(TraceContext::new_root(true));
+    let ask_recorded = || {
+        let (times, within) = (TIMES, None);
+        let ask = a.ask(AskOften { times, within }).context(recorded());
+        ask.blocking().unwrap();
+    };
     // Twice, so that the wandering of blocks between threads has settled.
     for _ in 0..2 {
         play();
+        recorded().run(&mut play);
+        ask_recorded();
         ask(None);
         ask(Some(Duration::from_secs(3600)));
         from_a_thread();
@@ -190,6 +219,9 @@ fn a_small_message_takes_nothing_from_the_global_allocator() {
     let with_deadline = allocations(|| ask(Some(Duration::from_secs(3600))));
     let by_thread = allocations(from_a_thread);
     let told_by_thread = allocations(tell_from_a_thread);
+    let told_recorded = allocations_of_workers(|| recorded().run(&mut play));
+    let asked_recorded = allocations_of_workers(ask_recorded);
+    println!("of recorded traces, on workers: tell {told_recorded}, ask {asked_recorded}");
     println!(
         "allocations in {TIMES}: tell {told}, ask {asked}, ask with a deadline {with_deadline}, \
          ask from a thread {by_thread}, tell from a thread {told_by_thread}"
@@ -198,6 +230,14 @@ fn a_small_message_takes_nothing_from_the_global_allocator() {
     const A_HANDFUL: u64 = TIMES / 1000;
     assert!(told <= A_HANDFUL, "{told} allocations in {TIMES} tells");
     assert!(asked <= A_HANDFUL, "{asked} allocations in {TIMES} asks");
+    assert!(
+        told_recorded <= A_HANDFUL,
+        "{told_recorded} allocations in {TIMES} recorded tells"
+    );
+    assert!(
+        asked_recorded <= A_HANDFUL,
+        "{asked_recorded} allocations in {TIMES} recorded asks"
+    );
     assert!(
         with_deadline <= A_HANDFUL,
         "{with_deadline} allocations in {TIMES} asks with a deadline"

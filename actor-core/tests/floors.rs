@@ -134,13 +134,22 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     ("scheduler/worker.rs", "calls take_turn"),
     ("scheduler/worker/stepped.rs", "tasks of a model"),
+    (
+        "sync/spool.rs",
+        "slots that one side fills and the other empties",
+    ),
     ("system/listen.rs", "setsockopt"),
     (
         "scheduler/timer/alarm.rs",
         "a block behind two functions of the floor above",
     ),
     ("scheduler/timer/slab.rs", "entries in blocks of an arena"),
+    (
+        "telemetry/spans/collector.rs",
+        "takes from the spools, under its lock",
+    ),
     ("topology/affinity.rs", "sched_setaffinity"),
+    ("trace/spans.rs", "whose side of a spool a caller is on"),
 ];
 
 const LINES_MAX: usize = 700;

@@ -20,6 +20,7 @@ use crate::mailbox::ledger::Counters;
 use crate::mailbox::node::Fate;
 use crate::memory::ONE_HOME;
 use crate::scheduler::{DEDICATED, Worker};
+use crate::trace::{Brief, Desk};
 
 fn no_pressure(runtime: &Runtime) -> Box<[Cell<u32>]> {
     runtime.numa_nodes().map(|_| Cell::new(0)).collect()
@@ -62,6 +63,8 @@ pub(crate) struct Local {
     guest: Cell<bool>,
     /// Which of its messages are measured.
     pace: &'static Pace,
+    /// Where its spans go.
+    desk: &'static Desk,
 }
 
 /// Messages a cell may handle before it goes to the back of the queue. 64 amortises the queue's cost
@@ -107,6 +110,7 @@ impl Local {
             pressure: no_pressure(runtime),
             guest: Cell::new(false),
             pace: runtime.stamps().pace(usize::from(worker.id().0)),
+            desk: runtime.spans().desk(usize::from(worker.id().0)),
         });
         local.traffic.set_numa_index(local.numa_index);
         // A raw pointer from here on: moving a Box would claim that nobody else reaches its content.
@@ -224,6 +228,13 @@ impl Local {
         self.pace.is_due(number)
     }
 
+    /// Writes down a span of this system that has ended.
+    #[inline(always)]
+    pub(crate) fn push_span(&self, span: impl FnOnce() -> Brief) {
+        // SAFETY: a `Local` never leaves its thread, and there is one of each worker.
+        unsafe { self.runtime.spans().push_at(self.desk, span) };
+    }
+
     pub(super) fn crossings(&self) -> Option<&'static Crossings> {
         self.crossings
     }
@@ -307,6 +318,7 @@ impl Local {
             pressure: no_pressure(runtime),
             guest: Cell::new(false),
             pace: runtime.stamps().pace(numa_index),
+            desk: runtime.spans().desk(numa_index),
         }
     }
 

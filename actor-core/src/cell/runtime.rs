@@ -90,7 +90,7 @@ impl Runtime {
             ended: Latch::new(),
             names: Names::new(),
             crossings: OnceLock::new(),
-            spans: Spans::new(),
+            spans: Spans::new(workers),
             stamps: Stamps::new(workers),
             lost: Recent::new(),
             failed: Recent::new(),

@@ -35,6 +35,8 @@ pub(crate) struct ContextHead {
     pub(crate) count: AtomicU32,
     /// Of the block.
     pub(crate) arena: u8,
+    /// Which block: for the floor above.
+    pub(crate) has_hop: bool,
     /// Of a context that makes spans.
     pub(crate) hooks: Option<&'static SpanHooks>,
 }
@@ -47,7 +49,7 @@ pub(crate) struct SpanHooks {
     /// # Safety
     ///
     /// The caller owns the node, whose context has these hooks.
-    pub(crate) begin: unsafe fn(NonNull<Node>, &Begin),
+    pub(crate) begin: unsafe fn(NonNull<Node>, Begin),
     /// The handler will not have it now, or the message was none: everything as before `begin`.
     ///
     /// # Safety
@@ -138,7 +140,7 @@ pub(super) unsafe fn begin(
             arena: local.arena(),
             is_forward,
         };
-        (hooks.begin)(node, &begin);
+        (hooks.begin)(node, begin);
         timed
     }
 }

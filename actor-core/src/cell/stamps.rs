@@ -29,6 +29,7 @@ use crate::mailbox::ledger::Count;
 use crate::mailbox::node::{Fate, Node};
 use crate::memory::class::{Class, class_for};
 use crate::memory::{self, Purpose};
+use crate::scheduler::Bell;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::cache_padded::CachePadded;
 use crate::trace::SpanOutcome;
@@ -157,12 +158,17 @@ impl Stamps {
         queue.flat_map(move |(_, from)| from.try_iter().take(most))
     }
 
+    /// Whether nothing waits for the collector.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.get().is_none_or(|(_, from)| from.is_empty())
+    }
+
     /// Measurements that nobody has taken in time.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn push(&self, sample: Sample) {
+    fn push(&self, sample: Sample, collector: &Bell) {
         let full = self
             .queue
             .get()
@@ -170,6 +176,7 @@ impl Stamps {
         if full {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        collector.ring_if_dozing();
     }
 
     fn suspended(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Timed>> {
@@ -261,6 +268,7 @@ unsafe fn put(node: NonNull<Node>, arena: u8, at: Tick, weight: u32) {
             head: ContextHead {
                 count: AtomicU32::new(1),
                 arena,
+                has_hop: false,
                 hooks: Some(&MARK),
             },
             inner: *slot,
@@ -333,7 +341,8 @@ impl Timed {
 
     /// The handler is over.
     pub(super) fn end(self, runtime: &Runtime) {
-        runtime.stamps().push(self.sample(Some(Tick::now())));
+        let sample = self.sample(Some(Tick::now()));
+        runtime.stamps().push(sample, runtime.spans().bell());
     }
 
     /// The handler waits: whether it will be measured when it is over.
@@ -345,7 +354,8 @@ impl Timed {
         }
         drop(suspended);
         // Of this one only the wait is known.
-        runtime.stamps().push(self.sample(None));
+        let stamps = runtime.stamps();
+        stamps.push(self.sample(None), runtime.spans().bell());
         false
     }
 }

@@ -1,7 +1,7 @@
 //! What travels with a message: deadline, cancellation, trace, baggage.
 //!
 //! One pointer in the envelope, null when unused: the price of not using it is that null check. The
-//! block behind it is immutable and counted, from the slab, so that using it allocates nothing from the
+//! block behind it is counted, from the slab, and immutable while more than one has it, so that using it allocates nothing from the
 //! global allocator either.
 
 use std::alloc::Layout;
@@ -9,12 +9,13 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::baggage::Baggage;
 use super::cancel::CancelToken;
-use super::spanning::{self, Hop};
+use super::spanning::{self, Hop, Open, Sent};
 use crate::cell::{ContextHead, Local, context_now, publish_trace, swap_context};
 use crate::clock::Tick;
 use crate::mailbox::node::Fate;
@@ -55,30 +56,39 @@ struct Block {
     fields: Fields,
 }
 
+/// The block of one message, or of one handling, of a recorded trace: begins as any other, and has its hop behind.
+#[repr(C)]
+struct HopBlock {
+    block: Block,
+    hop: Hop,
+}
+
+/// What may be changed in a block that nobody else has.
+pub(super) struct Alone<'a> {
+    pub(super) trace: &'a mut Option<TraceContext>,
+    pub(super) hop: &'a mut Hop,
+}
+
 #[derive(Default)]
 struct Fields {
     deadline: Option<Tick>,
     cancel: Option<CancelToken>,
     trace: Option<TraceContext>,
     baggage: Baggage,
-    /// Of one message or one handling only.
-    hop: Option<Box<Hop>>,
 }
 
 impl Fields {
-    /// For a context that says something else: what belongs to one message stays with it.
     fn copied(&self) -> Self {
         Self {
             deadline: self.deadline,
             cancel: self.cancel.clone(),
             trace: self.trace.clone(),
             baggage: self.baggage.clone(),
-            hop: None,
         }
     }
 }
 
-// SAFETY: the block is immutable but for its atomic count, and its fields are Send and Sync.
+// SAFETY: the block is immutable but for its atomics while it is shared, and its fields are Send and Sync.
 unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
@@ -88,6 +98,8 @@ const COUNT_MAX: u32 = u32::MAX / 2;
 
 const LAYOUT: Layout = Layout::new::<Block>();
 const CLASS: Class = class_for(LAYOUT);
+const HOP_LAYOUT: Layout = Layout::new::<HopBlock>();
+const HOP_CLASS: Class = class_for(HOP_LAYOUT);
 
 impl Context {
     /// A context that says nothing: no deadline, no trace.
@@ -133,7 +145,6 @@ impl Context {
                 cancel,
                 trace,
                 baggage,
-                hop: None,
             };
         })
     }
@@ -316,12 +327,63 @@ impl Context {
 
     /// What is known of the way of this message, or of this handling.
     pub(super) fn hop(&self) -> Option<&Hop> {
-        self.fields()?.hop.as_deref()
+        let block = self.0?;
+        // SAFETY: as in `fields`; the head says what block it is.
+        unsafe {
+            let has_hop = (*block.as_ptr()).head.has_hop;
+            has_hop.then(|| &(*block.cast::<HopBlock>().as_ptr()).hop)
+        }
     }
 
     /// The same for one message or one handling of a sampled trace, whose context nobody changes.
-    pub(super) fn with_hop(&self, trace: TraceContext, hop: Hop) -> Self {
-        self.change(|fields| (fields.trace, fields.hop) = (Some(trace), Some(Box::new(hop))))
+    #[inline(always)]
+    pub(super) fn with_hop(
+        &self,
+        trace: TraceContext,
+        peer: Option<Arc<str>>,
+        sent: Option<Sent>,
+        open: Option<Open>,
+    ) -> Self {
+        let mut fields = self.fields().map(Fields::copied).unwrap_or_default();
+        fields.trace = Some(trace);
+        let (block, head) = block_for::<HopBlock>(HOP_CLASS, HOP_LAYOUT);
+        let head = ContextHead {
+            hooks: Some(&spanning::HOOKS),
+            has_hop: true,
+            ..head
+        };
+        // SAFETY: a fresh block of that layout. Part by part: a message on its way has a hop of which most is
+        // empty, and need not be copied.
+        unsafe {
+            let at = block.as_ptr();
+            (&raw mut (*at).block).write(Block { head, fields });
+            (&raw mut (*at).hop.peer).write(peer);
+            (&raw mut (*at).hop.sent).write(sent);
+            (&raw mut (*at).hop.open).write(open);
+        }
+        Self(Some(block.cast()))
+    }
+
+    /// What may be changed of it, if it has a hop and nobody else has a count.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the one count that it knows of, for `'a`, and nothing of the context is borrowed.
+    pub(super) unsafe fn alone<'a>(&self) -> Option<Alone<'a>> {
+        let block = self.0?.as_ptr();
+        // SAFETY: a count is held. With one count alone, which is the caller's, nobody else comes to the
+        // fields: a new count comes from an existing one, and references from a count.
+        // Acquire: with the Release of those who gave theirs back, as in `release`.
+        unsafe {
+            if !(*block).head.has_hop || (*block).head.count.load(Ordering::Acquire) != 1 {
+                return None;
+            }
+            let block = block.cast::<HopBlock>();
+            Some(Alone {
+                trace: &mut (*block).block.fields.trace,
+                hop: &mut (*block).hop,
+            })
+        }
     }
 
     fn fields(&self) -> Option<&Fields> {
@@ -329,27 +391,36 @@ impl Context {
         self.0.map(|block| unsafe { &(*block.as_ptr()).fields })
     }
 
+    /// One that says something else: what belongs to one message stays with it.
     fn change(&self, change: impl FnOnce(&mut Fields)) -> Self {
         let mut fields = self.fields().map(Fields::copied).unwrap_or_default();
         change(&mut fields);
         let is_sampled = fields.trace.as_ref().is_some_and(TraceContext::is_sampled);
-        let arena = Local::current().map_or(0, Local::arena);
-        let block = memory::alloc(arena, CLASS, LAYOUT, Purpose::Runtime)
-            .expect("the runtime's own blocks are not refused")
-            .cast::<Block>();
-        // SAFETY: a fresh block of this layout.
-        unsafe {
-            block.write(Block {
-                head: ContextHead {
-                    count: AtomicU32::new(1),
-                    arena,
-                    hooks: is_sampled.then_some(&spanning::HOOKS),
-                },
-                fields,
-            })
+        let (block, head) = block_for::<Block>(CLASS, LAYOUT);
+        let head = ContextHead {
+            hooks: is_sampled.then_some(&spanning::HOOKS),
+            ..head
         };
+        // SAFETY: a fresh block of that layout.
+        unsafe { block.write(Block { head, fields }) };
         Self(Some(block))
     }
+}
+
+/// A new block, to be written, and how its head begins: with one count.
+#[inline(always)]
+fn block_for<T>(class: Class, layout: Layout) -> (NonNull<T>, ContextHead) {
+    let arena = Local::current().map_or(0, Local::arena);
+    let block = memory::alloc(arena, class, layout, Purpose::Runtime)
+        .expect("the runtime's own blocks are not refused");
+    debug_assert_eq!(Layout::new::<T>(), layout, "the block is of its layout");
+    let head = ContextHead {
+        count: AtomicU32::new(1),
+        arena,
+        has_hop: false,
+        hooks: None,
+    };
+    (block.cast(), head)
 }
 
 impl Clone for Context {
@@ -435,11 +506,16 @@ fn release(block: NonNull<Block>) {
     } else {
         fence(Ordering::Acquire);
     }
-    // SAFETY: the last count is gone, so the block is ours; it came from `change`.
+    // SAFETY: the last count is gone, so the block is ours; it came from `change` or `with_hop`, as its head says.
     unsafe {
-        let arena = (*block.as_ptr()).head.arena;
-        block.drop_in_place();
-        memory::free(block.cast(), arena, CLASS, LAYOUT);
+        let ContextHead { arena, has_hop, .. } = (*block.as_ptr()).head;
+        if has_hop {
+            block.cast::<HopBlock>().drop_in_place();
+            memory::free(block.cast(), arena, HOP_CLASS, HOP_LAYOUT);
+        } else {
+            block.drop_in_place();
+            memory::free(block.cast(), arena, CLASS, LAYOUT);
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A message of a sampled trace has a context block of its own, in which its *hop* stands: when and from
 //! where it was sent, and under which span. When its handler begins, the handler's context takes its place in the
-//! node: the same deadline, cancellation and baggage, but its span is the handler's. So whatever a handler does
+//! node: the same deadline, cancellation and baggage, but its span is the handler's. If nobody else has the message's
+//! context, which is so for a tell, it is made into the handler's, without another block. So whatever a handler does
 //! (tells, asks, timers, tasks, streams, work that blocks, over all of its awaits) finds its parent in
 //! force, and none of them has to know of spans.
 //!
@@ -17,9 +18,8 @@
 //! on their context that they had to pay before.
 
 use std::mem;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::envelope::context_of;
 use super::message_context::Context;
@@ -27,31 +27,42 @@ use super::proxy::peer_of;
 use crate::cell::recent::Culprit;
 use crate::cell::{Begin, Cause, CellRef, Local, Runtime, SpanHooks, current_cell, is_at_work};
 use crate::clock::Tick;
-use crate::id::{ActorId, NumaNodeId};
+use crate::id::{ActorId, NumaNodeId, WorkerId};
 use crate::mailbox::node::{Fate, Node};
 use crate::memory;
-use crate::trace::{SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord, TellSpans, TraceContext};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::trace::{
+    Brief, SpanId, SpanKind, SpanLink, SpanOutcome, SpanRecord, TellSpans, TraceContext,
+};
 
-/// Beside its context: what one message or one handling of a sampled trace knows of itself.
-pub(super) enum Hop {
-    /// Come from that peer, and not sent to an actor yet.
-    Came(Arc<str>),
-    Sent(Sent),
-    Open(Open),
+/// Behind its context: what one message or one handling of a sampled trace knows of itself.
+pub(super) struct Hop {
+    /// Where it comes from, if that is another peer.
+    pub(super) peer: Option<Arc<str>>,
+    /// Of a message: how it was sent; none if it has only come from a peer by now. Of a handling: as its message.
+    pub(super) sent: Option<Sent>,
+    /// Of a handling.
+    pub(super) open: Option<Open>,
 }
 
 impl Hop {
+    /// Of a message that is on its way.
     fn sent(&self) -> Option<&Sent> {
-        match self {
-            Self::Sent(sent) => Some(sent),
-            Self::Came(_) | Self::Open(_) => None,
-        }
+        self.sent.as_ref().filter(|_| self.open.is_none())
+    }
+
+    /// Of a message too.
+    fn came_from(&self) -> Option<&Arc<str>> {
+        self.peer.as_ref().filter(|_| self.open.is_none())
     }
 }
 
 /// A message on its way.
+#[derive(Clone, Copy)]
 pub(super) struct Sent {
     at: Tick,
+    /// What its context names: of an ask its own span, otherwise the one that sends.
+    span: SpanId,
     sender: Option<ActorId>,
     numa_node: Option<NumaNodeId>,
     /// Of the handling.
@@ -59,54 +70,76 @@ pub(super) struct Sent {
     link: Option<SpanLink>,
     /// Of the ask that this is the message of: what it is under.
     asked: Option<Option<SpanId>>,
-    /// Where it comes from, if that is another peer.
-    peer: Option<Arc<str>>,
 }
 
 /// A handling that goes on, or is over.
 pub(super) struct Open {
     /// Whose: a context travels, and others come by it.
     node: usize,
-    begun: Mutex<Option<Box<Begun>>>,
-}
-
-struct Begun {
-    record: SpanRecord,
+    is_over: AtomicBool,
+    /// The handler has a handle for its answer, and the work lasts until both are done. Set before anybody else can
+    /// have that handle.
+    has_reply: AtomicBool,
+    /// With a handle: how what was done first has ended.
+    first: Mutex<Option<SpanOutcome>>,
     at: Tick,
+    /// Since when the message waited, if it did.
+    waited_since: Option<Tick>,
+    kind: SpanKind,
+    parent: Option<SpanId>,
+    actor: ActorId,
+    actor_type: &'static str,
+    actor_name: Option<Arc<str>>,
+    message_type: &'static str,
+    numa_node: NumaNodeId,
+    worker: Option<WorkerId>,
+    mailbox_depth: u32,
+    restarts: u64,
+    peer: Option<Arc<str>>,
     runtime: &'static Runtime,
-    /// The message's own context, to be put back.
-    message: Context,
-    /// The handler has a handle for its answer, and the work lasts until both are done.
-    has_reply: bool,
+    /// The message's own context, to be put back. None: this one was it, and is again when the span goes back to
+    /// what the message was sent with.
+    message: Option<Context>,
 }
 
 impl Open {
-    /// The handler is done, or the answer given; the span ends with the last of them.
-    fn end(&self, outcome: SpanOutcome) {
-        let mut slot = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(begun) = &mut *slot else {
-            return;
+    // Relaxed, all: without a handle only the owner of the node comes here, with one the lock is around it.
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn set_over(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// The handler is done, or the answer given. The outcome, if that was the last of them.
+    #[inline(always)]
+    fn end(&self, outcome: SpanOutcome) -> Option<SpanOutcome> {
+        // Relaxed: who got a handle got it after this was set.
+        if self.has_reply.load(Ordering::Relaxed) {
+            return self.end_part(outcome);
+        }
+        if self.is_over() {
+            return None;
+        }
+        self.set_over();
+        Some(outcome)
+    }
+
+    #[cold]
+    fn end_part(&self, outcome: SpanOutcome) -> Option<SpanOutcome> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over() {
+            return None;
+        }
+        let Some(before) = first.take() else {
+            *first = Some(outcome);
+            return None;
         };
-        let before = &mut begun.record.outcome;
+        self.set_over();
         // A handle says that there was a panic, the turn says which.
-        if !before.is_error() || matches!(outcome, SpanOutcome::Panicked(_)) {
-            *before = outcome;
-        }
-        if mem::take(&mut begun.has_reply) {
-            return;
-        }
-        let begun = slot.take();
-        drop(slot);
-        if let Some(begun) = begun {
-            let Begun {
-                mut record,
-                at,
-                runtime,
-                ..
-            } = *begun;
-            record.duration = at.until(Tick::now());
-            runtime.spans().push(Box::new(record));
-        }
+        let is_better = !before.is_error() || matches!(outcome, SpanOutcome::Panicked(_));
+        Some(if is_better { outcome } else { before })
     }
 }
 
@@ -172,7 +205,7 @@ impl Context {
         if !trace.is_sampled() || !spans.is_on() {
             return self;
         }
-        if let Some(Hop::Sent(_)) = self.hop() {
+        if self.hop().and_then(Hop::sent).is_some() {
             return self;
         }
         let sending = Some(trace.span_id());
@@ -197,10 +230,12 @@ impl Context {
     ) -> Self {
         let is_ask = verb == Verb::Ask;
         let trace = if is_ask { trace.child() } else { trace };
+        let local = Local::current();
         let sent = Sent {
             at: Tick::now(),
-            sender: current_cell().map(CellRef::id),
-            numa_node: Local::current().map(|local| NumaNodeId(local.arena())),
+            span: trace.span_id(),
+            sender: local.and_then(Local::cell).map(CellRef::id),
+            numa_node: local.map(|local| NumaNodeId(local.arena())),
             parent: if is_ask {
                 Some(trace.span_id())
             } else {
@@ -208,12 +243,9 @@ impl Context {
             },
             link,
             asked: is_ask.then_some(sending),
-            peer: match self.hop() {
-                Some(Hop::Came(peer)) => Some(peer.clone()),
-                _ => None,
-            },
         };
-        self.with_hop(trace, Hop::Sent(sent))
+        let peer = self.hop().and_then(Hop::came_from).cloned();
+        self.with_hop(trace, peer, Some(sent), None)
     }
 
     /// As `departing`, for work that an actor has done elsewhere.
@@ -268,7 +300,7 @@ impl Context {
     pub fn from_peer(&self, peer: &Arc<str>) -> Self {
         match self.trace() {
             Some(trace) if trace.is_sampled() => {
-                self.with_hop(trace.clone(), Hop::Came(peer.clone()))
+                self.with_hop(trace.clone(), Some(peer.clone()), None, None)
             }
             _ => self.clone(),
         }
@@ -293,16 +325,17 @@ impl Context {
         }
         let by = self.trace().filter(|trace| trace.is_sampled());
         if spans.begins() {
+            let root = TraceContext::new_root(true);
             let sent = Sent {
                 at: due,
+                span: root.span_id(),
                 sender: Some(actor),
                 numa_node: None,
                 parent: None,
                 link: by.map(SpanLink::to),
                 asked: None,
-                peer: None,
             };
-            return self.with_hop(TraceContext::new_root(true), Hop::Sent(sent));
+            return self.with_hop(root, None, Some(sent), None);
         }
         match by {
             Some(_) => self.with_trace(TraceContext::new_root(false)),
@@ -312,13 +345,22 @@ impl Context {
 
     /// The context that the message came with, of a handling that goes on: for what comes again on its own.
     pub(super) fn before_handling(&self) -> Self {
-        let Some(Hop::Open(open)) = self.hop() else {
+        let Some((hop, trace)) = self.hop().zip(self.trace()) else {
             return self.clone();
         };
-        let begun = open.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun
-            .as_ref()
-            .map_or_else(|| self.clone(), |begun| begun.message.clone())
+        let Some(open) = hop.open.as_ref().filter(|open| !open.is_over()) else {
+            return self.clone();
+        };
+        match (&open.message, hop.sent) {
+            (Some(message), _) => message.clone(),
+            (None, Some(sent)) => self.with_hop(
+                trace.with_span(sent.span),
+                hop.peer.clone(),
+                Some(sent),
+                None,
+            ),
+            (None, None) => self.clone(),
+        }
     }
 
     /// An ask with this context is over: writes its span down, if it has one.
@@ -331,37 +373,112 @@ impl Context {
         (actor_type, message): (&'static str, &'static str),
         outcome: SpanOutcome,
     ) {
-        let (Some(Hop::Sent(sent)), Some(trace)) = (self.hop(), self.trace()) else {
+        let (Some(sent), Some(trace)) = (self.hop().and_then(Hop::sent), self.trace()) else {
             return;
         };
         let Some(parent) = sent.asked else {
             return;
         };
-        let spans = runtime.spans();
-        let started = spans.time_of_day(sent.at);
-        spans.push(Box::new(SpanRecord {
+        let brief = || Brief {
+            trace_id: trace.trace_id(),
+            span_id: trace.span_id(),
+            flags: trace.flags(),
+            kind: SpanKind::Ask,
             parent,
-            actor: Some(target),
+            link: None,
+            sent: None,
+            started: sent.at,
+            ended: Tick::now(),
+            actor: target,
             actor_type,
+            actor_name: None,
+            message,
             sender: sent.sender,
             sender_numa_node: sent.numa_node,
-            duration: sent.at.until(Tick::now()),
-            outcome,
-            ..SpanRecord::new(trace.clone(), SpanKind::Ask, message, started)
-        }));
+            numa_node: None,
+            worker: None,
+            mailbox_depth: None,
+            restarts: 0,
+            peer: None,
+        };
+        hand_in(runtime, brief, trace, outcome);
     }
+
+    /// A part of the handling with this context is over: writes its span down, if it was the last.
+    fn part_over(&self, outcome: SpanOutcome) {
+        let (Some(hop), Some(trace)) = (self.hop(), self.trace()) else {
+            return;
+        };
+        let Some(open) = &hop.open else {
+            return;
+        };
+        let Some(outcome) = open.end(outcome) else {
+            return;
+        };
+        let sent = hop.sent.as_ref();
+        let brief = || Brief {
+            trace_id: trace.trace_id(),
+            span_id: trace.span_id(),
+            flags: trace.flags(),
+            kind: open.kind,
+            parent: open.parent,
+            link: sent.and_then(|sent| sent.link),
+            sent: open.waited_since,
+            started: open.at,
+            ended: Tick::now(),
+            actor: open.actor,
+            actor_type: open.actor_type,
+            actor_name: open.actor_name.clone(),
+            message: open.message_type,
+            sender: sent.and_then(|sent| sent.sender),
+            sender_numa_node: sent.and_then(|sent| sent.numa_node),
+            numa_node: Some(open.numa_node),
+            worker: open.worker,
+            mailbox_depth: Some(open.mailbox_depth),
+            restarts: open.restarts,
+            peer: open.peer.clone(),
+        };
+        hand_in(open.runtime, brief, trace, outcome);
+    }
+}
+
+/// Gives a span that has ended to the collector. `brief` is made in the place where the collector finds it.
+#[inline(always)]
+fn hand_in(
+    runtime: &'static Runtime,
+    brief: impl FnOnce() -> Brief,
+    trace: &TraceContext,
+    outcome: SpanOutcome,
+) {
+    if outcome.is_error() || trace.tracestate().is_some() {
+        hand_in_full(runtime, brief(), trace, outcome);
+        return;
+    }
+    match Local::current().filter(|local| ptr::eq(local.runtime(), runtime)) {
+        Some(local) => local.push_span(brief),
+        None => runtime.spans().push_brief(brief()),
+    }
+}
+
+/// With its text.
+#[cold]
+fn hand_in_full(
+    runtime: &'static Runtime,
+    brief: Brief,
+    trace: &TraceContext,
+    outcome: SpanOutcome,
+) {
+    let spans = runtime.spans();
+    spans.push(Box::new(brief.record(Some(trace), outcome, spans)));
 }
 
 /// The actor that is at work fails in a task that a handling has left, whose span says so.
 pub(super) fn blame_for(work: &Context) {
-    let Some((Hop::Open(open), trace)) = work.hop().zip(work.trace()) else {
-        return;
-    };
-    let message = {
-        let begun = open.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.as_ref().map_or("", |begun| begun.record.message)
-    };
-    blame(message, trace.clone());
+    if let Some((hop, trace)) = work.hop().zip(work.trace())
+        && let Some(open) = &hop.open
+    {
+        blame(open.message_type, trace.clone());
+    }
 }
 
 fn blame(message: &'static str, trace: TraceContext) {
@@ -385,9 +502,9 @@ pub(super) static HOOKS: SpanHooks = SpanHooks {
     lost,
 };
 
-unsafe fn begin(node: NonNull<Node>, begin: &Begin) {
+unsafe fn begin(node: NonNull<Node>, begin: Begin) {
     // SAFETY: by `SpanHooks::begin`.
-    let (context, internal, message) = unsafe {
+    let (context, internal, message_type) = unsafe {
         let head = node.as_ref();
         (
             context_of(node),
@@ -395,12 +512,9 @@ unsafe fn begin(node: NonNull<Node>, begin: &Begin) {
             (head.vtable.message)(),
         )
     };
-    let spans = begin.runtime.spans();
-    let Some(trace) = context.trace().filter(|_| spans.is_on()) else {
+    let Some(trace) = context.trace().filter(|_| begin.runtime.spans().is_on()) else {
         return;
     };
-    let now = Tick::now();
-    let sent = context.hop().and_then(Hop::sent);
     let kind = if begin.is_forward {
         SpanKind::Forward
     } else if internal {
@@ -408,48 +522,57 @@ unsafe fn begin(node: NonNull<Node>, begin: &Begin) {
     } else {
         SpanKind::Handle
     };
+    let sent = context.hop().and_then(Hop::sent).copied();
     let peer = if begin.is_forward {
         // SAFETY: by `SpanHooks::begin` the caller owns the cell, which only a proxy's turn forwards from.
         unsafe { peer_of(begin.cell) }
+    } else if sent.is_some() {
+        context.hop().and_then(Hop::came_from).cloned()
     } else {
-        sent.and_then(|sent| sent.peer.clone())
+        None
     };
-    let own = trace.child();
-    let record = SpanRecord {
+    let own = SpanId::random();
+    let mut open = Open {
+        node: node.as_ptr().addr(),
+        is_over: AtomicBool::new(false),
+        has_reply: AtomicBool::new(false),
+        first: Mutex::new(None),
+        at: Tick::now(),
+        // A timer's message is sent when it is handled.
+        waited_since: sent.filter(|_| !internal).map(|sent| sent.at),
+        kind,
         parent: sent.map_or_else(|| Some(trace.span_id()), |sent| sent.parent),
-        link: sent.and_then(|sent| sent.link),
-        actor: Some(begin.cell.id()),
+        actor: begin.cell.id(),
         actor_type: begin.actor_type,
-        actor_name: begin.actor_name.clone(),
-        sender: sent.and_then(|sent| sent.sender),
-        queue_wait: match sent {
-            // A timer's message is sent when it is handled.
-            Some(sent) if !internal => sent.at.until(now),
-            _ => Duration::ZERO,
-        },
-        sender_numa_node: sent.and_then(|sent| sent.numa_node),
-        numa_node: Some(NumaNodeId(begin.arena)),
+        actor_name: begin.actor_name,
+        message_type,
+        numa_node: NumaNodeId(begin.arena),
         worker: begin.worker,
-        mailbox_depth: Some(begin.left),
+        mailbox_depth: begin.left,
         restarts: begin.restarts,
         peer,
-        ..SpanRecord::new(own.clone(), kind, message, spans.time_of_day(now))
-    };
-    let begun = Begun {
-        record,
-        at: now,
         runtime: begin.runtime,
-        // The node's count goes along: from here on the handler's context is in its place.
-        message: (*context).clone(),
-        has_reply: false,
+        message: None,
     };
-    let open = Open {
-        node: node.as_ptr().addr(),
-        begun: Mutex::new(Some(Box::new(begun))),
+    // SAFETY: by `SpanHooks::begin` the node's count is ours, and what was borrowed above is not used any more.
+    if let Some(alone) = unsafe { context.alone() }
+        && alone.hop.sent().is_some()
+        && let Some(trace) = alone.trace
+    {
+        // Nobody else has the message's context, so it becomes the handler's.
+        trace.set_span(own);
+        alone.hop.open = Some(open);
+        return;
+    }
+    let Some(own) = context.trace().map(|trace| trace.with_span(own)) else {
+        return;
     };
-    let handling = context.with_hop(own, Hop::Open(open));
-    // SAFETY: by `SpanHooks::begin`.
-    unsafe { exchange(node, handling) };
+    // SAFETY: by `SpanHooks::begin`; the count goes from the node to `open`, and the node gets another context.
+    unsafe {
+        open.message = Some(Context::from_raw(context.as_raw()));
+        let handling = context.with_hop(own, None, sent, Some(open));
+        (*node.as_ptr()).context = handling.into_raw();
+    }
 }
 
 /// # Safety
@@ -464,42 +587,44 @@ unsafe fn exchange(node: NonNull<Node>, context: Context) {
     }
 }
 
-/// What `begin` has left in the node; `None` if that was not called on it, or it is over.
-///
-/// # Safety
-///
-/// The caller owns the node.
-unsafe fn take_begun(node: NonNull<Node>) -> Option<Box<Begun>> {
-    // SAFETY: by the caller.
-    let context = unsafe { context_of(node) };
-    open_of(&context, node)?
-        .begun
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take()
-}
-
+/// What `begin` has left in that node's context, whether it is over or not; `None` if that was not called on it.
 fn open_of(context: &Context, node: NonNull<Node>) -> Option<&Open> {
-    match context.hop() {
-        Some(Hop::Open(open)) if open.node == node.as_ptr().addr() => Some(open),
-        _ => None,
-    }
+    let open = context.hop()?.open.as_ref()?;
+    (open.node == node.as_ptr().addr()).then_some(open)
 }
 
 unsafe fn put_back(node: NonNull<Node>) {
     // SAFETY: by `SpanHooks::put_back`.
+    let context = unsafe { context_of(node) };
+    let Some(open) = open_of(&context, node).filter(|open| !open.is_over()) else {
+        return;
+    };
+    let is_own = open.message.is_none();
+    let sent = context.hop().and_then(|hop| hop.sent);
+    // SAFETY: by `SpanHooks::put_back` the node's count is ours, and what was borrowed above is not used any more.
     unsafe {
-        if let Some(begun) = take_begun(node) {
-            exchange(node, begun.message);
+        if is_own
+            && let Some(alone) = context.alone()
+            && let (Some(trace), Some(sent)) = (alone.trace, sent)
+        {
+            trace.set_span(sent.span);
+            alone.hop.open = None;
+            return;
         }
+        // Others have it: they keep it.
+        let message = context.before_handling();
+        if let Some(open) = open_of(&context, node) {
+            open.set_over();
+        }
+        exchange(node, message);
     }
 }
 
 unsafe fn end(node: NonNull<Node>, outcome: SpanOutcome) {
     // SAFETY: by `SpanHooks::end`.
     let context = unsafe { context_of(node) };
-    if let Some(open) = open_of(&context, node) {
-        open.end(outcome);
+    if open_of(&context, node).is_some() {
+        context.part_over(outcome);
     }
 }
 
@@ -513,22 +638,18 @@ unsafe fn end(node: NonNull<Node>, outcome: SpanOutcome) {
 pub(super) unsafe fn keep_open(node: NonNull<Node>) -> Context {
     // SAFETY: by the caller; a context behind a stamp is none of ours, and has no hop.
     let context = unsafe { context_of(node) };
-    let Some(open) = open_of(&context, node) else {
+    let Some(open) = open_of(&context, node).filter(|open| !open.is_over()) else {
         return Context::empty();
     };
-    match &mut *open.begun.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(begun) => begun.has_reply = true,
-        None => return Context::empty(),
-    }
+    // Relaxed: whoever gets the handle gets it from here.
+    open.has_reply.store(true, Ordering::Relaxed);
     Context::clone(&context)
 }
 
 /// The answer is given, or never will be: of what `keep_open` gave.
 #[cold]
 pub(super) fn reply_given(work: &Context, outcome: SpanOutcome) {
-    if let Some(Hop::Open(open)) = work.hop() {
-        open.end(outcome);
-    }
+    work.part_over(outcome);
 }
 
 unsafe fn lost(node: NonNull<Node>, runtime: &'static Runtime, target: ActorId, fate: Fate) {
@@ -550,7 +671,7 @@ unsafe fn lost(node: NonNull<Node>, runtime: &'static Runtime, target: ActorId, 
         sender: sent.and_then(|sent| sent.sender),
         queue_wait: sent.map(|sent| sent.at.until(now)).unwrap_or_default(),
         sender_numa_node: sent.and_then(|sent| sent.numa_node),
-        peer: sent.and_then(|sent| sent.peer.clone()),
+        peer: context.hop().and_then(Hop::came_from).cloned(),
         outcome: SpanOutcome::Failed(fate),
         ..SpanRecord::new(
             trace.child(),

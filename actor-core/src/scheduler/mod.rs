@@ -12,6 +12,7 @@
 //! | `ring.rs` | a worker's own queue; thieves take half | yes |
 //! | `lifo.rs` | the task that runs next: its owner's, but for the watchdog | yes |
 //! | `barrier.rs` | a fence on all threads, paid by one | yes |
+//! | `bell.rs` | a thread that sleeps while there is nothing, at no cost to those who bring something | no |
 //! | `injector.rs` | one queue per NUMA node for work from outside | no |
 //! | `idle.rs` | who sleeps and who searches: one word | no |
 //! | `park.rs` | one thread's futex | yes |
@@ -28,9 +29,10 @@
 //! | `pool.rs` | `Scheduler`: start, schedule, stop, join | no |
 //!
 //! `README.md` beside this file has the picture of the whole and the proof that no wake-up is lost.
-//! The first seven also compile under `--cfg actor_loom`, and their models sit beside them.
+//! The first eight also compile under `--cfg actor_loom`, and their models sit beside them.
 
 mod barrier;
+mod bell;
 mod idle;
 mod injector;
 mod lifo;
@@ -68,6 +70,7 @@ mod tests;
 #[cfg(feature = "model")]
 pub(crate) use worker::stepped;
 
+pub(crate) use bell::Bell;
 pub(crate) use task::{Link, Task};
 
 #[cfg(not(actor_loom))]

@@ -5,6 +5,7 @@
 //! `tests/floors.rs` refuses `std::sync::atomic` anywhere else in the crate.
 
 pub(crate) mod cache_padded;
+pub(crate) mod spool;
 
 #[cfg(actor_loom)]
 mod model;

@@ -1,7 +1,7 @@
 //! Which trace a message belongs to, and what is written down of those that are recorded.
 //!
 //! - `w3c`: what travels with every message of a trace, as the W3C Trace Context recommendation writes it;
-//! - `record`: one span as plain data;
+//! - `record`: one span as plain data; `brief`: the same as a worker writes it down;
 //! - `options`: what is sampled, and how tells are drawn;
 //! - `spans`: the decision at the edge, and the bounded way from the workers to the collector;
 //! - `exporter`: where the records go besides the system's own store.
@@ -11,6 +11,7 @@
 //! makes it, the worker pushes it to `spans` and forgets it. Pushing never waits: a full queue
 //! drops the record, and counts it.
 
+mod brief;
 mod exporter;
 mod options;
 mod record;
@@ -25,5 +26,6 @@ pub use w3c::{
     TraceParent, TraceParseError, TraceStateError,
 };
 
+pub(crate) use brief::Brief;
 pub(crate) use options::{Invalid, Settings, check_share};
-pub(crate) use spans::Spans;
+pub(crate) use spans::{Desk, Drained, Spans};

@@ -112,6 +112,11 @@ impl TraceContext {
         }
     }
 
+    /// From here on it names this span.
+    pub(crate) const fn set_span(&mut self, span_id: SpanId) {
+        self.parent.span_id = span_id;
+    }
+
     /// A span of the same trace: new span id, everything else kept.
     #[must_use]
     pub fn child(&self) -> Self {

@@ -1,14 +1,15 @@
 //! The collector: empties the queue of finished spans, keeps traces, feeds exporters.
 //!
-//! It looks every 20 ms while there is something, ten times a second otherwise, and is woken by nobody: a
-//! worker that pushed a span would pay for the wake-up. Who wants to see what is there by now, collects on
-//! its own thread first ([`Collector::collect`]), so a look is never behind.
+//! It looks every 20 ms while there is something, sooner if what waits for it grows, and ten times a second when
+//! there is nothing; after a second of that it sleeps until something comes (`scheduler/bell.rs`), so an idle
+//! system costs nothing. Who wants to see what is there by now, collects on its own thread first
+//! ([`Collector::collect`]), so a look is never behind.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 
 use super::SpanStats;
 use super::export::{Batch, Export, Exported};
@@ -16,14 +17,24 @@ use super::store::{Store, Trace, TraceList, TraceSummary};
 use crate::cell::Runtime;
 use crate::clock::Tick;
 use crate::id::ActorId;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread;
 use crate::telemetry::latencies::{Latencies, Recorder};
 use crate::telemetry::rankings::Rates;
-use crate::trace::{Settings, SpanExporter, SpanRecord, TraceId};
+use crate::trace::{Drained, Settings, SpanExporter, SpanRecord, TraceId};
 
 /// Between two looks: while spans come, and while none do.
 const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(100);
+/// At least so long, however much comes.
+const BUSY_MIN: Duration = Duration::from_millis(1);
+/// What waits shall be less than that part of what there is room for, in percent; with half of it there is no hurry.
+const FULL: usize = 25;
+/// Looks in a row that found nothing, before it sleeps until it is woken. A second, in which also the workers' paces
+/// are back at every message (`cell::stamps`), so that whatever comes next is seen.
+const DOZE_AFTER: u32 = 10;
+/// Where it cannot be woken for nothing: between two looks.
+const NO_BARRIERS: Duration = Duration::from_secs(1);
 
 /// Measurements that are taken in at one look.
 const SAMPLES: usize = 32_768;
@@ -37,6 +48,7 @@ pub(crate) struct Collector {
     state: Mutex<State>,
     exported: Exported,
     flush_within: Duration,
+    is_ending: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -51,7 +63,7 @@ struct State {
 /// Ends the thread when dropped: what waits is collected and exported, within the time for that.
 #[derive(Debug)]
 pub(crate) struct CollectorThread {
-    end: Option<Sender<()>>,
+    collector: Arc<Collector>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -69,6 +81,7 @@ impl Collector {
             }),
             exported: Exported::default(),
             flush_within: settings.flush_within,
+            is_ending: AtomicBool::new(false),
         }
     }
 
@@ -79,13 +92,12 @@ impl Collector {
     /// What the operating system says to a new thread.
     pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<CollectorThread> {
         self.runtime.stamps().enable();
-        let (end, ended) = bounded::<()>(0);
         let this = self.clone();
         let thread = thread::Builder::new()
             .name("actor-collector".to_owned())
-            .spawn(move || this.run(&ended))?;
+            .spawn(move || this.run())?;
         Ok(CollectorThread {
-            end: Some(end),
+            collector: self.clone(),
             thread: Some(thread),
         })
     }
@@ -110,22 +122,24 @@ impl Collector {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what has ended by now. Whether there was something.
-    pub(crate) fn collect(&self) -> bool {
+    /// Takes in what has ended by now.
+    pub(crate) fn collect(&self) -> Drained {
         let mut state = self.state();
-        let mut any = false;
-        loop {
-            let spans = self.runtime.spans().drain(BATCH);
-            if spans.is_empty() {
-                return any;
-            }
-            any = true;
+        let State { store, exports, .. } = &mut *state;
+        let spans = self.runtime.spans();
+        if exports.is_empty() {
+            // SAFETY: under the lock, which only this function has for that.
+            return unsafe { spans.drain(|span| store.insert(span)) };
+        }
+        let mut ended = Vec::new();
+        // SAFETY: as above.
+        let drained = unsafe { spans.drain(|span| ended.push(span)) };
+        // Each way has its spans in that order, and there are several.
+        ended.sort_by_key(|span| span.ended());
+        for spans in ended.chunks(BATCH) {
             let batch = Batch::from(spans);
-            for span in batch.iter() {
-                state.store.insert(span.clone());
-            }
-            if state.exports.is_empty() {
-                continue;
+            for span in spans {
+                store.insert(span.clone());
             }
             // A failure in a trace that is not sampled is kept here and goes nowhere else.
             let is_sampled = |span: &&Arc<SpanRecord>| span.trace.is_sampled();
@@ -134,10 +148,11 @@ impl Collector {
             } else {
                 batch.iter().filter(is_sampled).cloned().collect()
             };
-            for export in state.exports.iter().filter(|_| !batch.is_empty()) {
+            for export in exports.iter().filter(|_| !batch.is_empty()) {
                 export.offer(&batch);
             }
         }
+        drained
     }
 
     /// How long messages waited and handlers took.
@@ -215,19 +230,39 @@ impl Collector {
         }
     }
 
-    fn run(&self, ended: &Receiver<()>) {
-        let mut pause = IDLE;
-        // Until the other end of the channel is dropped.
-        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
+    fn run(&self) {
+        let bell = self.runtime.spans().bell();
+        let (mut pause, mut quiet) = (IDLE, 0_u32);
+        // Relaxed: the bell's lock hands it over, and what it is set after.
+        while !self.is_ending.load(Ordering::Relaxed) {
             let has_measured = self.measure();
             self.runtime.pace_stamps();
-            pause = if self.collect() || has_measured {
-                BUSY
+            let drained = self.collect();
+            if drained.taken > 0 || has_measured {
+                (pause, quiet) = (next_pause(pause, drained.fullest), 0);
             } else {
-                IDLE
-            };
+                (pause, quiet) = (IDLE, quiet + 1);
+            }
+            if quiet >= DOZE_AFTER {
+                (pause, quiet) = (IDLE, 0);
+                if !bell.doze() {
+                    bell.wait(NO_BARRIERS);
+                    continue;
+                }
+                if self.is_quiet() {
+                    bell.wait_until_rung();
+                    continue;
+                }
+                bell.stay_awake();
+            }
+            bell.wait(pause);
         }
         self.end();
+    }
+
+    /// Nothing waits for the thread. Whatever comes later rings, and so does who ends it, at any time.
+    fn is_quiet(&self) -> bool {
+        self.runtime.spans().is_empty() && self.runtime.stamps().is_empty()
     }
 
     /// The last look, and the exporters' last call.
@@ -249,6 +284,18 @@ impl Collector {
     }
 }
 
+/// So that what waits stays below `FULL`.
+fn next_pause(pause: Duration, fullest: usize) -> Duration {
+    let pause = pause.min(BUSY);
+    if fullest > FULL {
+        (pause / 2).max(BUSY_MIN)
+    } else if fullest < FULL / 2 {
+        (pause * 2).min(BUSY)
+    } else {
+        pause
+    }
+}
+
 /// Waits for so many answers. Whether all came in time.
 fn wait(done: &Receiver<()>, answers: usize, until: Instant) -> bool {
     (0..answers).all(|_| done.recv_deadline(until).is_ok())
@@ -256,10 +303,32 @@ fn wait(done: &Receiver<()>, answers: usize, until: Instant) -> bool {
 
 impl Drop for CollectorThread {
     fn drop(&mut self) {
-        drop(self.end.take());
+        // Relaxed: the bell's lock hands it over.
+        self.collector.is_ending.store(true, Ordering::Relaxed);
+        self.collector.runtime.spans().bell().ring();
         if let Some(thread) = self.thread.take() {
             // It runs no user code, so it does not panic; and if it did, there would be nothing to do here.
             _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fuller_the_sooner() {
+        let mut pause = IDLE;
+        for expected in [20, 10, 5, 2, 1, 1] {
+            let fullest = if pause == IDLE { 20 } else { 60 };
+            pause = next_pause(pause, fullest);
+            assert_eq!(pause.as_millis(), expected);
+        }
+        assert_eq!(next_pause(pause, 20), pause, "neither full nor empty");
+        for _ in 0..9 {
+            pause = next_pause(pause, 3);
+        }
+        assert_eq!(pause, BUSY);
     }
 }

@@ -9,9 +9,11 @@
 //! list, so that those show what the traces are like.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::random;
 use crate::trace::{Settings, SpanKind, SpanOutcome, SpanRecord, TraceId};
 
 /// Spans of one trace that are kept.
@@ -77,7 +79,7 @@ pub struct Trace {
 #[derive(Debug)]
 pub(super) struct Store {
     limits: Limits,
-    traces: HashMap<TraceId, Entry>,
+    traces: HashMap<TraceId, Entry, Key>,
     recent: VecDeque<TraceId>,
     slow: BTreeSet<(Duration, TraceId)>,
     failed: VecDeque<TraceId>,
@@ -117,7 +119,7 @@ impl Store {
                 spans: settings.keep_spans,
                 bytes: settings.keep_spans.saturating_mul(BYTES_PER_SPAN),
             },
-            traces: HashMap::new(),
+            traces: HashMap::with_hasher(Key(random::next_u64())),
             recent: VecDeque::new(),
             slow: BTreeSet::new(),
             failed: VecDeque::new(),
@@ -147,21 +149,25 @@ impl Store {
             entry.is_recent = true;
             self.recent.push_back(id);
         }
-        let before = (entry.summary.duration, entry.is_slow);
+        let before = entry.summary.duration;
         if let Some(bytes) = entry.add(&span) {
             self.spans += 1;
             self.bytes += bytes;
         }
+        let now = entry.summary.duration;
         if !is_sampled {
             // Only among the failed.
-        } else if before == (entry.summary.duration, true) {
-            // Where it was among the slow ones.
-        } else {
-            if before.1 {
-                self.slow.remove(&(before.0, id));
+        } else if entry.is_slow {
+            if now != before {
+                self.slow.remove(&(before, id));
+                self.slow.insert((now, id));
             }
+        } else if self.slow.len() < limits.slow
+            // Most are not slow: not to be put in and taken out again.
+            || self.slow.first().is_some_and(|least| *least < (now, id))
+        {
             entry.is_slow = true;
-            self.slow.insert((entry.summary.duration, id));
+            self.slow.insert((now, id));
         }
         if span.is_error() && !entry.is_failed {
             entry.is_failed = true;
@@ -260,6 +266,47 @@ impl Store {
         })
     }
 }
+
+/// Hashes trace ids. They are random numbers, but those of others are what they say: a key of this store's own
+/// keeps them from choosing what falls together.
+#[derive(Clone, Copy, Debug)]
+struct Key(u64);
+
+/// See [`Key`].
+#[derive(Debug)]
+struct KeyHasher(u64);
+
+impl BuildHasher for Key {
+    type Hasher = KeyHasher;
+
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher(self.0)
+    }
+}
+
+impl Hasher for KeyHasher {
+    fn write_u128(&mut self, id: u128) {
+        // Multiplied to twice the width and folded, so that each bit of the id and the key is in each of the result.
+        let (high, low) = ((id >> 64) as u64, id as u64);
+        for word in [high, low] {
+            let wide = u128::from(self.0 ^ word) * u128::from(FACTOR);
+            self.0 = (wide >> 64) as u64 ^ wide as u64;
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(*byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Any odd number with as many ones as zeros, without pattern: 2^64 by the golden ratio.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Entry {
     fn of(span: &SpanRecord) -> Self {

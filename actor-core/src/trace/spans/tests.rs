@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::trace::{SpanKind, TraceContext};
+use crate::id::ActorId;
+use crate::trace::{SpanKind, TraceContext, TraceFlags};
 
 fn record() -> Box<SpanRecord> {
     let trace = TraceContext::new_root(true);
@@ -11,7 +12,7 @@ fn record() -> Box<SpanRecord> {
 
 #[test]
 fn a_full_queue_drops_and_counts_and_the_books_hold() {
-    let spans = Spans::new();
+    let spans = Spans::new(1);
     spans.set(&Settings {
         queue: 16,
         ..Settings::default()
@@ -21,15 +22,71 @@ fn a_full_queue_drops_and_counts_and_the_books_hold() {
     }
     let counts = spans.counts();
     assert_eq!((counts.offered, counts.queued, counts.dropped), (20, 16, 4));
-    assert_eq!(spans.drain(10).len(), 10);
-    assert_eq!(spans.drain(10).len(), 6);
+    // SAFETY: the one thread here.
+    let drained = unsafe { spans.drain(drop) };
+    assert_eq!((drained.taken, drained.fullest), (16, 100));
     let counts = spans.counts();
     assert_eq!((counts.recorded, counts.queued, counts.dropped), (16, 0, 4));
 }
 
+fn brief(at: u64) -> Brief {
+    Brief {
+        trace_id: TraceContext::new_root(true).trace_id(),
+        span_id: TraceContext::new_root(true).span_id(),
+        flags: TraceFlags::SAMPLED,
+        kind: SpanKind::Handle,
+        parent: None,
+        link: None,
+        sent: Some(Tick(at)),
+        started: Tick(at + 10),
+        ended: Tick(at + 30),
+        actor: ActorId::new(0, 7, 1),
+        actor_type: "Shop",
+        actor_name: None,
+        message: "Buy",
+        sender: None,
+        sender_numa_node: None,
+        numa_node: None,
+        worker: None,
+        mailbox_depth: Some(7),
+        restarts: 0,
+        peer: None,
+    }
+}
+
+#[test]
+fn a_full_desk_drops_and_counts_and_the_books_hold() {
+    let spans = Spans::new(2);
+    spans.set(&Settings {
+        queue: 20,
+        ..Settings::default()
+    });
+    for at in 0..40 {
+        // SAFETY: the one thread here, as below.
+        unsafe { spans.push_at(spans.desk(1), || brief(at)) };
+    }
+    spans.push_brief(brief(99));
+    let counts = spans.counts();
+    assert_eq!((counts.offered, counts.queued, counts.dropped), (41, 33, 8));
+    assert!(!spans.is_empty());
+    let mut all = Vec::new();
+    // SAFETY: as above.
+    unsafe { spans.drain(|span| all.push(span)) };
+    let counts = spans.counts();
+    assert_eq!((counts.recorded, counts.queued, counts.dropped), (33, 0, 8));
+    assert!(spans.is_empty());
+    let span = &all[1];
+    assert_eq!((span.actor_type, span.message), ("Shop", "Buy"));
+    assert_eq!(span.queue_wait, Duration::from_nanos(10));
+    assert_eq!(span.duration, Duration::from_nanos(20));
+    assert_eq!(span.started, spans.time_of_day(Tick(10)));
+    assert_eq!((span.mailbox_depth, span.parent), (Some(7), None));
+    assert!(span.trace.is_sampled() && !span.is_error());
+}
+
 #[test]
 fn work_in_a_rhythm_does_not_fall_between() {
-    let spans = Spans::new();
+    let spans = Spans::new(1);
     spans.set_share(0.02);
     // Of what comes every 500th time, about one in 50 is recorded, and not all or nothing: in 50,000 draws for
     // 1000 of them, none would be a chance of 1 in 10^8.
@@ -46,7 +103,7 @@ fn work_in_a_rhythm_does_not_fall_between() {
 
 #[test]
 fn of_each_row_one_trace_is_recorded() {
-    let spans = Spans::new();
+    let spans = Spans::new(1);
     let of = |share, n: u32| {
         spans.set_share(share);
         (0..n).filter(|_| spans.begins()).count()
@@ -65,7 +122,7 @@ fn of_each_row_one_trace_is_recorded() {
 
 #[test]
 fn times_of_day_go_with_the_clock_both_ways() {
-    let spans = Spans::new();
+    let spans = Spans::new(1);
     let now = Tick::now();
     let at = spans.time_of_day(now);
     let later = now.after(Duration::from_secs(3));
