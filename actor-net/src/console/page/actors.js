@@ -158,7 +158,8 @@ export default function actors(context) {
       columns: [
         { id: "actor", title: "Actor", grow: true, cell: (row) => h("span", { class: "two" }, actorLink(row), doing(row)) },
         { id: "parent", title: "Below", hide: 1, cell: (row) => (row.parent ? h("a", { class: "mono", href: href(`actors/${row.parent}`) }, row.parent) : h("span", { class: "muted" }, "top")) },
-        ...COLUMNS,
+        // What it is sorted by is seen, however narrow it is.
+        ...COLUMNS.map((column) => (column.id === way() ? { ...column, hide: undefined } : column)),
         { id: "children", title: "Children", number: true, hide: 1, cell: (row) => count(row.children) },
       ],
     }), pager({ page: Number(query().get("page")) || 0, shown: value.shown, total: count(value.total), next: value.next, what: "actors",
