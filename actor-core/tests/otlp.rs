@@ -98,12 +98,22 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, codes: &Mutex<Vec<u16>>
             return;
         }
         let mut to = stream;
-        let answer = format!("HTTP/1.1 {code} x\r\ncontent-length: 0\r\n\r\n");
-        if to.write_all(answer.as_bytes()).is_err() {
+        // Two spans are rejected, with a word on it, in a batch that is taken.
+        let in_part = b"\x0a\x08\x08\x02\x12\x04full";
+        let (code, body) = match code {
+            IN_PART => (200, &in_part[..]),
+            code => (code, &b""[..]),
+        };
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {code} x\r\ncontent-length: {length}\r\n\r\n");
+        if to.write_all(&[answer.as_bytes(), body].concat()).is_err() {
             return;
         }
     }
 }
+
+/// No code of HTTP's.
+const IN_PART: u16 = 299;
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
@@ -230,6 +240,21 @@ fn a_collector_that_refuses_costs_its_spans_and_nothing_else() {
         "{stats:?}"
     );
     assert_eq!(stats.retries, 0, "400 does not become better");
+}
+
+#[test]
+fn what_a_collector_rejects_of_a_batch_is_not_counted_as_sent() {
+    let collector = Collector::start(&[IN_PART]);
+    let system = system(PATIENCE);
+    let whole = options(&collector.url).batches(100, 100, Duration::from_secs(3600));
+    let export = system.export_otlp(whole).unwrap();
+    say(&system, 10);
+    assert!(system.flush_spans(PATIENCE));
+    let spans = system.stats().spans;
+    assert_eq!((spans.exported, spans.not_exported), (8, 2));
+    let stats = end(system, &export);
+    assert_eq!((stats.spans_sent, stats.spans_failed), (8, 2), "{stats:?}");
+    assert!(stats.last_error.unwrap().contains("full"));
 }
 
 #[test]

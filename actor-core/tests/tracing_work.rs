@@ -368,7 +368,12 @@ fn a_failure_that_nobody_records_is_kept_and_found_by_its_trace() {
             system.traces(TraceList::Failed, 10).len() > before
         });
         let failed = &system.traces(TraceList::Failed, 10)[0];
-        let failure = &system.failures(1).latest[0];
+        let noted = || {
+            let latest = system.failures(1).latest;
+            latest.into_iter().find(|it| it.actor == fragile.id())
+        };
+        wait_until("it is noted", || noted().is_some());
+        let failure = noted().expect("a moment ago");
         assert_eq!(failure.trace_id, Some(failed.trace_id), "{failure:#?}");
         assert!(of.is_none_or(|of| of == failed.trace_id));
         let trace = trace_of(&system, failed.trace_id, 1);

@@ -17,7 +17,8 @@ pub struct OtlpStats {
     pub spans_sent: u64,
     /// Spans that found the queue full: the collector is too slow, or down.
     pub spans_dropped: u64,
-    /// Spans that were lost with a batch that failed for good, or with the end of the time to flush.
+    /// Spans that were lost with a batch that failed for good, or with the end of the time to flush; and those of a
+    /// batch that the collector took, and said that it rejects (by HTTP; gRPC does not tell).
     pub spans_failed: u64,
     /// Spans that wait, or are under way.
     pub spans_queued: u64,
@@ -48,6 +49,7 @@ pub(super) struct Books {
     metrics_failed: AtomicU64,
     last_error: Mutex<Option<String>>,
     noted: AtomicU64,
+    rejected: AtomicU64,
     /// The same for the system's own books.
     counts: ExportCounts,
 }
@@ -71,6 +73,22 @@ impl Books {
         self.tries.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Of the batch that is under way the collector does not keep so many.
+    pub(super) fn reject(&self, spans: u64) {
+        self.rejected.store(spans, Ordering::Relaxed);
+    }
+
+    /// How many that were, of the batch that was under way.
+    pub(super) fn take_rejected(&self) -> u64 {
+        self.rejected.swap(0, Ordering::Relaxed)
+    }
+
+    /// It was sent, but for these.
+    pub(super) fn batch_in_part(&self, spans: usize, rejected: usize) {
+        self.batch(spans - rejected, true);
+        self.left_behind(rejected);
+    }
+
     pub(super) fn batch(&self, spans: usize, was_sent: bool) {
         let (batches, sum) = if was_sent {
             self.counts.add_exported(spans);
@@ -83,7 +101,7 @@ impl Books {
         sum.fetch_add(spans as u64, Ordering::Relaxed);
     }
 
-    /// Never tried: there was no time left.
+    /// Never tried, for there was no time left; or rejected.
     pub(super) fn left_behind(&self, spans: usize) {
         self.counts.add_lost(spans);
         self.failed.fetch_add(spans as u64, Ordering::Relaxed);

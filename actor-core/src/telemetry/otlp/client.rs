@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
 
 use super::books::Books;
 use super::settings::Settings;
@@ -37,8 +39,21 @@ impl Client {
         Ok(Self { client, books })
     }
 
+    /// A batch of spans.
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        self.execute(request.try_into()?)
+        let response = self.execute(request.try_into()?)?;
+        // A collector may take a batch and say that it does not keep all of it.
+        if response.status().is_success()
+            && let Ok(answer) = ExportTraceServiceResponse::decode(&**response.body())
+            && let Some(partial) = answer.partial_success
+            && let Ok(spans @ 1..) = u64::try_from(partial.rejected_spans)
+        {
+            let why = partial.error_message;
+            self.books.reject(spans);
+            self.books
+                .note_error(format!("the collector rejected {spans} spans: {why}"));
+        }
+        Ok(response)
     }
 
     /// As `send`, for at most that long.

@@ -175,8 +175,19 @@ impl Outbox {
                         Some(sender) => sender.send(spans),
                         None => Err(self.books.last_error().unwrap_or_default()),
                     };
-                    self.books.batch(batch.len(), sent.is_ok());
+                    let rejected = self.books.take_rejected();
+                    let rejected = usize::try_from(rejected).unwrap_or(usize::MAX);
+                    let rejected = rejected.min(batch.len());
+                    if sent.is_ok() {
+                        self.books.batch_in_part(batch.len(), rejected);
+                    } else {
+                        self.books.batch(batch.len(), false);
+                    }
                     match sent {
+                        Ok(()) if rejected > 0 => {
+                            let error = self.books.last_error().unwrap_or_default();
+                            self.complain(&error, rejected);
+                        }
                         Ok(()) => self.works(),
                         Err(error) => {
                             // The client knows better what it was: "network error" helps nobody.
