@@ -16,13 +16,17 @@ use super::exporter::SpanExporter;
 ///
 /// | option | default | touch it when |
 /// |---|---|---|
-/// | `sample` | 0: none of its own | always, in production: 0.01 costs at most 3 % of the throughput of empty handlers |
+/// | `sample` | 0: none of its own | always, in production: see below for what it costs |
 /// | `tell_spans` | [`TellSpans::Linked`] | traces of events become too long |
 /// | `keep_traces`, `keep_slow`, `keep_failed` | 1000, 100, 100 | traces are looked at long after |
 /// | `keep_spans` | 20 000, about 10 MB when full, at most 20 | the same |
 /// | `queue` | 4096 | [`SpanStats::dropped`](crate::SpanStats) grows |
 /// | `exporter` | none | there is a collector |
 /// | `flush_within` | 5 s | the collector is slow when the process ends |
+///
+/// A message of a trace that is not recorded costs nothing that can be seen. One that is recorded costs 160 to 400 ns, so
+/// 1 % of them 2 to 4 ns a message: 3 % where a message takes 140 ns with its handler, and more where handlers are
+/// empty.
 #[must_use = "given to SystemBuilder::tracing"]
 pub struct TracingOptions {
     pub(crate) settings: Settings,
@@ -147,8 +151,10 @@ impl TracingOptions {
         self
     }
 
-    /// How many finished spans may wait for the collector, which empties the queue every 20 ms: 16 to
-    /// 1 048 576. One that finds it full is dropped and counted.
+    /// How many finished spans of each worker may wait for the collector, and as many of all other threads together:
+    /// 16 to 1 048 576, rounded up to a power of two; some 250 bytes each, taken when a worker has its first span. The
+    /// collector empties them every 20 ms, up to every millisecond when more comes. A span that finds no room is
+    /// dropped and counted.
     pub fn queue(mut self, spans: usize) -> Self {
         self.settings.queue = spans;
         self
