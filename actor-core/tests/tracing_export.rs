@@ -219,6 +219,10 @@ fn failures_and_lost_messages_of_late_name_actor_message_and_trace() {
             .is_some_and(|message| message.ends_with("Break"))
     );
     assert_eq!(failure.trace_id, Some(trace.trace_id()));
+    assert_eq!(system.failures_by_type(), [(failure.actor_type, 1)]);
+    let text = system.metrics().prometheus();
+    let counted = format!("actor_failures_total{{type=\"{}\"}} 1", failure.actor_type);
+    assert!(text.contains(&counted), "{text}");
     assert!(failure.path.contains("Worker") && failure.path.contains(&worker.id().to_string()));
     assert!(
         failure.to_string().contains("broken on purpose"),

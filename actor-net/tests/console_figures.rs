@@ -318,7 +318,10 @@ fn where_no_trace_is_to_be_expected_the_console_says_so_and_can_change_it() {
         .tracing(TracingOptions::off())
         .build()
         .expect("a system");
-    let console = self::console(&off);
+    let console = builder(&off)
+        .allow_actions(true)
+        .start()
+        .expect("it starts");
     let told = get(&console, "/api/v1/overview");
     assert_eq!(
         (&told["features"]["tracing"], &told["tracing"]["enabled"]),
@@ -329,6 +332,11 @@ fn where_no_trace_is_to_be_expected_the_console_says_so_and_can_change_it() {
             .as_str()
             .is_some_and(|it| it.contains("TracingOptions::off()"))
     );
+    let refused = ask(&console, "/api/v1/actions/sampling")
+        .post("{\"share\":0.5}")
+        .header("x-console-action", "1")
+        .send();
+    assert_eq!(refused.json()["done"], false);
     finish(off);
 }
 

@@ -194,16 +194,18 @@ impl CellRef {
             spanning::failed(self, &mut culprit, reason);
             let name = self.extra_if_any().and_then(|extra| extra.name.clone());
             let path = self.path();
+            let actor_type = (self.vtable().type_name)();
             log!(error,
-                actor = %self.id(), actor_type = (self.vtable().type_name)(),
+                actor = %self.id(), actor_type,
                 name = name.as_deref(), %path, message_type = culprit.message,
                 trace_id = culprit.trace_id().map(tracing::field::display),
                 will_restart = restarts, "actor {reason}"
             );
+            self.runtime().failed_by_type().one_more(actor_type);
             self.runtime().failed().note(|at| Failed {
                 at,
                 actor: self.id(),
-                actor_type: (self.vtable().type_name)(),
+                actor_type,
                 name,
                 path: path.into(),
                 reason: reason.clone(),

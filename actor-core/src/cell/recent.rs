@@ -3,7 +3,8 @@
 //! A bounded ring each, under a lock that nobody waits for: who finds it taken, or comes in a flood, is counted
 //! as left out. The counts of what happened are in the ledger, whole; these are examples.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::header::CellRef;
@@ -71,6 +72,26 @@ pub(crate) struct Culprit {
 impl Culprit {
     pub(crate) fn trace_id(&self) -> Option<TraceId> {
         self.trace.as_ref().map(TraceContext::trace_id)
+    }
+}
+
+/// How many lives ended in failure, by type. All of them are counted, also in a flood.
+#[derive(Debug, Default)]
+pub(crate) struct ByType(Mutex<HashMap<&'static str, u64>>);
+
+impl ByType {
+    pub(super) fn one_more(&self, actor_type: &'static str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(actor_type).or_default() += 1;
+    }
+
+    /// Those with the most first.
+    pub(crate) fn list(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list: Vec<_> = counts.iter().map(|(of, count)| (*of, *count)).collect();
+        drop(counts);
+        list.sort_by_key(|&(of, count)| (Reverse(count), of));
+        list
     }
 }
 

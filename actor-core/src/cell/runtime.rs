@@ -13,7 +13,7 @@ use super::header::CellRef;
 use super::heaviest::Heaviest;
 use super::local::Local;
 use super::names::Names;
-use super::recent::{Circle, Failed, Lost, Recent};
+use super::recent::{ByType, Circle, Failed, Lost, Recent};
 use super::running::{Look, Running};
 use super::stall::{Labels, Stalls};
 use super::stamps::Stamps;
@@ -64,6 +64,7 @@ pub(crate) struct Runtime {
     stamps: Stamps,
     lost: Recent<Lost>,
     failed: Recent<Failed>,
+    failed_by_type: ByType,
     circles: Recent<Circle>,
     restarted: Mutex<Heaviest>,
 }
@@ -94,6 +95,7 @@ impl Runtime {
             stamps: Stamps::new(workers),
             lost: Recent::new(),
             failed: Recent::new(),
+            failed_by_type: ByType::default(),
             circles: Recent::new(),
             restarted: Mutex::default(),
         }))
@@ -170,6 +172,11 @@ impl Runtime {
     /// Actors that failed, the latest.
     pub(crate) fn failed(&self) -> &Recent<Failed> {
         &self.failed
+    }
+
+    /// How many actors failed.
+    pub(crate) fn failed_by_type(&self) -> &ByType {
+        &self.failed_by_type
     }
 
     /// How long messages wait and are worked on.

@@ -31,6 +31,7 @@ impl SystemRef {
             latencies: self.latencies(),
             busiest: self.busiest(STANDING_MAX),
             most_restarted: self.most_restarted(STANDING_MAX),
+            failures: self.failures_by_type(),
             census: sources.census(|visit| self.for_each_actor(visit)),
             cpu_times: self.worker_cpu_times(),
             unpinned,

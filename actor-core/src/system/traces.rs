@@ -92,6 +92,12 @@ impl SystemRef {
         telemetry::failures(self.runtime, limit)
     }
 
+    /// How many lives ended in failure since the system started, by type of actor, those with the most first. Types
+    /// that never failed are not there.
+    pub fn failures_by_type(&self) -> Vec<(&'static str, u64)> {
+        self.runtime.failed_by_type().list()
+    }
+
     /// The latest stalls, the latest first, at most so many of the last 64 reports: one when a stall is
     /// noticed, and one when it is over.
     pub fn recent_stalls(&self, limit: usize) -> Vec<StallReport> {

@@ -96,6 +96,12 @@ fn ready(shared: &Shared, wish: &SetReady) -> ActionDone {
 }
 
 fn sampling(shared: &Shared, wish: &SetSampling) -> Result<ActionDone, Wrong> {
+    if !shared.system.stats().spans.is_on {
+        return Ok(told(
+            false,
+            "the program was built with TracingOptions::off(): nothing is recorded",
+        ));
+    }
     let set = shared.system.set_sampling(wish.share);
     set.map_err(|error| Wrong::bad(error.to_string(), "0 records none, 0.01 one in a hundred"))?;
     Ok(told(

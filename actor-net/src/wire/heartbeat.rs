@@ -4,6 +4,9 @@
 //! the time-out the connection is given up. Who was stopped himself (SIGSTOP, a suspended machine, a stalled
 //! reactor) cannot tell a silence from not having listened: when the last look at the time is too long ago,
 //! the other side gets two intervals more, in which what waits in the socket is read.
+//!
+//! A ping and its answer also tell the round trip. Where there is never a silence, one goes every tenth interval for that
+//! alone.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +15,19 @@ use super::error::Fault;
 use super::frame::{FrameKind, put_frame};
 use super::limits::Limits;
 
+/// Intervals after which a connection that is never silent is measured again.
+const MEASURE_AFTER: u32 = 10;
+
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
     heard: Instant,
     looked: Instant,
+    /// When the ping went that has no answer yet.
     pinged: Option<Instant>,
+    /// When the next goes at the latest.
+    measure: Instant,
     number: u64,
     ping_due: bool,
     /// One is enough, however many pings came: an answer to the last says all.
@@ -34,6 +43,7 @@ impl Heartbeat {
             heard: now,
             looked: now,
             pinged: None,
+            measure: now.checked_add(limits.heartbeat_interval).unwrap_or(now),
             number: 0,
             ping_due: false,
             pong_due: None,
@@ -90,7 +100,7 @@ impl Heartbeat {
         let asked = self
             .pinged
             .is_some_and(|at| now.saturating_duration_since(at) < self.interval);
-        if silent >= self.interval && !asked {
+        if (silent >= self.interval || now >= self.measure) && !asked {
             self.ping_due = true;
         }
         Ok(())
@@ -100,7 +110,8 @@ impl Heartbeat {
     pub(crate) fn timeout(&self) -> Option<Instant> {
         let from = self.pinged.map_or(self.heard, |at| at.max(self.heard));
         let next = from.checked_add(self.interval)?;
-        Some(next.min(self.heard.checked_add(self.timeout)?))
+        let given_up = self.heard.checked_add(self.timeout)?;
+        Some(next.min(given_up).min(self.measure))
     }
 
     pub(crate) fn put(&mut self, now: Instant, out: &mut Vec<u8>) {
@@ -112,6 +123,8 @@ impl Heartbeat {
         if std::mem::take(&mut self.ping_due) {
             self.number = self.number.wrapping_add(1);
             self.pinged = Some(now);
+            let pause = self.interval.saturating_mul(MEASURE_AFTER);
+            self.measure = now.checked_add(pause).unwrap_or(now);
             let number = self.number;
             put_frame(out, FrameKind::Ping, 0, |out| {
                 out.extend_from_slice(&number.to_le_bytes());

@@ -31,6 +31,8 @@ pub(crate) struct Look {
     pub(crate) busiest: Vec<ActorRate>,
     /// At most as many.
     pub(crate) most_restarted: Vec<ActorRestarts>,
+    /// By type, those with the most first.
+    pub(crate) failures: Vec<(&'static str, u64)>,
     pub(crate) census: Arc<Census>,
     pub(crate) cpu_times: Vec<Option<Duration>>,
     pub(crate) unpinned: usize,
@@ -151,6 +153,15 @@ const FAMILIES: &[Row] = &[
     }),
     row(Counter, "actor.restarts", "{restart}", "Restarts granted by supervisors.", |look, out| {
         out.add(&[], look.stats.actors.restarts);
+    }),
+    row(Counter, "actor.failures", "{failure}", "Lives that ended in failure, by type of actor.", |look, out| {
+        let (named, rest) = look.failures.split_at(look.failures.len().min(TYPES_MAX));
+        for (actor_type, count) in named {
+            out.add(&[("type", actor_type)], *count);
+        }
+        if !rest.is_empty() {
+            out.add(&[("type", OTHER)], rest.iter().map(|(_, count)| count).sum::<u64>());
+        }
     }),
     row(Counter, "actor.panics", "{panic}", "Panics caught on the system's threads.", |look, out| {
         out.add(&[], look.stats.actors.panics);

@@ -28,5 +28,5 @@ pub struct TypeRow {
     pub rate_per_s: Option<f64>,
     pub wait: Option<Spread>,
     pub handle: Option<Spread>,
-    pub failures_total: Option<u64>,
+    pub failures_total: u64,
 }

@@ -29,7 +29,7 @@ export function typesTable(rows, { sort, none } = {}) {
       { id: "handle50", title: "Handler p50", number: true, hide: 1, cell: (row) => time(row.handle, "p50_ns") },
       { id: "handle99", title: "p99", number: true, sort: "handle", hide: 3, cell: (row) => time(row.handle, "p99_ns") },
       { id: "handle999", title: "p99.9", number: true, hide: 1, cell: (row) => time(row.handle, "p999_ns") },
-      { id: "failures", title: "Failures", number: true, hide: 2, help: "failures of handlers since the start", cell: (row) => count(row.failures_total) },
+      { id: "failures", title: "Failures", number: true, hide: 2, help: "lives that ended in failure since the start", cell: (row) => count(row.failures_total) },
     ],
   });
 }

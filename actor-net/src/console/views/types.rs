@@ -23,6 +23,7 @@ pub(in crate::console) async fn types(shared: &Shared, query: &Query) -> Result<
     let times = shared.system.latencies().types;
     let times: HashMap<&str, TypeLatency> =
         times.into_iter().map(|it| (it.actor_type, it)).collect();
+    let failures: HashMap<&str, u64> = shared.system.failures_by_type().into_iter().collect();
     let pair = shared.recent.pair();
     let mut rows: Vec<TypeRow> = summary
         .types
@@ -41,7 +42,7 @@ pub(in crate::console) async fn types(shared: &Shared, query: &Query) -> Result<
             handle: times
                 .get(count.actor_type)
                 .and_then(|it| spread(&it.recent_handle)),
-            failures_total: None,
+            failures_total: failures.get(count.actor_type).copied().unwrap_or(0),
         })
         .collect();
     // Stable: of equal ones those with more actors come first.

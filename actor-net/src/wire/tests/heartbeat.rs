@@ -34,12 +34,18 @@ fn a_silent_peer_is_asked_and_then_given_up_within_the_time_out() {
 fn any_bytes_are_a_sign_of_life() {
     let start = Instant::now();
     let mut heartbeat = Heartbeat::new(&Limits::default(), start);
+    let mut pings = Vec::new();
     for half in 1..100u32 {
         let now = start + half * SECOND / 2;
         heartbeat.heard(now);
         heartbeat.tick(now).unwrap();
-        assert_eq!(pinged(&mut heartbeat, now), None);
+        if let Some(number) = pinged(&mut heartbeat, now) {
+            heartbeat.pong(&number.to_le_bytes(), now).unwrap();
+            pings.push(half / 2);
+        }
     }
+    // For the round trip alone.
+    assert_eq!(pings, [1, 11, 21, 31, 41]);
 }
 
 #[test]
