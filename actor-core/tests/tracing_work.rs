@@ -303,6 +303,9 @@ fn a_tick_is_decided_on_by_itself() {
         let next = ticks.recv_timeout(PATIENCE).expect("it ticks");
         next.trace().is_some_and(TraceContext::is_sampled)
     });
+    for clock in [clock, other] {
+        clock.ask_blocking(End).expect("answered");
+    }
     finish(system);
 }
 
