@@ -1,4 +1,4 @@
-//! What a system tells of itself as metrics, from outside: the families of the issue, what stands in them, and the seam for
+//! What a system tells of itself as metrics, from outside: which families there are, what stands in them, and the seam for
 //! those of others.
 
 mod common;

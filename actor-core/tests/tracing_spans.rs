@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use actor_core::prelude::*;
 use actor_core::{
-    ActorId, Fate, SpanId, SpanKind, SpanOutcome, SpanRecord, TellSpans, Trace, TraceContext,
-    TraceFlags, TraceId, TraceList, TracingOptions,
+    ActorId, Fate, SpanId, SpanKind, SpanOutcome, SpanRecord, TellSpans, TraceContext, TraceFlags,
+    TraceList, TracingOptions,
 };
+use common::traces::{sampled, span, trace_of};
 use common::*;
 use tokio::sync::oneshot;
 
@@ -22,42 +23,6 @@ fn traced(options: TracingOptions) -> ActorSystem {
 
 fn all() -> ActorSystem {
     traced(TracingOptions::new().sample(1.0))
-}
-
-/// A context of a sampled trace of its own.
-fn sampled() -> (Context, TraceId) {
-    let trace = TraceContext::new_root(true);
-    let id = trace.trace_id();
-    (Context::empty().with_trace(trace), id)
-}
-
-/// The trace, when so many of its spans have ended.
-#[track_caller]
-fn trace_of(system: &ActorSystem, id: TraceId, spans: usize) -> Trace {
-    wait_until("the spans have ended", || {
-        system
-            .trace(id)
-            .is_some_and(|trace| trace.spans.len() >= spans)
-    });
-    let trace = system.trace(id).expect("there a moment ago");
-    assert_eq!(trace.spans.len(), spans, "{:#?}", trace.spans);
-    assert!(trace.spans.iter().all(|span| span.trace_id() == id));
-    trace
-}
-
-/// The one span of that kind and message.
-#[track_caller]
-fn span<'a>(trace: &'a Trace, kind: SpanKind, message: &str) -> &'a SpanRecord {
-    let ends_so = |span: &&Arc<SpanRecord>| span.kind == kind && span.message.ends_with(message);
-    let found: Vec<_> = trace.spans.iter().filter(ends_so).collect();
-    let [span] = found[..] else {
-        panic!(
-            "{} spans '{kind} {message}' in {:#?}",
-            found.len(),
-            trace.spans
-        );
-    };
-    span
 }
 
 fn parent(of: &SpanRecord) -> Option<SpanId> {

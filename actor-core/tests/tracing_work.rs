@@ -9,8 +9,9 @@ use std::time::Duration;
 use actor_core::prelude::*;
 use actor_core::{
     DeferredHandler, ExportError, Fate, Reentrant, ReentrantHandler, Reply, SpanExporter, SpanKind,
-    SpanOutcome, SpanRecord, Trace, TraceContext, TraceFlags, TraceId, TraceList, TracingOptions,
+    SpanOutcome, SpanRecord, TraceContext, TraceFlags, TraceList, TracingOptions,
 };
+use common::traces::{sampled, span, trace_of};
 use common::*;
 use tokio::sync::oneshot;
 
@@ -18,35 +19,6 @@ fn traced(share: f64) -> ActorSystem {
     let options = TracingOptions::new().sample(share);
     let built = ActorSystem::builder().tracing(options).build();
     built.expect("a system starts")
-}
-
-fn sampled() -> (Context, TraceId) {
-    let trace = TraceContext::new_root(true);
-    let id = trace.trace_id();
-    (Context::empty().with_trace(trace), id)
-}
-
-/// The trace, when so many of its spans have ended.
-#[track_caller]
-fn trace_of(system: &ActorSystem, id: TraceId, spans: usize) -> Trace {
-    wait_until("the spans have ended", || {
-        system
-            .trace(id)
-            .is_some_and(|trace| trace.spans.len() >= spans)
-    });
-    let trace = system.trace(id).expect("there a moment ago");
-    assert_eq!(trace.spans.len(), spans, "{:#?}", trace.spans);
-    trace
-}
-
-#[track_caller]
-fn span<'a>(trace: &'a Trace, kind: SpanKind, message: &str) -> &'a SpanRecord {
-    let ends_so = |span: &&Arc<SpanRecord>| span.kind == kind && span.message.ends_with(message);
-    let found: Vec<_> = trace.spans.iter().filter(ends_so).collect();
-    let [span] = found[..] else {
-        panic!("not one '{kind} {message}' in {:#?}", trace.spans);
-    };
-    span
 }
 
 /// Answers later, when it is told to.

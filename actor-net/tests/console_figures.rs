@@ -1,19 +1,18 @@
 //! The figures that the console tells: they are those of the books, and they add up.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use actor_core::prelude::*;
 use actor_core::topology::Workers;
 use actor_core::{ActorId, ActorSystem, TracingOptions};
 use actor_net::cluster::{Cluster, Seeds};
-use actor_net::console::{Console, ConsoleBuilder};
 use actor_net::sharding::Entity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::console_kit::{PATIENCE, ask, get, until};
+use self::console_kit::{PATIENCE, ask, builder, console, finish, get, short, system, until};
 
 mod console_kit;
 
@@ -62,28 +61,6 @@ impl SyncHandler<Count> for Clerk {
     fn handle(&mut self, _: Count, _cx: &mut ActorContext<Self>) -> u64 {
         1
     }
-}
-
-fn short(id: ActorId) -> String {
-    id.to_string().replace("actor:", "")
-}
-
-fn system() -> ActorSystem {
-    let builder = ActorSystem::builder().workers(Workers::Count(1));
-    builder.build().expect("a system with one worker")
-}
-
-fn builder(system: &ActorSystem) -> ConsoleBuilder {
-    Console::builder(system).listen(SocketAddr::from(([127, 0, 0, 1], 0)))
-}
-
-fn console(system: &ActorSystem) -> Console {
-    builder(system).start().expect("it starts")
-}
-
-fn finish(system: ActorSystem) {
-    let report = system.shutdown_blocking(PATIENCE);
-    assert!(report.is_clean(), "{report}");
 }
 
 /// A series of `/metrics`.

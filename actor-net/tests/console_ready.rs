@@ -1,7 +1,6 @@
 //! `/readyz` of a system that has more than it can take: too many messages that wait, and messages that were refused at the
 //! memory limit. A binary of its own, because that limit is the process's.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use actor_core::ActorSystem;
@@ -10,7 +9,7 @@ use actor_core::topology::Workers;
 use actor_net::console::Console;
 use serde_json::Value;
 
-use self::console_kit::{PATIENCE, ask, until};
+use self::console_kit::{PATIENCE, ask, builder, finish, system, until};
 
 mod console_kit;
 
@@ -42,10 +41,6 @@ impl SyncHandler<Heavy> for Hoard {
     fn handle(&mut self, _: Heavy, _cx: &mut ActorContext<Self>) {}
 }
 
-fn loopback() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
 fn is_overloaded(console: &Console, words: &str) {
     let told = ask(console, "/readyz").send();
     assert_eq!(told.status, 503, "{told:?}");
@@ -57,18 +52,11 @@ fn is_overloaded(console: &Console, words: &str) {
     assert!(text.contains(words), "{text}");
 }
 
-fn finish(system: ActorSystem) {
-    let report = system.shutdown_blocking(PATIENCE);
-    assert!(report.is_clean(), "{report}");
-}
-
 #[test]
 fn it_is_not_ready_while_more_messages_wait_than_may() {
     let _alone = alone();
-    let builder = ActorSystem::builder().workers(Workers::Count(1));
-    let system = builder.build().expect("a system with one worker");
-    let console = Console::builder(&system)
-        .listen(loopback())
+    let system = system();
+    let console = builder(&system)
         .overloaded_above(3)
         .start()
         .expect("it starts");
@@ -97,10 +85,7 @@ fn it_is_not_ready_when_messages_were_refused_at_the_memory_limit() {
     let builder = ActorSystem::builder().workers(Workers::Count(1));
     let limited = builder.message_memory(16 << 20);
     let system = limited.build().expect("a system with little memory");
-    let console = Console::builder(&system)
-        .listen(loopback())
-        .start()
-        .expect("it starts");
+    let console = self::console_kit::console(&system);
     let hoard = system.actor(Hoard).mailbox(Mailbox::unbounded());
     let hoard = hoard.spawn().expect("spawned");
     // Two looks at the books lie on both sides of what is refused next.

@@ -11,6 +11,8 @@
 )]
 #![allow(missing_debug_implementations, reason = "not an interface")]
 
+pub mod traces;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

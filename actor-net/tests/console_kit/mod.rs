@@ -1,4 +1,4 @@
-//! A small client, and what every answer must have.
+//! A system with a console, a small client, and what every answer must have.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -6,11 +6,39 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use actor_net::console::Console;
+use actor_core::topology::Workers;
+use actor_core::{ActorId, ActorSystem};
+use actor_net::console::{Console, ConsoleBuilder};
 use serde_json::Value;
 
 /// Long enough for a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// With one worker.
+pub(crate) fn system() -> ActorSystem {
+    let builder = ActorSystem::builder().workers(Workers::Count(1));
+    builder.build().expect("a system with one worker")
+}
+
+/// On a port of its own.
+pub(crate) fn builder(system: &ActorSystem) -> ConsoleBuilder {
+    Console::builder(system).listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+pub(crate) fn console(system: &ActorSystem) -> Console {
+    builder(system).start().expect("it starts")
+}
+
+/// A clean shutdown, with books that add up.
+pub(crate) fn finish(system: ActorSystem) {
+    let report = system.shutdown_blocking(PATIENCE);
+    assert!(report.is_clean(), "{report}");
+}
+
+/// As the console writes it.
+pub(crate) fn short(id: ActorId) -> String {
+    id.to_string().replace("actor:", "")
+}
 
 /// One answer.
 #[derive(Debug)]
