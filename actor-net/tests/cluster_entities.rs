@@ -12,7 +12,7 @@ use actor_net::membership::MembershipSettings;
 use actor_net::sharding::{Entity, EntityContext, EntityRef};
 use serde::{Deserialize, Serialize};
 
-use self::cluster_kit::{PATIENCE, finish, system};
+use self::cluster_kit::{PATIENCE, finish, system, until_vote};
 
 mod cluster_kit;
 
@@ -436,6 +436,9 @@ fn h04_what_the_peer_had_that_leads_and_is_declared_down_comes_up_elsewhere_in_a
     let two = Peer::join("two", &store, &one);
     let three = Peer::join("three", &store, &one);
     until_even(&[&one, &two, &three]);
+    // The others are to go on without the one that leads.
+    let others = [&two.cluster, &three.cluster];
+    two.system.block_on(until_vote(3, others));
     let keys: Vec<_> = (0..40).map(|key| format!("account {key}")).collect();
     let mut before: BTreeMap<_, _> = keys
         .iter()

@@ -12,7 +12,7 @@ use actor_net::registry::{
 use actor_net::remote::Exports;
 use serde::{Deserialize, Serialize};
 
-use self::cluster_kit::{PATIENCE, finish, system};
+use self::cluster_kit::{PATIENCE, finish, system, until_vote};
 use self::cuts::Cuts;
 
 mod cluster_kit;
@@ -518,7 +518,7 @@ fn b01_a_side_without_a_majority_gives_no_names_and_the_other_does() {
     let (peers, cuts) = Peers::behind_relays(3);
     let workers: Vec<_> = (0..3).map(|at| peers.worker(at)).collect();
     peers.wait(async {
-        until_all_vote(&peers).await;
+        until_vote(3, &peers.clusters).await;
         let old = peers.name(2, "old");
         let epoch = surely(|| old.claim(workers[2])).await.unwrap();
         cuts.isolate(peers.clusters[2].peer().as_str());
@@ -557,7 +557,7 @@ fn h06_of_a_holder_on_each_side_of_a_cut_one_remains_and_the_other_hears_of_it()
     let (peers, cuts) = Peers::behind_relays(3);
     let (old, new) = (peers.worker(2), peers.worker(0));
     peers.wait(async {
-        until_all_vote(&peers).await;
+        until_vote(3, &peers.clusters).await;
         let (here, there) = (peers.name(0, "leader"), peers.name(2, "leader"));
         let epoch = surely(|| there.claim(old)).await.unwrap();
         let mut heard = there.subscribe();
@@ -596,15 +596,6 @@ fn h06_of_a_holder_on_each_side_of_a_cut_one_remains_and_the_other_hears_of_it()
         );
     });
     peers.end();
-}
-
-/// Until a cut can leave one of three without a majority.
-async fn until_all_vote(peers: &Peers) {
-    for cluster in &peers.clusters {
-        while cluster.voters().len() < peers.clusters.len() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
 }
 
 fn is_no_answer<T>(outcome: &Result<T, NameError>) -> bool {

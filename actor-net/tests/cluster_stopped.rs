@@ -19,7 +19,7 @@ use actor_net::cluster::{Cluster, LinkSettings, Seeds};
 use actor_net::membership::{MemberState, MembershipSettings};
 use actor_net::sharding::{Entity, EntityContext};
 
-use self::cluster_kit::{PATIENCE, finish, system};
+use self::cluster_kit::{PATIENCE, finish, system, until_vote};
 
 mod cluster_kit;
 
@@ -229,10 +229,7 @@ fn h02_a_stopped_owner_goes_on_and_its_writes_are_refused_by_the_epoch() {
         for peer in [&one, &two] {
             peer.until_up(3, PATIENCE).await.unwrap();
         }
-        // Before that the two could decide nothing without the third.
-        while one.voters().len() < 3 || two.voters().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until_vote(3, [&one, &two]).await;
         (one, two)
     });
     let name = actor_net::id::PeerId::new(STOPPED).unwrap();

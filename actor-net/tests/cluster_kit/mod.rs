@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_core::topology::Workers;
+use actor_net::cluster::Cluster;
 
 /// Long enough for a loaded machine; nothing waits for it but a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -20,4 +21,15 @@ pub(crate) fn system() -> ActorSystem {
 pub(crate) fn finish(system: ActorSystem) {
     let report = system.shutdown_blocking(PATIENCE);
     assert!(report.is_clean(), "{report}");
+}
+
+/// Until so many vote, as each of these sees it: of three that do any one may go, and the others still decide. Before that
+/// the first alone votes.
+#[allow(dead_code, reason = "not every test takes one of them away")]
+pub(crate) async fn until_vote(voters: usize, clusters: impl IntoIterator<Item = &Cluster>) {
+    for cluster in clusters {
+        while cluster.voters().len() < voters {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
