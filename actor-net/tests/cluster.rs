@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_net::cluster::{Cluster, ClusterBuilder, Seeds, Status};
+use actor_net::id::PeerId;
 use actor_net::membership::{MemberChange, MemberState};
 use actor_net::remote::Exports;
 use actor_net::transport::{Security, SharedKey};
@@ -162,6 +163,66 @@ fn g08_who_was_declared_down_comes_back_as_another_life() {
     });
     finish(first);
     finish(second);
+}
+
+/// Of two peers one votes. Who declares that one down is left with members that are all up, and nobody who decides.
+#[test]
+fn g08_when_nobody_can_lead_any_more_it_is_seen() {
+    let (first, second) = (system(), system());
+    first.block_on(async {
+        let one = peer(&first, "one").start().await.unwrap();
+        let two = peer(&second, "two")
+            .seeds(seeds(&one))
+            .start()
+            .await
+            .unwrap();
+        one.until_up(2, PATIENCE).await.unwrap();
+        leader_is(&two, Some("one")).await;
+        leader_is(&one, Some("one")).await;
+        has_leader(&second, "1").await;
+
+        let former = one.incarnation().unwrap();
+        assert!(two.declare_down(one.peer()).await);
+        let mut views = two.views();
+        let back = views.until(|view| {
+            let one = view.get(one.peer());
+            one.is_some_and(|one| one.state() == MemberState::Up && one.incarnation() > former)
+        });
+        let back = tokio::time::timeout(PATIENCE, back).await;
+        assert!(
+            matches!(back, Ok(Some(_))),
+            "{} {}",
+            two.view(),
+            one.status()
+        );
+        leader_is(&two, None).await;
+        leader_is(&one, None).await;
+        has_leader(&second, "0").await;
+    });
+    finish(first);
+    finish(second);
+}
+
+async fn leader_is(at: &Cluster, wanted: Option<&str>) {
+    let there = async {
+        while at.leader().as_ref().map(PeerId::as_str) != wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let there = tokio::time::timeout(PATIENCE, there).await;
+    assert!(there.is_ok(), "{}: {:?}", at.peer(), at.leader());
+}
+
+/// The same in the figures. Waited for, too: on a busy machine a leader may be silent for long, and speak again.
+async fn has_leader(system: &ActorSystem, wanted: &str) {
+    let line = format!("\nactor_cluster_has_leader {wanted}\n");
+    let there = async {
+        while !system.metrics().prometheus().contains(&line) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let there = tokio::time::timeout(PATIENCE, there).await;
+    assert!(there.is_ok(), "{line} does not come about");
 }
 
 #[test]

@@ -330,9 +330,10 @@ fn a_cluster_is_shown_with_its_members_links_shards_and_names() {
     let console = builder(&here).cluster(&one).start().expect("it starts");
     let told = until(&console, "/api/v1/cluster", |told| {
         let members = told["cluster"]["members"].as_array().expect("members");
-        members
-            .iter()
-            .any(|it| it["peer"] == "two" && it["link"]["connected"] == true)
+        told["cluster"]["leader"] == "one"
+            && members
+                .iter()
+                .any(|it| it["peer"] == "two" && it["link"]["connected"] == true)
     });
     fits::<api::ClusterAnswer>(&told);
     assert_eq!(told["cluster"]["own"], "one");
@@ -350,6 +351,7 @@ fn a_cluster_is_shown_with_its_members_links_shards_and_names() {
     let metrics = ask(&console, "/metrics").send().body;
     for series in [
         "actor_cluster_members{state=\"up\"} 2",
+        "actor_cluster_has_leader ",
         "actor_peer_connected{peer=\"two\"} 1",
         "actor_remote_messages_total{what=\"tells_out\"}",
         "actor_group_members{group=\"clerks\"} 1",

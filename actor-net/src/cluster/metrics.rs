@@ -69,6 +69,13 @@ fn members(cluster: &Cluster, reading: &mut Reading) {
     reading
         .gauge("actor.cluster.voters", "{peer}", "Peers that vote.")
         .add(&[], cluster.voters().len());
+    reading
+        .gauge(
+            "actor.cluster.has_leader",
+            "",
+            "Whether somebody leads: 1 or 0; otherwise nothing is decided.",
+        )
+        .add(&[], cluster.leader().is_some());
 }
 
 fn links(links: &[PeerLink], reading: &mut Reading) {

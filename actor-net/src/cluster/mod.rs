@@ -186,6 +186,14 @@ impl Cluster {
         life.map_or_else(BTreeSet::new, |life| life.consensus.voters())
     }
 
+    /// The peer that leads what all must agree on, if this one has heard from it within two of the longest elections (2 s
+    /// unless [`ConsensusSettings::election`] says otherwise). While there is none, who is a member, and who has which shard
+    /// or unique name, stays as it is; when that lasts for 10 s (ten of the longest elections) the log says so, with the
+    /// voters that are gone. None also while this peer looks for others, between two lives, and after it has left.
+    pub fn leader(&self) -> Option<PeerId> {
+        self.shared.life()?.consensus.leader()
+    }
+
     /// Connections to other peers that did not come about or broke in the last minute, the latest last, at most 16 that
     /// differ: where to look when a peer is alone. The log has them all.
     pub fn troubles(&self) -> Vec<Trouble> {

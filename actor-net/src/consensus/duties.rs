@@ -79,6 +79,7 @@ struct Newcomer {
 
 impl Newcomer {
     async fn tick(&mut self) {
+        self.shared.look_for_leader();
         let metrics = self.shared.metrics();
         let is_fresh = self.is_fresh();
         let has_cluster = has_cluster(&metrics);

@@ -19,6 +19,7 @@ use super::applier::{Applier, Published};
 use super::authority::{Authority, Change, Event};
 use super::calls::{Calls, Network};
 use super::command::{Applied, Command, Refusal, Request};
+use super::contact::Contact;
 use super::disk::{Directory, Disk};
 use super::duties::{self, Joiner};
 use super::engine::{ENGINE, Metrics, Panicked, Raft, RaftId};
@@ -102,6 +103,7 @@ pub(super) struct Shared {
     pub(super) wake_leader: Notify,
     /// A write was given up: the next one asks for a majority before it adds to the log.
     pub(super) doubtful: AtomicBool,
+    contact: Mutex<Contact>,
     pub(super) panicked: Panicked,
     /// The others say that this life is over.
     pub(super) is_over: AtomicBool,
@@ -201,6 +203,7 @@ impl Consensus {
         let shared = Arc::new(Shared {
             own,
             id,
+            contact: Mutex::new(Contact::new(settings.election, Instant::now())),
             settings,
             raft,
             log,
@@ -324,6 +327,13 @@ impl Consensus {
     /// Whether this peer takes part.
     pub(crate) fn standing(&self) -> Standing {
         self.shared.standing.borrow().clone()
+    }
+
+    /// Who leads, if it was heard of lately.
+    pub(crate) fn leader(&self) -> Option<PeerId> {
+        let is_led = self.shared.contact().is_led(Instant::now());
+        let leader = is_led.then(|| self.shared.metrics().current_leader)?;
+        leader.and_then(|id| id.peer())
     }
 
     /// Who votes, as far as this peer knows.
@@ -467,6 +477,11 @@ impl Consensus {
 impl Shared {
     pub(super) fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.published.borrow().authority)
+    }
+
+    /// When a leader was last heard of.
+    pub(super) fn contact(&self) -> MutexGuard<'_, Contact> {
+        lock(&self.contact)
     }
 
     pub(super) fn metrics(&self) -> Metrics {

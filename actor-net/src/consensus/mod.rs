@@ -43,6 +43,7 @@ mod authority;
 mod buckets;
 mod calls;
 mod command;
+mod contact;
 mod disk;
 mod duties;
 mod engine;

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, InstallSnapshotError, RaftError};
-use openraft::raft::{AppendEntriesRequest, InstallSnapshotRequest};
-use tokio::time::timeout;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest};
+use tokio::time::{Instant, timeout};
 
 use crate::id::PeerId;
 
@@ -42,7 +42,13 @@ async fn reply(shared: &Shared, from: &PeerId, founding: RaftId, call: Call) -> 
                 return Reply::Failed;
             }
             match shared.raft.append_entries(request).await {
-                Ok(response) => Reply::Append(response),
+                Ok(response) => {
+                    // Otherwise it leads no more, and does not know yet.
+                    if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                        shared.contact().handle_leader(Instant::now());
+                    }
+                    Reply::Append(response)
+                }
                 Err(_) => Reply::Failed,
             }
         }

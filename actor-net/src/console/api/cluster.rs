@@ -22,6 +22,7 @@ pub struct ClusterInfo {
     pub status_text: String,
     pub version: u64,
     pub voters: Vec<String>,
+    pub leader: Option<String>,
     pub members: Vec<Member>,
     pub remote: Option<RemoteCounts>,
     pub events: Vec<MemberEvent>,

@@ -39,7 +39,7 @@ const VIEWS = [
   { path: "asks", name: "Asks", key: "k", view: asks, kinds: ["ask_cycle"] },
   { path: "leaks", name: "Leaks", key: "l", view: leaks, kinds: ["leak"] },
   { group: "Cluster" },
-  { path: "cluster", name: "Peers", key: "c", view: cluster, kinds: ["peer_unreachable"] },
+  { path: "cluster", name: "Peers", key: "c", view: cluster, kinds: ["peer_unreachable", "no_leader"] },
   { path: "shards", name: "Shards", key: "h", view: shards, kinds: [] },
 ];
 const PLACES = VIEWS.filter((each) => each.view);

@@ -27,6 +27,7 @@ function draw(it, context) {
         ["Address", h("span", { class: "mono" }, it.address)],
         ["View", `version ${count(it.version)}`, "the list of members that all agree on; each change has a number"],
         ["Voters", it.voters.length > 0 ? it.voters.join(", ") : "–", "peers whose majority decides"],
+        ["Leader", it.leader ?? mark("bad", "nobody"), "who proposes to the voters; without one nothing is decided"],
       ),
       it.status === "isolated" && h("p", { class: "hint" }, "Half of the members or more do not answer this peer. It goes on, and waits until a majority has decided who is down. Look at the network between it and the others first.")),
     section("Connections", { key: "picture", note: peersNote(it) }, peersPicture(it)),

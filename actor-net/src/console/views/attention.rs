@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use actor_core::Stats;
 
 use super::{id, ms};
+use crate::cluster::Status;
 use crate::console::Shared;
 use crate::console::api::{Attention, NotReady};
 use crate::membership::MemberState;
@@ -131,6 +132,12 @@ fn peers(shared: &Shared, found: &mut Vec<Attention>) {
     let Some(cluster) = &shared.cluster else {
         return;
     };
+    if matches!(cluster.status(), Status::Running { .. }) && cluster.leader().is_none() {
+        let title = "nobody leads the cluster";
+        let detail = "who is a member and who has which shard or unique name is not decided until somebody does; this is \
+                      usual for a moment after the start and when a leader ends";
+        found.push(item("no_leader", "bad", title, detail, None, "#/cluster"));
+    }
     for member in cluster.view().members() {
         if member.state() == MemberState::Unreachable {
             let title = format!("{} does not answer", member.peer());

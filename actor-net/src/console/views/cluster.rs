@@ -98,6 +98,7 @@ fn told(
         status_text: status.to_string(),
         version: view.version(),
         voters: voters.iter().map(ToString::to_string).collect(),
+        leader: cluster.leader().map(|it| it.to_string()),
         members: members.collect(),
         remote: cluster.stats().as_ref().map(remote),
         events: events.iter().map(event).collect(),
