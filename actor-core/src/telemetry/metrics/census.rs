@@ -5,9 +5,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::families::{OTHER, TYPES_MAX};
 use crate::telemetry::{Activity, ActorGlance};
 
+/// Types of actors that have counts and series of their own.
+pub(super) const TYPES_MAX: usize = 100;
+/// All further ones together.
+pub(super) const OTHER: &str = "other";
 /// The longest mailboxes that are told.
 const LONGEST: usize = 10;
 /// Types that are told apart in a walk.

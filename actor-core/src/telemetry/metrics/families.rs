@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::census::Census;
+use super::census::{Census, OTHER, TYPES_MAX};
 use super::{Entry, Histogram, Kind, Reading};
 use crate::locality::LaneStats;
 use crate::telemetry::{
@@ -14,12 +14,8 @@ use crate::telemetry::{
     TypeLatency, WorkerStats,
 };
 
-/// Types of actors that have series of their own.
-pub(super) const TYPES_MAX: usize = 100;
 /// Single actors that have, for what they have most of.
 pub(crate) const STANDING_MAX: usize = 10;
-/// All further ones together.
-pub(super) const OTHER: &str = "other";
 /// Of the cell of an actor, as `MemoryStats::cells` says.
 const CELL_BYTES: u64 = 128;
 
