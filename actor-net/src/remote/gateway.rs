@@ -415,13 +415,19 @@ impl Gateway for Gate {
                 };
                 // In the table before it is sent: the answer may be here before `push` returns.
                 let call = association.begin_call(lane, pending);
+                let token = QUIET | call << 2 | TOKEN_ASK;
+                // Lost meanwhile, perhaps after all that were in the table had been failed.
+                if association.is_lost() {
+                    association.not_sent(lane, (token, 1), Undelivered::PeerGone);
+                    return Ok(());
+                }
                 let reply_lane = u8::try_from(lane).unwrap_or_default();
                 let head = Head::Ask {
                     call,
                     reply_lane,
                     to,
                 };
-                (outgoing(head, QUIET | call << 2 | TOKEN_ASK, cancel), true)
+                (outgoing(head, token, cancel), true)
             }
         };
         let message = association.number_large(message);

@@ -78,6 +78,52 @@ fn r_the_loss_of_the_peer_is_heard_once_by_all() {
     there.finish();
 }
 
+/// Calls what it is given while it is written down, once.
+#[derive(Deserialize)]
+struct Fuse {
+    #[serde(skip)]
+    on_write: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Serialize for Fuse {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if let Some(burn) = self.on_write.lock().unwrap().take() {
+            burn();
+        }
+        to.serialize_unit()
+    }
+}
+
+impl Message for Fuse {
+    type Reply = ();
+    const EXPORT: Option<Export<Self>> = Some(export("fuse"));
+}
+
+impl SyncHandler<Fuse> for Sum {
+    fn handle(&mut self, _: Fuse, _: &mut ActorContext<Self>) {}
+}
+
+#[test]
+fn r_an_ask_on_its_way_out_when_the_peer_is_lost_has_an_answer() {
+    let side = |name| {
+        let exports = Exports::new().handles::<Sum, Fuse>();
+        Side::with(name, exports, RemoteSettings::default())
+    };
+    let (here, there) = (side("here"), side("there"));
+    let (line, _back) = lanes(&here, &there, 1);
+    there.publish("sum", Sum::default());
+    let sum = here.find(&there, "sum");
+    // The connection takes the ask all the same: it ends a moment later than the life of the peer.
+    let remote = here.end.remote.clone();
+    let burn = move || remote.lost(&*line, &"for a test");
+    let on_write = Mutex::new(Some(Box::new(burn) as Box<dyn FnOnce() + Send>));
+    let asked = sum.ask(Fuse { on_write }).within(PATIENCE);
+    let error = here.system.block_on(asked).unwrap_err();
+    assert!(matches!(error, AskError::PeerGone { .. }), "{error:?}");
+    here.finish();
+    there.finish();
+}
+
 #[test]
 fn r_a_stop_goes_there_unless_it_may_not() {
     let strict = RemoteSettings {
