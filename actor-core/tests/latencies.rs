@@ -57,6 +57,7 @@ fn of(system: &ActorSystem, name: &str) -> TypeLatency {
 
 #[test]
 fn a_few_messages_speak_for_many() {
+    let began = Instant::now();
     let system = system();
     let worker = system.spawn(Worker).expect("spawned");
     let source = system.spawn(Source(worker)).expect("spawned");
@@ -74,7 +75,11 @@ fn a_few_messages_speak_for_many() {
     assert!(worker.wait.max() >= worker.wait.quantile(0.5));
     assert!(latencies.measured < TIMES / 2, "{}", latencies.measured);
     assert!(latencies.all.wait.count() >= counted);
-    assert_eq!(worker.recent_wait.max(), worker.wait.max());
+    assert!(worker.recent_wait.max() <= worker.wait.max());
+    // What is half a minute old may not be recent any more.
+    if began.elapsed() < Duration::from_secs(30) {
+        assert_eq!(worker.recent_wait.max(), worker.wait.max());
+    }
     finish(system);
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use actor_core::otlp::{OtlpOptions, Protocol};
 use actor_core::prelude::*;
 use actor_core::topology::Workers;
-use actor_core::{SpanKind, SpanRecord, TraceContext};
+use actor_core::{SpanKind, SpanRecord, TraceContext, TracingOptions};
 use bytes::Bytes;
 use common::*;
 use http::{HeaderMap, Response};
@@ -92,8 +92,9 @@ async fn serve(
 }
 
 fn system() -> ActorSystem {
+    let tracing = TracingOptions::new().flush_within(PATIENCE);
     let builder = ActorSystem::builder().workers(Workers::Count(1));
-    builder.build().unwrap()
+    builder.tracing(tracing).build().unwrap()
 }
 
 fn options(url: &str) -> OtlpOptions {
@@ -170,7 +171,7 @@ fn a_receiver_that_never_answers_holds_up_nobody() {
     // Listens, and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let tracing = actor_core::TracingOptions::new().flush_within(Duration::from_millis(100));
+    let tracing = TracingOptions::new().flush_within(Duration::from_millis(100));
     let builder = ActorSystem::builder().workers(Workers::Count(1));
     let system = builder.tracing(tracing).build().unwrap();
     let export = system.export_otlp(options(&url)).unwrap();

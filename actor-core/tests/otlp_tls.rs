@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use actor_core::otlp::OtlpOptions;
 use actor_core::prelude::*;
 use actor_core::topology::Workers;
-use actor_core::{SpanKind, SpanRecord, TraceContext};
+use actor_core::{SpanKind, SpanRecord, TraceContext, TracingOptions};
 use common::*;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -93,6 +93,7 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>) {
 /// Sends one span; how many were sent, how many failed, and the last error.
 fn export(options: OtlpOptions) -> (u64, u64, Option<String>) {
     let builder = ActorSystem::builder().workers(Workers::Count(1));
+    let builder = builder.tracing(TracingOptions::new().flush_within(PATIENCE));
     let system = builder.build().unwrap();
     let options = options.signals(true, false).timeout(PATIENCE);
     let export = system.export_otlp(options).unwrap();

@@ -4,14 +4,13 @@
 mod common;
 
 use std::fmt;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use actor_core::otlp::OtlpOptions;
 use actor_core::prelude::*;
 use actor_core::topology::Workers;
-use actor_core::{SpanKind, SpanRecord, TraceContext};
+use actor_core::{SpanKind, SpanRecord, TraceContext, TracingOptions};
 use common::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -64,11 +63,9 @@ impl SyncHandler<Say> for Echo {
 fn a_collector_that_is_down_is_one_warning_and_then_figures() {
     let warnings = Warnings::default();
     tracing::subscriber::set_global_default(warnings.clone()).expect("the only test here");
-    // Bound once, so that nobody else listens there for a while.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, gone) = nobody_listens();
     let builder = ActorSystem::builder().workers(Workers::Count(1));
+    let builder = builder.tracing(TracingOptions::new().flush_within(PATIENCE));
     let system = builder.build().unwrap();
     // A value that makes no sense is told by itself, and the one before it stays.
     let options = OtlpOptions::new()

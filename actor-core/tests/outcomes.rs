@@ -62,11 +62,15 @@ impl Handler<Fill> for Filler {
         Fill(begun): Fill,
         _cx: &mut ActorContext<Self>,
     ) -> Result<(), String> {
-        while self.0.tell(Poke).is_ok() {}
-        let mut send = Box::pin(self.0.send(Poke));
-        if let Some(sent) = poll_once(send.as_mut()).await {
-            return sent.map_err(|error| error.to_string());
-        }
+        // The message that is being handled takes its room until its handler first waits: once more then.
+        let send = loop {
+            while self.0.tell(Poke).is_ok() {}
+            let mut send = Box::pin(self.0.send(Poke));
+            match poll_once(send.as_mut()).await {
+                Some(sent) => sent.map_err(|error| error.to_string())?,
+                None => break send,
+            }
+        };
         _ = begun.map(|begun| begun.send(()));
         send.await.map_err(|error| error.to_string())
     }

@@ -374,10 +374,19 @@ fn messages_that_are_not_handled_have_spans_that_say_why() {
     let actor = system.spawn(Runner(0)).expect("spawned");
     let (open, gate) = oneshot::channel();
     actor.tell(Wait(gate)).expect("told");
-    let (late, expired) = sampled();
-    let late = late.with_timeout(Duration::from_millis(1));
-    let asked = actor.ask(Note).context(late).blocking();
-    assert!(matches!(asked, Err(AskError::Expired { .. })), "{asked:?}");
+    // It must be sent before its time is over: with more time until it was.
+    let accepted = || system.stats().messages.accepted;
+    let (before, mut limit) = (accepted(), Duration::from_millis(1));
+    let expired = loop {
+        let (late, expired) = sampled();
+        let late = late.with_timeout(limit);
+        let asked = actor.ask(Note).context(late).blocking();
+        assert!(matches!(asked, Err(AskError::Expired { .. })), "{asked:?}");
+        if accepted() > before {
+            break expired;
+        }
+        limit *= 2;
+    };
     let (context, dead) = sampled();
     context.run(|| actor.tell(Note)).expect("told");
     actor.stop();

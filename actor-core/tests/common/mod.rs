@@ -217,6 +217,14 @@ impl Shake {
     }
 }
 
+/// An address where nobody listens, and nobody will while the socket lives.
+pub fn nobody_listens() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    (held, address)
+}
+
 /// Polls once: `None` while it is pending.
 pub async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| {

@@ -102,7 +102,10 @@ async function open(browser, origin, { scheme = "light", width = 1440, height = 
     complaints.push(`console: ${message.text()} (${message.location().url})`);
   });
   page.on("pageerror", (error) => complaints.push(`error: ${error.stack}`));
+  const underWay = new Set();
+  for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => underWay.delete(request));
   page.on("request", (request) => {
+    underWay.add(request);
     const url = new URL(request.url());
     if (url.protocol === "blob:" || url.protocol === "data:") return;
     if (`${url.origin}/` !== origin) complaints.push(`request to elsewhere: ${url}`);
@@ -119,6 +122,11 @@ async function open(browser, origin, { scheme = "light", width = 1440, height = 
     async to(hash) {
       await page.goto(`${origin}#/${hash}`);
       await ready(page);
+    },
+    /** Until what the page has asked for has come, and it shows it. For a page that asks for nothing new. */
+    async settled() {
+      await until(() => underWay.size, (count) => count === 0, "requests under way");
+      await page.waitForTimeout(1500);
     },
     quiet: () => same(complaints, [], "the browser complained"),
     close: () => context.close(),
@@ -299,6 +307,7 @@ async function keyboard(browser, origin) {
         await it.to(view);
         await it.page.keyboard.press("p"); // so that it stands still meanwhile
         await it.page.waitForFunction(() => globalThis.actorConsole.api.paused);
+        await it.settled();
         const wanted = await it.page.evaluate(() => {
           const can = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')].filter((each) => {
             const box = each.getBoundingClientRect();
@@ -420,7 +429,7 @@ async function work(browser, origin) {
       await it.to("");
       const sent = () => it.page.evaluate(() => globalThis.actorConsole.api.sent);
       const still = async (why) => {
-        await it.page.waitForTimeout(1500); // what is on its way comes in
+        await it.settled();
         const before = await sent();
         await it.page.waitForTimeout(3000);
         same(await sent(), before, `requests sent ${why}`);

@@ -209,12 +209,13 @@ impl Collector {
     }
 
     pub(crate) fn stats(&self) -> SpanStats {
-        let (kept_traces, kept_spans) = {
-            let state = self.state();
-            (state.store.traces() as u64, state.store.spans() as u64)
-        };
         let spans = self.runtime.spans();
-        let counts = spans.counts();
+        let (kept_traces, kept_spans, counts) = {
+            // Under the lock: while spans are taken in they are neither queued nor recorded.
+            let state = self.state();
+            let store = &state.store;
+            (store.traces() as u64, store.spans() as u64, spans.counts())
+        };
         let (exported, not_exported) = self.exported.read();
         SpanStats {
             is_on: spans.is_on(),
