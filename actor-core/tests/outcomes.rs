@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_core::{StopMode, SystemRef};
-use common::{Gate, Shake, Tally, Token, finish, poll_once, settle, system, within};
+use common::{Gate, Shake, Tally, Token, finish, poll_once, settle, system, wait_until, within};
 use tokio::sync::oneshot;
 
 /// Answers, or panics, or blocks.
@@ -62,16 +62,20 @@ impl Handler<Fill> for Filler {
         Fill(begun): Fill,
         _cx: &mut ActorContext<Self>,
     ) -> Result<(), String> {
-        // The message that is being handled takes its room until its handler first waits: once more then.
-        let send = loop {
-            while self.0.tell(Poke).is_ok() {}
-            let mut send = Box::pin(self.0.send(Poke));
-            match poll_once(send.as_mut()).await {
-                Some(sent) => sent.map_err(|error| error.to_string())?,
-                None => break send,
+        let Some(begun) = begun else {
+            // The asker's own message takes its room until its handler waits for us: once more then.
+            loop {
+                while self.0.tell(Poke).is_ok() {}
+                let sent = self.0.send(Poke).await;
+                sent.map_err(|error| error.to_string())?;
             }
         };
-        _ = begun.map(|begun| begun.send(()));
+        while self.0.tell(Poke).is_ok() {}
+        let mut send = Box::pin(self.0.send(Poke));
+        if let Some(sent) = poll_once(send.as_mut()).await {
+            return sent.map_err(|error| error.to_string());
+        }
+        _ = begun.send(());
         send.await.map_err(|error| error.to_string())
     }
 }
@@ -127,6 +131,8 @@ fn m13_a_send_that_waits_for_room_is_a_link_of_a_circle() {
         let mut ask = Box::pin(tight.ask(AskBack(busy, gate.clone(), filler)));
         assert!(poll_once(ask.as_mut()).await.is_none());
         within(is_busy).await.unwrap();
+        // A message takes its room until its handler first waits: nobody finds any after this one.
+        wait_until("the handler waits", || tight.tell(Poke).is_ok());
         let (begun, has_begun) = oneshot::channel();
         let mut fill = Box::pin(filler.ask(Fill(Some(begun))));
         assert!(poll_once(fill.as_mut()).await.is_none());
@@ -163,8 +169,11 @@ fn m07_the_errors_of_an_ask_name_actor_message_and_wait() {
         .within(Duration::from_millis(10))
         .blocking()
         .unwrap_err();
-    let text = error.to_string();
-    for part in [&*server.to_string(), "Block", "waited", "ms"] {
+    let AskError::Expired { waited, .. } = &error else {
+        panic!("{error}");
+    };
+    let (text, waited) = (error.to_string(), format!("(waited {waited:?})"));
+    for part in [&*server.to_string(), "Block", &waited] {
         assert!(text.contains(part), "{text} lacks {part}");
     }
     gate.open();

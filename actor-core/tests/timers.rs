@@ -539,16 +539,18 @@ fn t04_a_million_timers_of_one_instant_do_not_stall_others() {
     let (quiet, _marks) = clock(&system);
     // All of them are due when the last is set.
     let at = Instant::now() + ms(1);
-    many.ask(Fill(at)).within(PATIENCE).blocking().unwrap();
+    many.tell(Fill(at)).unwrap();
     let (mut rounds, mut worst) = (0, Duration::ZERO);
-    while seen.load(Ordering::Relaxed) < u64::from(TIMERS) {
+    loop {
         let began = Instant::now();
         run(quiet, |_| ());
         (rounds, worst) = (rounds + 1, worst.max(began.elapsed()));
+        if seen.load(Ordering::Relaxed) == u64::from(TIMERS) {
+            break;
+        }
         assert!(at.elapsed() < PATIENCE, "they do not all come");
     }
     println!("{TIMERS} timers of one instant; {rounds} asks meanwhile, the slowest {worst:?}");
-    assert!(rounds > 0);
     assert!(worst < PATIENCE / 4, "a quiet actor waited {worst:?}");
     assert_eq!(many.queue_len(), 0);
     finish(system);

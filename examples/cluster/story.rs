@@ -397,9 +397,7 @@ impl<'a> Story<'a> {
         };
         let all = self.listen(|peers| peers.iter().all(|peer| peer.is_killed || at_rest(peer)));
         // If they do not, the books will say so.
-        tokio::time::timeout(5 * SECOND, all)
-            .await
-            .unwrap_or(Ok(()))
+        tokio::time::timeout(PATIENCE, all).await.unwrap_or(Ok(()))
     }
 
     async fn leave(&mut self, number: usize) -> Result<(), Box<dyn Error>> {
