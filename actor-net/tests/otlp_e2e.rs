@@ -11,11 +11,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use actor_core::TraceContext;
 use actor_core::http::RequestLayer;
 use actor_core::otlp::OtlpOptions;
 use actor_core::prelude::*;
-use actor_core::topology::Workers;
-use actor_core::{TraceContext, TracingOptions};
 use actor_net::cluster::{Cluster, ClusterBuilder, Seeds};
 use actor_net::remote::Exports;
 use axum::Router;
@@ -24,7 +23,7 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::cluster_kit::{PATIENCE, finish};
+use self::cluster_kit::{PATIENCE, finish, system};
 
 mod cluster_kit;
 
@@ -244,11 +243,6 @@ fn a_request_into_one_peer_is_one_trace_with_its_ask_to_another() {
         return;
     };
     let otelite = Otelite::start(&program);
-    let system = || {
-        let patient = TracingOptions::new().flush_within(PATIENCE);
-        let builder = ActorSystem::builder().workers(Workers::Count(1));
-        builder.tracing(patient).build().unwrap()
-    };
     let (first, second) = (system(), system());
     let exported = |system: &ActorSystem, name: &str| {
         let options = OtlpOptions::new().endpoint(format!("http://{}", otelite.otlp));

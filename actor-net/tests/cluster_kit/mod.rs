@@ -9,10 +9,11 @@ use actor_net::cluster::Cluster;
 /// Long enough for a loaded machine; nothing waits for it but a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A system with one worker: there are several in a test.
+/// A system with one worker: there are several in a test. What it exports is waited for at its end.
 pub(crate) fn system() -> ActorSystem {
     ActorSystem::builder()
         .workers(Workers::Count(1))
+        .tracing(actor_core::TracingOptions::new().flush_within(PATIENCE))
         .build()
         .expect("a system")
 }

@@ -135,6 +135,8 @@ async function open(browser, origin, { scheme = "light", width = 1440, height = 
 
 /** Until the view has its answers. */
 async function ready(page) {
+  // The address may be new and the view still the old one: first the page hears of it, then it draws.
+  await page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 0)));
   await page.waitForFunction(() => globalThis.actorConsole?.app.overview && !document.querySelector("main .loading"), null, { timeout: PATIENCE });
 }
 
