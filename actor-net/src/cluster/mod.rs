@@ -179,8 +179,9 @@ impl Cluster {
         Follow::new(&self.shared.view)
     }
 
-    /// The peers that decide, by majority, what all must agree on, as this peer knows now. None while it looks for
-    /// others, between two lives, and after it has left.
+    /// The peers that decide, by majority, what all must agree on, as this peer knows now. While that changes, those that
+    /// did before: nothing is decided without most of them until the change is finished. None while it looks for others,
+    /// between two lives, and after it has left.
     pub fn voters(&self) -> BTreeSet<PeerId> {
         let life = self.shared.life();
         life.map_or_else(BTreeSet::new, |life| life.consensus.voters())

@@ -336,11 +336,13 @@ impl Consensus {
         leader.and_then(|id| id.peer())
     }
 
-    /// Who votes, as far as this peer knows.
+    /// Who votes, as far as this peer knows. While that changes, who voted before: until the change is finished nothing
+    /// is decided without most of those.
     pub(crate) fn voters(&self) -> BTreeSet<PeerId> {
         let metrics = self.shared.metrics();
-        let membership = metrics.membership_config.membership();
-        membership.voter_ids().filter_map(|id| id.peer()).collect()
+        let configs = metrics.membership_config.membership().get_joint_config();
+        let voters = configs.first().into_iter().flatten();
+        voters.filter_map(|id| id.peer()).collect()
     }
 
     /// Follows whether this peer takes part.

@@ -192,6 +192,31 @@ fn whoever_is_declared_down_owns_nothing_and_does_not_return() {
 }
 
 #[test]
+fn as_soon_as_three_vote_any_one_of_them_may_go() {
+    for seed in 0..20 {
+        simulate(async move {
+            let mut cluster = Cluster::new(seed, 1, false);
+            for n in 1..=3 {
+                cluster.settings.bootstrap = match n {
+                    1 => Bootstrap::Alone,
+                    _ => Bootstrap::Join,
+                };
+                cluster.start(n).await.unwrap();
+            }
+            // Not those, too, who are going to: of a change that is not finished the first one decides, alone.
+            while [2, 3].iter().any(|n| cluster.peers[n].voters().len() < 3) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            cluster.crash(1).await;
+            for n in [2, 3] {
+                let command = claim(&format!("seed {seed}, {n}"), &cluster.life(n), 1);
+                cluster.peers[&n].propose(command).await.unwrap();
+            }
+        });
+    }
+}
+
+#[test]
 fn members_come_and_go_and_the_voters_with_them() {
     simulate(async {
         let mut cluster = Cluster::new(5, 1, false);
