@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actor_core::AskError;
-use actor_net::cluster::{Cluster, ClusterBuilder, LinkSettings, Seeds};
+use actor_net::cluster::{Cluster, ClusterBuilder, Seeds};
 use actor_net::transport::{Endpoint, Security};
 use rcgen::date_time_ymd;
 
@@ -295,7 +295,7 @@ fn r08_a_frame_that_is_too_large_ends_its_link_and_no_other() {
         }
     };
     assert_eq!(again, 2);
-    assert_eq!(one.cluster.view().up().count(), 3);
+    wait_until("all are up", || one.cluster.view().up().count() == 3);
     for process in [three, healthy.two, healthy.one] {
         process.finish();
     }
@@ -334,10 +334,9 @@ const HELLO: u8 = 0x01;
 const DATAGRAM: u8 = 0x1b;
 const ASK: u8 = 0x21;
 
-/// A loaded machine is no reason to give a connection up; and messages of up to 64 KiB.
+/// Messages of up to 64 KiB.
 fn patient(builder: ClusterBuilder) -> ClusterBuilder {
-    let mut links = LinkSettings::default();
-    links.heartbeat_timeout = PATIENCE;
+    let mut links = links();
     links.message_max = 64 << 10;
     builder.links(links)
 }

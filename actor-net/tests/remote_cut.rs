@@ -209,7 +209,8 @@ fn r06_a_half_open_peer_is_noticed_within_seconds_by_default() {
     };
     let listen: SocketAddr = format!("{}:4720", cable.address(1)).parse().unwrap();
     let one = Process::with("one", None, |builder| {
-        builder.listen(listen).security(key())
+        let links = LinkSettings::default();
+        builder.listen(listen).security(key()).links(links)
     });
     cable.run(listen);
     one.sees(2);

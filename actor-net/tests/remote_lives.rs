@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actor_core::prelude::*;
 use actor_core::{AskError, Mailbox, StopMode, StopReason};
-use actor_net::cluster::{LinkSettings, Seeds};
+use actor_net::cluster::Seeds;
 use actor_net::membership::MemberState;
 use actor_net::transport::Endpoint;
 
@@ -229,7 +229,7 @@ fn r05_connections_that_break_cost_nothing_but_what_is_told() {
     let relay = |name| Endpoint::from(network.block_on(cuts.relay(name, network.tokio())));
     let (to_one, to_two) = (relay("one"), relay("two"));
     let quick = || {
-        let mut links = LinkSettings::default();
+        let mut links = links();
         let ms = Duration::from_millis;
         links.redial = actor_core::Backoff::new(ms(5), ms(50));
         links
@@ -314,7 +314,7 @@ fn r11_connections_that_nobody_uses_are_closed_and_come_back_without_loss() {
     let cuts = Cuts::new(["one", "two"].map(str::to_owned));
     let relay = Endpoint::from(runtime.block_on(cuts.relay("one", runtime.handle())));
     let drowsy = || {
-        let mut links = LinkSettings::default();
+        let mut links = links();
         links.lane_idle = Duration::from_millis(20);
         links
     };

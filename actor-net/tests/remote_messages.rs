@@ -22,7 +22,7 @@ fn secured() -> Security {
 
 /// Little room, so that a test is soon at the end of it.
 fn narrow() -> LinkSettings {
-    let mut links = LinkSettings::default();
+    let mut links = links();
     links.message_max = 128 << 10;
     links.window_large = 1 << 20;
     links.outbox_bytes = 256 << 10;
@@ -99,7 +99,9 @@ fn r07_r08_what_cannot_travel_is_refused_by_name_and_the_link_stays() {
     // None of it in anybody's way.
     assert_eq!(there.ask_blocking(Note { from: 1, n: 5 }).unwrap(), 5);
     assert_eq!(two.stats().refused_malformed, 3);
-    assert_eq!(one.cluster.view().up().count(), 2);
+    // That the connection did not break the books tell. Seen as out of reach it may be meanwhile: who writes a panic down
+    // with its stack answers nobody for that long.
+    wait_until("both are up", || one.cluster.view().up().count() == 2);
 
     // A handler that panics is told as such, and what follows is for the next life.
     let error = there.ask_blocking(Unlucky {}).unwrap_err();
@@ -209,7 +211,7 @@ fn r10_an_actor_that_stays_full_holds_up_its_senders_and_no_other_of_its_lane() 
     let mut small = RemoteSettings::default();
     small.mailbox = Mailbox::bounded(16);
     let few = || {
-        let mut links = LinkSettings::default();
+        let mut links = links();
         links.window_messages = 64;
         links.outbox_messages = 64;
         links
@@ -339,15 +341,21 @@ fn m14_every_hop_has_less_time_left_and_who_is_late_is_cancelled_there() {
     assert!(left[0] < Duration::from_secs(1000), "{left:?}");
     assert!(left[1] < left[0], "{left:?}");
 
-    let error = near
-        .ask(Hold {})
-        .within(Duration::from_millis(200))
-        .blocking()
-        .unwrap_err();
-    assert!(matches!(error, AskError::Expired { .. }), "{error}");
-    witness.until(&Heard::Cancelled, 1);
-    wait_until("both say so", || {
-        (one.stats().cancelled_here, two.stats().cancelled_there) == (1, 1)
+    // On a slow machine the time may be over before the other side has begun: again, with more of it.
+    let mut within = Duration::from_millis(200);
+    while witness.count(&Heard::Held) == 0 {
+        let asked = near.ask(Hold {}).within(within).blocking();
+        let error = asked.unwrap_err();
+        assert!(matches!(error, AskError::Expired { .. }), "{error}");
+        within *= 2;
+    }
+    wait_until("each that began is cancelled, and both say so", || {
+        let (held, cancelled) = (
+            witness.count(&Heard::Held),
+            witness.count(&Heard::Cancelled),
+        );
+        let (here, there) = (one.stats().cancelled_here, two.stats().cancelled_there);
+        held == cancelled && here >= there && there >= cancelled as u64
     });
     finish([one, two, three]);
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use actor_core::prelude::*;
 use actor_core::{Context, Message, StopReason, Terminated};
-use actor_net::cluster::{Cluster, ClusterBuilder, Seeds};
+use actor_net::cluster::{Cluster, ClusterBuilder, LinkSettings, Seeds};
 use actor_net::membership::{Downing, MembershipSettings};
 use actor_net::remote::{Exports, RemoteStats};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,14 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 // ---- Peers --------------------------------------------------------------------------------------
 
+/// A connection breaks when a test breaks it. By default it is given up after a silence of 5 s, which is how long a loaded
+/// machine may take to read a large message; what was on its way is lost then.
+pub(crate) fn links() -> LinkSettings {
+    let mut links = LinkSettings::default();
+    links.heartbeat_timeout = PATIENCE;
+    links
+}
+
 /// One process, here beside others.
 pub(crate) struct Process {
     pub(crate) system: ActorSystem,
@@ -42,7 +50,7 @@ impl Process {
         Self::with(name, seed, |builder| builder)
     }
 
-    /// Nobody is declared down but by the test: a loaded machine is no reason to fail it.
+    /// Nobody is declared down and no connection is given up but by the test: a loaded machine is no reason to fail it.
     pub(crate) fn with(
         name: &str,
         seed: Option<&Self>,
@@ -58,6 +66,7 @@ impl Process {
         let mut builder = Cluster::builder(system.handle(), "tests")
             .peer(name)
             .membership(membership)
+            .links(links())
             .exports(exports());
         if let Some(seed) = seed {
             builder = builder.seeds(Seeds::none().endpoint(seed.cluster.local_addr().into()));
