@@ -515,6 +515,71 @@ fn what_a_handler_records_by_opentelemetry_joins_its_trace() {
     finish(system);
 }
 
+/// What OpenTelemetry has in force in the handlers of [`Seer`].
+struct See;
+impl Message for See {
+    type Reply = Vec<(u128, u64, bool)>;
+}
+struct Seer(Option<ActorRef<Self>>);
+impl Actor for Seer {}
+impl Handler<See> for Seer {
+    async fn handle(&mut self, _: See, _cx: &mut ActorContext<Self>) -> Vec<(u128, u64, bool)> {
+        let seen = || {
+            let theirs = opentelemetry::Context::current();
+            let theirs = theirs.span().span_context().clone();
+            (
+                u128::from_be_bytes(theirs.trace_id().to_bytes()),
+                u64::from_be_bytes(theirs.span_id().to_bytes()),
+                theirs.is_sampled(),
+            )
+        };
+        let mut all = vec![seen()];
+        if let Some(next) = self.0 {
+            all.extend(next.ask(See).await.expect("it lives"));
+        }
+        // After an await.
+        all.push(seen());
+        all
+    }
+}
+
+#[test]
+fn in_a_trace_that_is_not_recorded_opentelemetry_sees_that_trace() {
+    let system = ActorSystem::builder()
+        .tracing(TracingOptions::new())
+        .build()
+        .unwrap();
+    let last = system.spawn(Seer(None)).unwrap();
+    let first = system.spawn(Seer(Some(last))).unwrap();
+    let see = |context: &Context| first.ask(See).context(context.clone()).blocking().unwrap();
+    let of = |trace: &TraceContext| {
+        let each = (trace.trace_id().as_u128(), trace.span_id().as_u64(), false);
+        vec![each; 4]
+    };
+    let nothing = vec![(0, 0, false); 4];
+    let one = TraceContext::new_root(false);
+    let two = TraceContext::new_root(false);
+    let context = Context::empty().with_trace(one.clone());
+    // What is kept of a trace goes with it and not with others, whatever else is said beside it.
+    for _ in 0..2 {
+        assert_eq!(see(&context), of(&one));
+        assert_eq!(see(&context.with_trace(two.clone())), of(&two));
+        assert_eq!(see(&context.with_timeout(PATIENCE)), of(&one));
+        assert_eq!(see(&Context::empty()), nothing);
+        assert_eq!(see(&Context::empty().with_timeout(PATIENCE)), nothing);
+    }
+    let recorded = TraceContext::new_root(true);
+    let seen = see(&context.with_trace(recorded.clone()));
+    assert!(
+        seen.iter()
+            .all(|(trace, _, sampled)| *trace == recorded.trace_id().as_u128() && *sampled)
+    );
+    // Each handling's own span, before and after the await.
+    assert!(seen[0] == seen[3] && seen[1] == seen[2] && seen[0] != seen[1]);
+    assert_eq!(see(&context), of(&one));
+    finish(system);
+}
+
 /// Serves until it is told to end, with spans that wait for much longer than that.
 #[cfg(unix)]
 fn serve_until_told(url: &str) -> ! {

@@ -74,6 +74,9 @@ struct Fields {
     deadline: Option<Tick>,
     cancel: Option<CancelToken>,
     trace: Option<TraceContext>,
+    /// What OpenTelemetry has in force for that trace.
+    #[cfg(feature = "otlp")]
+    joined: super::joined::Joined,
     baggage: Baggage,
 }
 
@@ -83,7 +86,17 @@ impl Fields {
             deadline: self.deadline,
             cancel: self.cancel.clone(),
             trace: self.trace.clone(),
+            #[cfg(feature = "otlp")]
+            joined: self.joined.clone(),
             baggage: self.baggage.clone(),
+        }
+    }
+
+    fn set_trace(&mut self, trace: TraceContext) {
+        self.trace = Some(trace);
+        #[cfg(feature = "otlp")]
+        {
+            self.joined = super::joined::Joined::default();
         }
     }
 }
@@ -110,14 +123,18 @@ impl Context {
     /// The context in force here: the message's in a handler, the scope's inside [`Context::scope`],
     /// otherwise empty. Not seen by tasks and threads started from here; hand it on with `scope`.
     pub fn current() -> Self {
-        let current = ManuallyDrop::new(Self(NonNull::new(context_now().cast())));
-        Self::clone(&current)
+        Self::clone(&Self::in_force())
+    }
+
+    /// The same, to look at for a moment, without a count.
+    fn in_force() -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self(NonNull::new(context_now().cast())))
     }
 
     /// What is in force here, without deadline and cancellation: for work that begins later and is not
     /// part of the present one (a timer).
     pub(super) fn lasting() -> Self {
-        let current = ManuallyDrop::new(Self(NonNull::new(context_now().cast())));
+        let current = Self::in_force();
         match current.fields() {
             None => Self::empty(),
             Some(fields) if fields.deadline.is_none() && fields.cancel.is_none() => {
@@ -144,6 +161,8 @@ impl Context {
                 deadline: deadline.map(Tick::from_instant),
                 cancel,
                 trace,
+                #[cfg(feature = "otlp")]
+                joined: super::joined::Joined::default(),
                 baggage,
             };
         })
@@ -185,7 +204,7 @@ impl Context {
     /// The same as part of a trace.
     #[must_use]
     pub fn with_trace(&self, trace: TraceContext) -> Self {
-        self.change(|fields| fields.trace = Some(trace))
+        self.change(|fields| fields.set_trace(trace))
     }
 
     /// The same with other baggage.
@@ -223,6 +242,16 @@ impl Context {
     /// trace that is recorded that is the handler's own.
     pub fn trace(&self) -> Option<&TraceContext> {
         self.fields()?.trace.as_ref()
+    }
+
+    /// Of what is in force here: the trace, and where OpenTelemetry's context for it is kept.
+    #[cfg(feature = "otlp")]
+    pub(super) fn with_trace_in_force<R>(
+        look: impl FnOnce(&TraceContext, &super::joined::Joined) -> R,
+    ) -> Option<R> {
+        let current = Self::in_force();
+        let fields = current.fields()?;
+        Some(look(fields.trace.as_ref()?, &fields.joined))
     }
 
     /// The baggage; empty if there is none.
@@ -345,7 +374,7 @@ impl Context {
         open: Option<Open>,
     ) -> Self {
         let mut fields = self.fields().map(Fields::copied).unwrap_or_default();
-        fields.trace = Some(trace);
+        fields.set_trace(trace);
         let (block, head) = block_for::<HopBlock>(HOP_CLASS, HOP_LAYOUT);
         let head = ContextHead {
             hooks: Some(&spanning::HOOKS),
