@@ -15,7 +15,7 @@ use super::actor_ref::{ActorRef, refused};
 use super::envelope::{context_of, head};
 use super::harness::{self, Answer};
 use super::message_context::{Context, InForce};
-use super::outgoing::{Offered, Target, inherited};
+use super::outgoing::{Offered, Target};
 use super::proxy;
 use super::reply::Reply;
 use super::spanning::{self, Verb};
@@ -99,11 +99,7 @@ impl<R: Send + 'static> Reply<R> {
         B: Handler<M>,
         M: Message<Reply = R>,
     {
-        let context = if self.is_asked() {
-            self.context()
-        } else {
-            inherited()
-        };
+        let context = self.context_of_next();
         let to = Target::of(target.id());
         to.count(Count::Offered);
         if !to.admits() {
@@ -357,6 +353,10 @@ impl<M: Message> Answer<M> for IntoHandle {
     unsafe fn answer(node: NonNull<Node>, reply: M::Reply) {
         // SAFETY: by `Answer::answer` the node is in our hands, with the handle in it.
         let handle = unsafe {
+            if !node.as_ref().context.is_null() {
+                // Its span ends before the asker hears. That it is done is heard of once more, after that.
+                (spanning::HOOKS.end)(node, SpanOutcome::Ok);
+            }
             (*node.cast::<ForwardNode<M>>().as_ptr())
                 .reply
                 .assume_init_read()

@@ -13,6 +13,7 @@ use super::actor_context::ActorContext;
 use super::circles;
 use super::envelope::{AskNode, context_of};
 use super::message_context::Context;
+use super::outgoing::inherited;
 use super::spanning;
 use super::stash::Accept;
 use crate::cell::{CellRef, Runtime, contain, ending};
@@ -270,6 +271,18 @@ impl<R: Send + 'static> Reply<R> {
         std::mem::take(&mut self.work)
     }
 
+    /// What a message has that is sent in the place of the one that this answers.
+    pub(super) fn context_of_next(&self) -> Context {
+        if self.is_asked() {
+            self.context()
+        } else if self.work.is_empty() {
+            inherited()
+        } else {
+            // It may be handed on by another handling, long after.
+            self.work.clone()
+        }
+    }
+
     /// As it was before `let_go`.
     pub(super) fn take_up(&mut self, work: Context) {
         self.work = work;
@@ -352,6 +365,10 @@ impl<R: Send + 'static> Reply<R> {
     /// The context of the ask: its deadline, trace and baggage. For work on the reply outside of the
     /// handler: `tokio::spawn(reply.context().scope(work))`. Empty for a message that was told.
     pub fn context(&self) -> Context {
+        if self.is_asked() && !self.work.is_empty() {
+            // The ask may have come over others, and what is below this handling is no part of theirs.
+            return self.work.clone();
+        }
         // SAFETY: the responder's side, and with it the context, is ours until we answer.
         self.node.map_or_else(Context::empty, |node| unsafe {
             Context::clone(&context_of(node))

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actor_core::{
-    Actor, ActorContext, ActorId, ActorRef, Mailbox, StopMode, SystemRef, Terminated,
+    Actor, ActorContext, ActorId, ActorRef, Context, Mailbox, StopMode, SystemRef, Terminated,
 };
 
 use self::crowd::Crowds;
@@ -51,6 +51,12 @@ pub(crate) fn slices(shards: u16) -> u16 {
 
 /// How soon it is tried again where a proxy had no room.
 const NO_ROOM: Duration = Duration::from_millis(2);
+
+/// Sets a timer of the router's. It is for all that waits, so it is no part of what the message that is handled belongs
+/// to; and it sets the next, so a trace would have no end.
+fn on_its_own<T>(set: impl FnOnce() -> T) {
+    Context::empty().run(set);
+}
 
 /// Takes what all should agree on to those who decide. It may get lost.
 pub(crate) trait Council: Send + Sync + 'static {
@@ -218,7 +224,8 @@ impl<A: Actor> Router<A> {
             && self.armed.is_none_or(|armed| at < armed || armed <= now)
         {
             self.armed = Some(at);
-            cx.set_timer("tick", at.saturating_duration_since(now), Tick);
+            let wait = at.saturating_duration_since(now);
+            on_its_own(|| cx.set_timer("tick", wait, Tick));
         }
     }
 
@@ -284,7 +291,7 @@ impl<A: Actor> Router<A> {
         if is_first {
             self.refused += line.flush(&self.part.own);
             if !line.waiting.is_empty() {
-                cx.send_after(NO_ROOM, Room(to.clone()));
+                on_its_own(|| cx.send_after(NO_ROOM, Room(to.clone())));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use actor_core::{Actor, ActorContext, StopMode};
 
 use super::inbox::Crowded;
-use super::{NO_ROOM, Router};
+use super::{NO_ROOM, Router, on_its_own};
 use crate::sharding::key::EntityKey;
 use crate::sharding::parcel::{Handed, Parcel};
 
@@ -72,7 +72,7 @@ impl<A: Actor> Router<A> {
             return;
         }
         if self.crowds.waiting == 0 {
-            cx.set_timer("crowd", NO_ROOM, Crowded);
+            on_its_own(|| cx.set_timer("crowd", NO_ROOM, Crowded));
         }
         self.crowds.waiting += 1;
         let crowd = self.crowds.by_key.entry(key).or_insert_with(|| Crowd {
@@ -114,7 +114,7 @@ impl<A: Actor> Router<A> {
             false
         });
         if crowds.waiting > 0 {
-            cx.set_timer("crowd", NO_ROOM, Crowded);
+            on_its_own(|| cx.set_timer("crowd", NO_ROOM, Crowded));
         }
     }
 }

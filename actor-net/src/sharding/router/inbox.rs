@@ -11,7 +11,7 @@ use actor_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Line, NO_ROOM, Outgoing, Part, Router};
+use super::{Line, NO_ROOM, Outgoing, Part, Router, on_its_own};
 use crate::consensus::shard_map::Kind;
 use crate::id::Life;
 use crate::remote::export;
@@ -275,7 +275,10 @@ impl<A: Actor> SyncHandler<WayFound<A>> for Router<A> {
                 self.region.handle_way(&life, true, Instant::now());
                 self.pump(cx);
             }
-            None => _ = cx.set_timer("look", self.shared.settings.retry, Look),
+            None => {
+                let wait = self.shared.settings.retry;
+                on_its_own(|| cx.set_timer("look", wait, Look));
+            }
         }
     }
 }
@@ -312,7 +315,7 @@ impl<A: Actor> SyncHandler<Room> for Router<A> {
         if let Some(line) = self.ways.get_mut(&life) {
             self.refused += line.flush(&self.part.own);
             if !line.waiting.is_empty() {
-                cx.send_after(NO_ROOM, Room(life));
+                on_its_own(|| cx.send_after(NO_ROOM, Room(life)));
             }
         }
     }
