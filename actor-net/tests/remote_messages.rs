@@ -471,7 +471,16 @@ fn m16_the_spans_of_a_trace_over_peers_hang_together_and_name_the_peers() {
     let peers = way.map(|span| span.peer.as_deref().map(str::to_owned));
     let name = |process: &Process| Some(process.cluster.peer().to_string());
     let (first, second, third) = (name(&one), name(&two), name(&three));
-    assert_eq!(peers, [None, second.clone(), first, None, third, second]);
+    // An ask names the peer that it goes to, as its way out does.
+    let to = [
+        second.clone(),
+        second.clone(),
+        first,
+        third.clone(),
+        third,
+        second,
+    ];
+    assert_eq!(peers, to);
     finish([one, two, three]);
 }
 

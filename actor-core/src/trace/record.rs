@@ -52,7 +52,9 @@ pub struct SpanRecord {
     pub mailbox_depth: Option<u32>,
     /// How often the actor had been restarted.
     pub restarts: u64,
-    /// The peer that the message goes to or comes from, if it is another one.
+    /// The peer that the message goes to or comes from, if it is another one. Of an ask it is known where a trace is
+    /// looked at as a whole ([`SystemRef::trace`](crate::SystemRef::trace)); to exporters the span of its way out, its
+    /// child, says it.
     pub peer: Option<Arc<str>>,
     /// What else there is to say: of a request its method, route and status. Names as of OpenTelemetry.
     pub attributes: Vec<(&'static str, Arc<str>)>,

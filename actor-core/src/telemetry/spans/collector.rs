@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::SpanStats;
 use super::export::{Batch, Export, Exported};
-use super::store::{Store, Trace, TraceList, TraceSummary};
+use super::store::{self, Store, Trace, TraceList, TraceSummary};
 use crate::cell::Runtime;
 use crate::clock::Tick;
 use crate::id::ActorId;
@@ -191,7 +191,9 @@ impl Collector {
 
     pub(crate) fn trace(&self, id: TraceId) -> Option<Trace> {
         self.collect();
-        self.state().store.get(id)
+        let mut trace = self.state().store.get(id)?;
+        store::name_peers(&mut trace.spans);
+        Some(trace)
     }
 
     /// Waits until the exporters have handed on what has ended by now. Whether all did in time.

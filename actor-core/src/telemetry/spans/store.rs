@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::random;
-use crate::trace::{Settings, SpanKind, SpanOutcome, SpanRecord, TraceId};
+use crate::trace::{Settings, SpanId, SpanKind, SpanOutcome, SpanRecord, TraceId};
 
 /// Spans of one trace that are kept.
 const SPANS_PER_TRACE: usize = 2000;
@@ -264,6 +264,25 @@ impl Store {
             summary: entry.summary.clone(),
             spans,
         })
+    }
+}
+
+/// Each ask that went to another peer names it, as the span of its way out does. Who asks does not know where the actor
+/// lives, and does not pay for it: it is put together where a trace is looked at.
+pub(super) fn name_peers(spans: &mut [Arc<SpanRecord>]) {
+    let ways = spans.iter().filter(|span| span.kind == SpanKind::Forward);
+    let ways = ways.filter_map(|way| Some((way.parent?, way.peer.clone()?)));
+    let ways: HashMap<SpanId, Arc<str>> = ways.collect();
+    if ways.is_empty() {
+        return;
+    }
+    for span in spans {
+        if span.kind == SpanKind::Ask
+            && span.peer.is_none()
+            && let Some(peer) = ways.get(&span.span_id())
+        {
+            Arc::make_mut(span).peer = Some(peer.clone());
+        }
     }
 }
 
