@@ -122,4 +122,4 @@ function lineOf(from, to, backwards) {
 }
 
 const name = (actor) => actor.name ?? (actor.type ? shortType(actor.type) : actor.id);
-const short = (text, most = 20) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+const short = (text, most = 18) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

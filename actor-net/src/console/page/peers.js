@@ -46,7 +46,8 @@ export function peersPicture(it) {
       return h("g", { key: each.peer },
         h("path", { class: `peer-line${bad(each) || each.link?.lost ? " bad" : ""}${on ? "" : " off"}`, "stroke-width": (1.5 + (share > 0 ? 7 * Math.sqrt(share) : 0)).toFixed(1),
           d: `M${centre} 56C${centre} ${56 + 46} ${target} ${y - 46} ${target} ${y}` }),
-        h("text", { class: "tick halo", x: (centre + target * 3) / 4, y: y - 14, "text-anchor": "middle" },
+        // Beside the end of the line, on the side where it does not come from.
+        h("text", { class: "tick halo", x: target < centre ? target - 10 : target + 10, y: y - 10, "text-anchor": target < centre ? "end" : "start" },
           on ? (known(each.link.round_trip_ns) ? duration(each.link.round_trip_ns) : "") : each.state === "down" ? "down" : "no connection"));
     }),
     h("g", null, h("rect", { class: "peer-box own", x: centre - 74, y: 8, width: 148, height: 48, rx: 6 }),
