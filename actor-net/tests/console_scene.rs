@@ -6,8 +6,8 @@
 //! ACTOR_TOPOLOGY=2x1 cargo test --release -p actor-net --features console --test console_scene -- --ignored --nocapture
 //! ```
 //!
-//! It says where the console is, and ends after `ACTOR_SCENE_SECONDS` (600). `tests/console_page/pictures` takes the
-//! pictures of docs/ from it.
+//! It says where the console is, and ends after `ACTOR_SCENE_SECONDS` (600). `tests/console_page/run --pictures`
+//! takes the pictures of docs/ from it.
 
 use std::time::Duration;
 

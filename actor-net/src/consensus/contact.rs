@@ -6,14 +6,9 @@
 //! A cluster that has lost most of its voters looks well from every other side: its members are up, its messages arrive.
 //! Only what all must agree on waits, and whoever waits for it does not know why. So it is said aloud.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use crate::id::PeerId;
-
-use super::front::{Shared, Sight};
 
 /// In longest elections: so long nobody leads before it is said.
 const SAID_AFTER: u32 = 10;
@@ -77,68 +72,6 @@ impl Contact {
         self.silent_since = Some(self.heard);
         Some(Word::Lost(silent))
     }
-}
-
-impl Shared {
-    /// Looks whether somebody leads, and says so when that has changed for long.
-    pub(super) fn look_for_leader(&self) {
-        let now = Instant::now();
-        let metrics = self.metrics();
-        let acknowledged = metrics.millis_since_quorum_ack.map(Duration::from_millis);
-        let has_cluster = self.log.founding().is_some();
-        let word = {
-            let mut contact = self.contact();
-            if acknowledged.is_some_and(|ago| ago <= self.settings.election) {
-                contact.handle_leader(now);
-            } else if !has_cluster {
-                contact.handle_no_cluster(now);
-            }
-            contact.poll_word(now)
-        };
-        match word {
-            Some(Word::Lost(silent)) => {
-                let voters = metrics.membership_config.membership().voter_ids();
-                let voters: BTreeSet<_> = voters.filter_map(|id| id.peer()).collect();
-                let gone = self.gone_of(&voters);
-                tracing::error!(
-                    peer = %self.own.peer,
-                    ?silent,
-                    voters = names(&voters, "not known here"),
-                    gone = names(&gone, "none"),
-                    "nobody leads the cluster: who is a member and who has which shard or unique name is not decided until \
-                     somebody does; if most of the voters are gone for good, start all peers anew"
-                );
-            }
-            Some(Word::Back(silent)) => {
-                tracing::info!(peer = %self.own.peer, ?silent, "somebody leads the cluster again");
-            }
-            None => {}
-        }
-    }
-
-    /// Those that are not there, or not what they were when they became voters.
-    fn gone_of(&self, voters: &BTreeSet<PeerId>) -> BTreeSet<PeerId> {
-        let seen = self.members.borrow().clone();
-        let authority = self.authority();
-        let is_there = |peer: &&PeerId| {
-            **peer == self.own.peer
-                || seen.get(*peer).is_some_and(|seen| {
-                    let known = authority.member(peer).map(|member| member.incarnation);
-                    seen.sight == Sight::Up
-                        && known.is_none_or(|known| known == seen.life.incarnation)
-                })
-        };
-        let gone = voters.iter().filter(|peer| !is_there(peer));
-        gone.cloned().collect()
-    }
-}
-
-fn names(peers: &BTreeSet<PeerId>, nobody: &str) -> String {
-    if peers.is_empty() {
-        return nobody.to_owned();
-    }
-    let names: Vec<_> = peers.iter().map(PeerId::as_str).collect();
-    names.join(", ")
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::id::{Incarnation, Life, PeerId};
 
 use super::command::{Command, Request};
+use super::contact::Word;
 use super::engine::{Metrics, RaftId};
 use super::error::Stopped;
 use super::founding::{Do, Founding};
@@ -79,7 +80,7 @@ struct Newcomer {
 
 impl Newcomer {
     async fn tick(&mut self) {
-        self.shared.look_for_leader();
+        look_for_leader(&self.shared);
         let metrics = self.shared.metrics();
         let is_fresh = self.is_fresh();
         let has_cluster = has_cluster(&metrics);
@@ -509,6 +510,65 @@ pub(super) async fn guard(shared: Arc<Shared>) {
         shared.stop(why);
         return;
     }
+}
+
+/// Looks whether somebody leads, and says so when that has changed for long.
+fn look_for_leader(shared: &Shared) {
+    let now = Instant::now();
+    let metrics = shared.metrics();
+    let acknowledged = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+    let has_cluster = shared.log.founding().is_some();
+    let word = {
+        let mut contact = shared.contact();
+        if acknowledged.is_some_and(|ago| ago <= shared.settings.election) {
+            contact.handle_leader(now);
+        } else if !has_cluster {
+            contact.handle_no_cluster(now);
+        }
+        contact.poll_word(now)
+    };
+    match word {
+        Some(Word::Lost(silent)) => {
+            let voters = metrics.membership_config.membership().voter_ids();
+            let voters: BTreeSet<_> = voters.filter_map(|id| id.peer()).collect();
+            let gone = gone_of(shared, &voters);
+            tracing::error!(
+                peer = %shared.own.peer,
+                ?silent,
+                voters = names(&voters, "not known here"),
+                gone = names(&gone, "none"),
+                "nobody leads the cluster: who is a member and who has which shard or unique name is not decided until \
+                 somebody does; if most of the voters are gone for good, start all peers anew"
+            );
+        }
+        Some(Word::Back(silent)) => {
+            tracing::info!(peer = %shared.own.peer, ?silent, "somebody leads the cluster again");
+        }
+        None => {}
+    }
+}
+
+/// Those that are not there, or not what they were when they became voters.
+fn gone_of(shared: &Shared, voters: &BTreeSet<PeerId>) -> BTreeSet<PeerId> {
+    let seen = shared.members.borrow().clone();
+    let authority = shared.authority();
+    let is_there = |peer: &&PeerId| {
+        **peer == shared.own.peer
+            || seen.get(*peer).is_some_and(|seen| {
+                let known = authority.member(peer).map(|member| member.incarnation);
+                seen.sight == Sight::Up && known.is_none_or(|known| known == seen.life.incarnation)
+            })
+    };
+    let gone = voters.iter().filter(|peer| !is_there(peer));
+    gone.cloned().collect()
+}
+
+fn names(peers: &BTreeSet<PeerId>, nobody: &str) -> String {
+    if peers.is_empty() {
+        return nobody.to_owned();
+    }
+    let names: Vec<_> = peers.iter().map(PeerId::as_str).collect();
+    names.join(", ")
 }
 
 fn has_cluster(metrics: &Metrics) -> bool {
